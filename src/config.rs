@@ -67,7 +67,9 @@ impl Config {
     /// Everything that is unreadable, unknown, of the wrong type or, by [`Config::check`], unfit for the mode.
     pub fn load(flag: Option<&Path>) -> Result<Self, Problems> {
         let environment = layers::Environment::of_process();
-        let file = flag.map(Path::to_path_buf).or_else(|| environment.get("LOA_CONFIG").map(PathBuf::from));
+        let file = flag
+            .map(Path::to_path_buf)
+            .or_else(|| environment.get("LOA_CONFIG").map(PathBuf::from));
         let config = Self::from_layers(file.as_deref(), &environment)?;
         config.check().into_result()?;
         Ok(config)
@@ -79,7 +81,8 @@ impl Config {
     /// When the built-in defaults do not parse, which is a defect of this crate.
     pub fn for_testing() -> Self {
         let environment = layers::Environment::of_process().only(&["DATABASE_URL", "AMQP_URL"]);
-        let mut config = Self::from_layers(None, &environment).expect("the built-in defaults parse");
+        let mut config =
+            Self::from_layers(None, &environment).expect("the built-in defaults parse");
         config.mode = Mode::Demo;
         config.http.for_testing();
         config.dispatch.for_testing();
@@ -99,12 +102,21 @@ impl Config {
         problems
     }
 
-    fn from_layers(file: Option<&Path>, environment: &layers::Environment) -> Result<Self, Problems> {
+    fn from_layers(
+        file: Option<&Path>,
+        environment: &layers::Environment,
+    ) -> Result<Self, Problems> {
         let merged = layers::merge(DEFAULTS, file, environment)?;
-        let mut config: Self = serde_path_to_error::deserialize(toml::Value::Table(merged)).map_err(|error| {
-            let key = error.path().to_string();
-            Problem::new(key, error.inner().message(), "config.default.toml explains the key").alone()
-        })?;
+        let mut config: Self = serde_path_to_error::deserialize(toml::Value::Table(merged))
+            .map_err(|error| {
+                let key = error.path().to_string();
+                Problem::new(
+                    key,
+                    error.inner().message(),
+                    "config.default.toml explains the key",
+                )
+                .alone()
+            })?;
         let mut problems = Problems::default();
         config.database.read_files(&mut problems);
         config.broker.read_files(&mut problems);
@@ -124,7 +136,11 @@ pub struct Problem {
 impl Problem {
     /// `key` as `section.key`. Neither text may contain a secret.
     pub fn new(key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { key: key.into(), what: what.into(), remedy: remedy.into() }
+        Self {
+            key: key.into(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
     }
 
     /// The only problem there is.
@@ -151,7 +167,12 @@ pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Adds one.
-    pub fn add(&mut self, key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
+    pub fn add(
+        &mut self,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.0.push(Problem::new(key, what, remedy));
     }
 

@@ -1,1 +1,21 @@
-//! loa
+//! **loa** (Vietnamese: the public loudspeaker) takes an alert from an agency's desk to every phone of a province.
+//!
+//! This file is the map. An alert travels down the list; nothing refers to a module below its own tier
+//! (`tests/it/layering.rs` parses every path and fails on an arrow that points up or sideways).
+
+/// What an alert is, who may do what to it, what phones are told. Pure: knows nothing of the outside world.
+pub mod domain;
+
+/// Where it is remembered: the only SQL.
+pub mod store;
+
+// Beside the journey, usable by all: the clock, the configuration, the end.
+
+/// The only place that tells the time.
+pub mod clock;
+
+/// Read once at start; refuses what is wrong by name.
+pub mod config;
+
+/// Stop taking work, finish what is in hand, leave.
+pub mod shutdown;

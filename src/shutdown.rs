@@ -52,13 +52,18 @@ impl Shutdown {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
-            info!(signal = name, "{name}: taking no new work, finishing what is in hand");
+            info!(
+                signal = name,
+                "{name}: taking no new work, finishing what is in hand"
+            );
             wish.request();
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            warn!("second signal: leaving at once; unfinished work will be taken over by another process");
+            warn!(
+                "second signal: leaving at once; unfinished work will be taken over by another process"
+            );
             std::process::exit(130);
         });
         Ok(shutdown)
@@ -146,7 +151,10 @@ mod tests {
         shutdown.spawn(std::future::pending::<()>());
         shutdown.request();
 
-        assert_eq!(shutdown.drain(Duration::from_millis(10)).await, Drained::LeftBehind(1));
+        assert_eq!(
+            shutdown.drain(Duration::from_millis(10)).await,
+            Drained::LeftBehind(1)
+        );
     }
 
     #[tokio::test]

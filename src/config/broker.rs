@@ -28,15 +28,29 @@ impl Broker {
     }
 
     pub(super) fn read_files(&mut self, problems: &mut Problems) {
-        url_from_file(&mut self.url, self.url_file.as_deref(), "broker.url_file", problems);
+        url_from_file(
+            &mut self.url,
+            self.url_file.as_deref(),
+            "broker.url_file",
+            problems,
+        );
     }
 
     pub(super) fn check(&self, mode: Mode, problems: &mut Problems) {
-        check_url(&self.url, "broker.url", ["amqp", "amqps"], mode == Mode::Production, problems);
+        check_url(
+            &self.url,
+            "broker.url",
+            ["amqp", "amqps"],
+            mode == Mode::Production,
+            problems,
+        );
         if !(1..=60).contains(&self.heartbeat) {
             problems.add(
                 "broker.heartbeat",
-                format!("is {} s, so that a dead broker would stay unnoticed", self.heartbeat),
+                format!(
+                    "is {} s, so that a dead broker would stay unnoticed",
+                    self.heartbeat
+                ),
                 "choose 1 to 60 seconds",
             );
         }

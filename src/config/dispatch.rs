@@ -64,10 +64,21 @@ impl Dispatch {
 
     pub(super) fn check(&self, problems: &mut Problems) {
         if !(1..=10_000).contains(&self.batch_size) {
-            problems.add("dispatch.batch_size", format!("is {}", self.batch_size), "choose 1 to 10000; 2000 is best");
+            problems.add(
+                "dispatch.batch_size",
+                format!("is {}", self.batch_size),
+                "choose 1 to 10000; 2000 is best",
+            );
         }
-        for (lane, providers) in [("emergency", self.batches_in_flight.emergency), ("bulk", self.batches_in_flight.bulk)] {
-            for (provider, at_once) in [("fcm", providers.fcm), ("apns", providers.apns), ("webpush", providers.webpush)] {
+        for (lane, providers) in [
+            ("emergency", self.batches_in_flight.emergency),
+            ("bulk", self.batches_in_flight.bulk),
+        ] {
+            for (provider, at_once) in [
+                ("fcm", providers.fcm),
+                ("apns", providers.apns),
+                ("webpush", providers.webpush),
+            ] {
                 if !(1..=500).contains(&at_once) {
                     let key = format!("dispatch.batches_in_flight.{lane}.{provider}");
                     problems.add(key, format!("is {at_once}"), "choose 1 to 500");
@@ -75,10 +86,18 @@ impl Dispatch {
             }
         }
         if self.notices_in_flight == 0 {
-            problems.add("dispatch.notices_in_flight", "is 0, so that no notice would ever leave", "set at least 1");
+            problems.add(
+                "dispatch.notices_in_flight",
+                "is 0, so that no notice would ever leave",
+                "set at least 1",
+            );
         }
         if self.bulk_hold_max_hours > 6 {
-            problems.add("dispatch.bulk_hold_max_hours", "is above 6", "bulk may be held for 6 hours at most");
+            problems.add(
+                "dispatch.bulk_hold_max_hours",
+                "is above 6",
+                "bulk may be held for 6 hours at most",
+            );
         }
     }
 }

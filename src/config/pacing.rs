@@ -35,10 +35,18 @@ impl Pacing {
 
     pub(super) fn check(&self, problems: &mut Problems) {
         if !(1..=1000).contains(&self.burst_ms) {
-            problems.add("pacing.burst_ms", format!("is {}", self.burst_ms), "choose 1 to 1000; 10 to 20 is best");
+            problems.add(
+                "pacing.burst_ms",
+                format!("is {}", self.burst_ms),
+                "choose 1 to 1000; 10 to 20 is best",
+            );
         }
         if self.ramp_seconds > 3600 {
-            problems.add("pacing.ramp_seconds", "is above an hour", "choose at most 3600; FCM asks for 60");
+            problems.add(
+                "pacing.ramp_seconds",
+                "is above an hour",
+                "choose at most 3600; FCM asks for 60",
+            );
         }
     }
 }

@@ -44,7 +44,11 @@ impl Seal {
     pub fn signing_key(&self) -> Result<Secret<Vec<u8>>, Problem> {
         let key = "seal.signing_key_file";
         let Some(path) = &self.signing_key_file else {
-            return Err(Problem::new(key, "is not set, and approving needs it", "name the file with the sealing key"));
+            return Err(Problem::new(
+                key,
+                "is not set, and approving needs it",
+                "name the file with the sealing key",
+            ));
         };
         read_file(key, path)
     }
@@ -53,17 +57,33 @@ impl Seal {
         let mut seen = BTreeSet::new();
         for key in &self.trusted_keys {
             if key.id.is_empty() {
-                problems.add("seal.trusted_keys", "one has an empty id", "give each key an id");
+                problems.add(
+                    "seal.trusted_keys",
+                    "one has an empty id",
+                    "give each key an id",
+                );
             }
             if !seen.insert(&key.id) {
-                problems.add("seal.trusted_keys", format!("the id {:?} occurs twice", key.id), "give each key its own id");
+                problems.add(
+                    "seal.trusted_keys",
+                    format!("the id {:?} occurs twice", key.id),
+                    "give each key its own id",
+                );
             }
             if mode == Mode::Production && key.id.starts_with("demo") {
-                problems.add("seal.trusted_keys", format!("{:?} is a demo key", key.id), "remove it in production");
+                problems.add(
+                    "seal.trusted_keys",
+                    format!("{:?} is a demo key", key.id),
+                    "remove it in production",
+                );
             }
         }
         if mode == Mode::Production && self.trusted_keys.is_empty() {
-            problems.add("seal.trusted_keys", "is empty, so that no alert could ever be sent", "list the sealing key");
+            problems.add(
+                "seal.trusted_keys",
+                "is empty, so that no alert could ever be sent",
+                "list the sealing key",
+            );
         }
         if self.signing_key_file.is_some() && !seen.contains(&self.key_id) {
             problems.add(
@@ -77,8 +97,13 @@ impl Seal {
 
 fn public_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
     let text = String::deserialize(deserializer)?;
-    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(serde::de::Error::custom)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text.trim_end_matches('='))
+        .map_err(serde::de::Error::custom)?;
     bytes.try_into().map_err(|bytes: Vec<u8>| {
-        serde::de::Error::custom(format!("an Ed25519 public key has 32 bytes, this has {}", bytes.len()))
+        serde::de::Error::custom(format!(
+            "an Ed25519 public key has 32 bytes, this has {}",
+            bytes.len()
+        ))
     })
 }

@@ -44,7 +44,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
 pub fn read_file(key: &str, path: &Path) -> Result<Secret<Vec<u8>>, Problem> {
     let place = path.display();
     match fs::read(path) {
-        Ok(bytes) if bytes.is_empty() => Err(Problem::new(key, format!("the file {place} is empty"), "put the secret into it")),
+        Ok(bytes) if bytes.is_empty() => Err(Problem::new(
+            key,
+            format!("the file {place} is empty"),
+            "put the secret into it",
+        )),
         Ok(bytes) => Ok(Secret::new(bytes)),
         Err(error) => Err(Problem::new(
             key,
@@ -55,22 +59,35 @@ pub fn read_file(key: &str, path: &Path) -> Result<Secret<Vec<u8>>, Problem> {
 }
 
 /// `""` in TOML stands for "not set", because TOML has no null and the defaults must list every key.
-pub fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+pub fn optional_path<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 /// Like [`optional_path`], for a text.
-pub fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub fn optional_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then_some(text))
 }
 
 /// Replaces a server's URL by the first line of `file`, when one is named: so that an orchestrator's secret needs no variable.
 /// A URL that a variable or the configuration already gave wins.
-pub(super) fn url_from_file(url: &mut Secret<String>, file: Option<&Path>, key: &str, problems: &mut Problems) {
-    let Some(path) = file.filter(|_| url.expose().is_empty()) else { return };
-    match read_file(key, path).map(|bytes| String::from_utf8_lossy(bytes.expose()).trim().to_owned()) {
+pub(super) fn url_from_file(
+    url: &mut Secret<String>,
+    file: Option<&Path>,
+    key: &str,
+    problems: &mut Problems,
+) {
+    let Some(path) = file.filter(|_| url.expose().is_empty()) else {
+        return;
+    };
+    match read_file(key, path)
+        .map(|bytes| String::from_utf8_lossy(bytes.expose()).trim().to_owned())
+    {
         Ok(text) => *url = Secret::new(text),
         Err(problem) => problems.0.push(problem),
     }
@@ -94,9 +111,21 @@ pub(super) fn check_url(
         return;
     };
     if !schemes.contains(&parsed.scheme()) {
-        problems.add(key, format!("has the scheme {:?}", parsed.scheme()), example);
+        problems.add(
+            key,
+            format!("has the scheme {:?}", parsed.scheme()),
+            example,
+        );
     }
-    if refuse_default_password && parsed.password().is_some_and(|password| password == parsed.username()) {
-        problems.add(key, "the password is the user's own name, a default", "set a password of its own");
+    if refuse_default_password
+        && parsed
+            .password()
+            .is_some_and(|password| password == parsed.username())
+    {
+        problems.add(
+            key,
+            "the password is the user's own name, a default",
+            "set a password of its own",
+        );
     }
 }

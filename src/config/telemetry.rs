@@ -33,15 +33,27 @@ pub enum LogFormat {
 impl Telemetry {
     pub(super) fn check(&self, problems: &mut Problems) {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
-            problems.add("telemetry.log_filter", error.to_string(), "write one like info,loa::push=debug");
+            problems.add(
+                "telemetry.log_filter",
+                error.to_string(),
+                "write one like info,loa::push=debug",
+            );
         }
         if let Some(endpoint) = &self.otlp_endpoint
             && url::Url::parse(endpoint).is_err()
         {
-            problems.add("telemetry.otlp_endpoint", "is not a URL", "give one like http://localhost:4317");
+            problems.add(
+                "telemetry.otlp_endpoint",
+                "is not a URL",
+                "give one like http://localhost:4317",
+            );
         }
         if self.service_name.is_empty() {
-            problems.add("telemetry.service_name", "is empty", "name the service, usually loa");
+            problems.add(
+                "telemetry.service_name",
+                "is empty",
+                "name the service, usually loa",
+            );
         }
     }
 }

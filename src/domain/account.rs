@@ -1,0 +1,188 @@
+//! Who may do what, as one table.
+//!
+//! Only officers of the focal unit (Sở KH&CN, QC-CB 12.2) hold [`Role::Approver`]; the database enforces that.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::id::{AgencyId, OfficerId};
+
+/// What an officer's account is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Writes and submits alerts for an agency.
+    Submitter,
+    /// Decides, for the focal unit.
+    Approver,
+    /// Keeps the service running: devices, queues, pausing a broadcast.
+    Operator,
+    /// Reads everything, changes nothing.
+    Auditor,
+    /// Manages accounts and keys.
+    Administrator,
+    /// A neighbouring system that reports events of feedback and files.
+    System,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 6] = [
+        Self::Submitter,
+        Self::Approver,
+        Self::Operator,
+        Self::Auditor,
+        Self::Administrator,
+        Self::System,
+    ];
+
+    /// The word the database and the API use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitter => "submitter",
+            Self::Approver => "approver",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::Administrator => "administrator",
+            Self::System => "system",
+        }
+    }
+
+    /// The role of a stored word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+
+    /// The one table of authority.
+    pub fn may(self, power: Power) -> bool {
+        use Power as P;
+        match self {
+            Self::Submitter => match power {
+                P::WriteAlert | P::ReadOwnAlerts => true,
+                P::ReadAllAlerts | P::Decide | P::Recall | P::SteerBroadcast | P::ReportEvents => {
+                    false
+                }
+            },
+            Self::Approver => match power {
+                P::ReadOwnAlerts | P::ReadAllAlerts | P::Decide | P::Recall | P::SteerBroadcast => {
+                    true
+                }
+                P::WriteAlert | P::ReportEvents => false,
+            },
+            Self::Operator => match power {
+                P::ReadOwnAlerts | P::ReadAllAlerts | P::SteerBroadcast => true,
+                P::WriteAlert | P::Decide | P::Recall | P::ReportEvents => false,
+            },
+            Self::Auditor => match power {
+                P::ReadOwnAlerts | P::ReadAllAlerts => true,
+                P::WriteAlert | P::Decide | P::Recall | P::SteerBroadcast | P::ReportEvents => {
+                    false
+                }
+            },
+            Self::Administrator => match power {
+                P::ReadOwnAlerts => true,
+                P::WriteAlert
+                | P::ReadAllAlerts
+                | P::Decide
+                | P::Recall
+                | P::SteerBroadcast
+                | P::ReportEvents => false,
+            },
+            Self::System => match power {
+                P::ReportEvents => true,
+                P::WriteAlert
+                | P::ReadOwnAlerts
+                | P::ReadAllAlerts
+                | P::Decide
+                | P::Recall
+                | P::SteerBroadcast => false,
+            },
+        }
+    }
+}
+
+/// What an account may be allowed to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// Create, revise and submit alerts of one's own agency.
+    WriteAlert,
+    /// See alerts of one's own agency.
+    ReadOwnAlerts,
+    /// See alerts of every agency.
+    ReadAllAlerts,
+    /// Approve, return, reject.
+    Decide,
+    /// Call a live alert back.
+    Recall,
+    /// Pause, resume, stop a broadcast.
+    SteerBroadcast,
+    /// Report events of feedback and files, which become personal notices.
+    ReportEvents,
+}
+
+/// Somebody who acts: a person, in an agency, in a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Officer {
+    /// The person's account.
+    pub id: OfficerId,
+    /// The unit the person acts for.
+    pub agency: AgencyId,
+    /// The unit's official code.
+    pub agency_code: String,
+    /// The unit's name.
+    pub agency_name: String,
+    /// As shown to colleagues.
+    pub name: String,
+    /// What the account is for.
+    pub role: Role,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POWERS: [Power; 7] = [
+        Power::WriteAlert,
+        Power::ReadOwnAlerts,
+        Power::ReadAllAlerts,
+        Power::Decide,
+        Power::Recall,
+        Power::SteerBroadcast,
+        Power::ReportEvents,
+    ];
+
+    #[test]
+    fn the_table_of_authority_is_this_one() {
+        let table: Vec<String> = Role::ALL
+            .iter()
+            .map(|role| {
+                let cells: String = POWERS
+                    .iter()
+                    .map(|power| if role.may(*power) { '+' } else { '.' })
+                    .collect();
+                format!("{:<13} {cells}", role.as_str())
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "submitter     ++.....",
+                "approver      .+++++.",
+                "operator      .++..+.",
+                "auditor       .++....",
+                "administrator .+.....",
+                "system        ......+",
+            ]
+        );
+    }
+
+    #[test]
+    fn nobody_both_writes_and_decides() {
+        for role in Role::ALL {
+            assert!(
+                !(role.may(Power::WriteAlert) && role.may(Power::Decide)),
+                "{role:?}"
+            );
+        }
+    }
+}

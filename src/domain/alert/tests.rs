@@ -1,0 +1,116 @@
+use super::*;
+use time::macros::datetime;
+
+const NOW: OffsetDateTime = datetime!(2026-11-21 07:00 UTC);
+
+pub(crate) fn flood() -> AlertRequest {
+    serde_json::from_value(serde_json::json!({
+        "kind": "warning", "category": "natural_disaster", "risk_level": 3, "severity": "extreme",
+        "urgency": "immediate", "certainty": "likely",
+        "texts": {"vi": {"headline": "Cảnh báo lũ quét", "body": "Mưa rất to trên toàn tỉnh.",
+            "instruction": "Rời khỏi ven suối ngay."}},
+        "expires": "2026-11-21T20:00:00+07:00",
+        "source": {"number": "01/CĐ-BCH", "date": "2026-11-21", "summary": "Công điện về ứng phó lũ quét"},
+        "attestations": {"whole_province": true, "no_state_secret": true},
+        "recall": {"texts": {"vi": {"headline": "Thu hồi cảnh báo lũ quét", "body": "Không còn nguy cơ."}}}
+    }))
+    .unwrap()
+}
+
+fn rules(request: &AlertRequest) -> Vec<String> {
+    AlertContent::parse(request, NOW)
+        .unwrap_err()
+        .into_iter()
+        .map(|violation| format!("{} {}", violation.field, violation.rule))
+        .collect()
+}
+
+#[test]
+fn a_flash_flood_takes_the_emergency_lane() {
+    let alert = AlertContent::parse(&flood(), NOW).unwrap();
+    assert_eq!(alert.lane(), Lane::Emergency);
+}
+
+#[test]
+fn an_empty_request_is_told_every_rule_at_once() {
+    assert_eq!(
+        rules(&AlertRequest::default()),
+        [
+            "kind required",
+            "category required",
+            "severity required",
+            "urgency required",
+            "certainty required",
+            "texts.vi required",
+            "expires required",
+            "source.number required",
+            "source.summary required",
+            "source.date not_a_date",
+            "attestations.whole_province must_be_true",
+            "attestations.no_state_secret must_be_true",
+        ]
+    );
+}
+
+#[test]
+fn one_street_is_not_the_province() {
+    let mut request = flood();
+    request.attestations.whole_province = false;
+    assert_eq!(
+        rules(&request),
+        ["attestations.whole_province must_be_true"]
+    );
+}
+
+#[test]
+fn the_past_and_the_far_future_are_refused() {
+    let mut request = flood();
+    request.expires = Some("2026-11-21T14:04:59+07:00".into());
+    assert_eq!(rules(&request), ["expires not_in_future"]);
+    request.expires = Some("2026-12-20T14:00:00+07:00".into());
+    assert_eq!(rules(&request), ["expires too_far"]);
+    request.expires = Some("tomorrow".into());
+    assert_eq!(rules(&request), ["expires not_a_time"]);
+}
+
+#[test]
+fn a_warning_says_what_to_do_and_how_it_is_called_back() {
+    let mut request = flood();
+    request.recall = None;
+    request.texts.get_mut("vi").unwrap().instruction = None;
+    assert_eq!(
+        rules(&request),
+        ["texts.vi.instruction required", "recall required"]
+    );
+}
+
+#[test]
+fn only_whole_https_links() {
+    for link in [
+        "http://example.vn",
+        "https://user:pw@example.vn",
+        "javascript:alert(1)",
+        "https://",
+    ] {
+        let mut request = flood();
+        request.link = Some(link.into());
+        assert_eq!(rules(&request), ["link not_https"], "{link}");
+    }
+}
+
+#[test]
+fn text_is_stored_composed() {
+    let mut request = flood();
+    request.texts.get_mut("vi").unwrap().headline = "Cu\u{309}nh ba\u{301}o".into();
+    let alert = AlertContent::parse(&request, NOW).unwrap();
+    assert_eq!(alert.vietnamese().unwrap().headline, "Củnh báo");
+}
+
+#[test]
+fn a_headline_is_counted_as_people_count() {
+    let mut request = flood();
+    request.texts.get_mut("vi").unwrap().headline = "ệ".repeat(HEADLINE_MAX);
+    assert!(AlertContent::parse(&request, NOW).is_ok());
+    request.texts.get_mut("vi").unwrap().headline = "ệ".repeat(HEADLINE_MAX + 1);
+    assert_eq!(rules(&request), ["texts.vi.headline too_long"]);
+}

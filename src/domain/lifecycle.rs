@@ -1,0 +1,213 @@
+//! The life of an alert: every state, every action, and which meet lawfully.
+//!
+//! `Draft → Submitted → Returned (→ Draft) | Rejected | Live → Expired | Superseded | Recalled`. A published alert never
+//! changes; what ends it is another alert or the clock.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// Being written (*nháp*).
+    Draft,
+    /// Waiting for Sở KH&CN (*chờ duyệt*).
+    Submitted,
+    /// Back at the agency to be mended (*trả lại*).
+    Returned,
+    /// Refused for good (*từ chối*).
+    Rejected,
+    /// Approved, public, being pushed or pushed (*đang phát / đã phát*).
+    Live,
+    /// Its time is over (*hết hiệu lực*).
+    Expired,
+    /// A correction or all-clear took its place.
+    Superseded,
+    /// Called back (*đã thu hồi*).
+    Recalled,
+}
+
+/// What somebody, or the clock, may do to an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Store a new revision of the text or its document.
+    Revise,
+    /// Ask Sở KH&CN to decide.
+    Submit,
+    /// Hand it back to be mended.
+    Return,
+    /// Refuse for good.
+    Reject,
+    /// Seal, publish, broadcast.
+    Approve,
+    /// Call back what was published.
+    Recall,
+    /// The clock has passed `expires`.
+    Expire,
+    /// A correction or all-clear of the same incident went live.
+    Supersede,
+}
+
+/// The action does not fit the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an alert that is {state:?} cannot be the object of {action:?}")]
+pub struct Refusal {
+    /// Where the alert stands.
+    pub state: AlertState,
+    /// What was asked.
+    pub action: Action,
+}
+
+impl AlertState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Draft,
+        Self::Submitted,
+        Self::Returned,
+        Self::Rejected,
+        Self::Live,
+        Self::Expired,
+        Self::Superseded,
+        Self::Recalled,
+    ];
+
+    /// The word the database and the API use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Submitted => "submitted",
+            Self::Returned => "returned",
+            Self::Rejected => "rejected",
+            Self::Live => "live",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+            Self::Recalled => "recalled",
+        }
+    }
+
+    /// The state of a stored word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// The chip people see.
+    pub fn label_vi(self) -> &'static str {
+        match self {
+            Self::Draft => "Nháp",
+            Self::Submitted => "Chờ duyệt",
+            Self::Returned => "Trả lại",
+            Self::Rejected => "Từ chối",
+            Self::Live => "Đã đăng tải",
+            Self::Expired => "Hết hiệu lực",
+            Self::Superseded => "Đã thay thế",
+            Self::Recalled => "Đã thu hồi",
+        }
+    }
+
+    /// The state after `action`, if it is lawful.
+    ///
+    /// A recall is never blocked by the state of a published alert: an expired or superseded one may still stand on
+    /// somebody's screen.
+    pub fn after(self, action: Action) -> Result<Self, Refusal> {
+        use Action as A;
+        let refusal = Err(Refusal {
+            state: self,
+            action,
+        });
+        match self {
+            Self::Draft => match action {
+                A::Revise => Ok(Self::Draft),
+                A::Submit => Ok(Self::Submitted),
+                A::Return | A::Reject | A::Approve | A::Recall | A::Expire | A::Supersede => {
+                    refusal
+                }
+            },
+            Self::Returned => match action {
+                A::Revise => Ok(Self::Draft),
+                A::Submit
+                | A::Return
+                | A::Reject
+                | A::Approve
+                | A::Recall
+                | A::Expire
+                | A::Supersede => refusal,
+            },
+            Self::Submitted => match action {
+                A::Return => Ok(Self::Returned),
+                A::Reject => Ok(Self::Rejected),
+                A::Approve => Ok(Self::Live),
+                A::Revise | A::Submit | A::Recall | A::Expire | A::Supersede => refusal,
+            },
+            Self::Live => match action {
+                A::Recall => Ok(Self::Recalled),
+                A::Expire => Ok(Self::Expired),
+                A::Supersede => Ok(Self::Superseded),
+                A::Revise | A::Submit | A::Return | A::Reject | A::Approve => refusal,
+            },
+            Self::Expired | Self::Superseded => match action {
+                A::Recall => Ok(Self::Recalled),
+                A::Revise
+                | A::Submit
+                | A::Return
+                | A::Reject
+                | A::Approve
+                | A::Expire
+                | A::Supersede => refusal,
+            },
+            Self::Rejected | Self::Recalled => match action {
+                A::Revise
+                | A::Submit
+                | A::Return
+                | A::Reject
+                | A::Approve
+                | A::Recall
+                | A::Expire
+                | A::Supersede => refusal,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_meets_every_action_as_this_table_says() {
+        use Action as A;
+        let actions = [
+            A::Revise,
+            A::Submit,
+            A::Return,
+            A::Reject,
+            A::Approve,
+            A::Recall,
+            A::Expire,
+            A::Supersede,
+        ];
+        let table: Vec<String> = AlertState::ALL
+            .iter()
+            .map(|state| {
+                let cells: Vec<&str> = actions
+                    .iter()
+                    .map(|action| state.after(*action).map_or("-", AlertState::as_str))
+                    .collect();
+                format!("{:<10} {}", state.as_str(), cells.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "draft      draft submitted - - - - - -",
+                "submitted  - - returned rejected live - - -",
+                "returned   draft - - - - - - -",
+                "rejected   - - - - - - - -",
+                "live       - - - - - recalled expired superseded",
+                "expired    - - - - - recalled - -",
+                "superseded - - - - - recalled - -",
+                "recalled   - - - - - - - -",
+            ]
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! What one phone is told: cut for its platform before sealing, dressed by kind and severity.
+//!
+//! Platforms differ in what they can show; the words do not. Cutting happens here, before the seal, so that what was
+//! approved is what is shown. How it looks and sounds follows kind and severity (`docs/providers.md`), not the lane.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::alert::{Kind, Severity, Text};
+use super::broadcast::Lane;
+use super::device::{Language, Provider};
+use super::id::IncidentId;
+use super::text;
+
+/// One title and body, cut for one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Screen {
+    /// Never cut.
+    pub title: String,
+    /// Cut at a word within the platform's budget.
+    pub body: String,
+}
+
+/// One language's text as each platform shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Screens {
+    /// Android.
+    pub fcm: Screen,
+    /// iOS.
+    pub apns: Screen,
+    /// Browsers.
+    pub webpush: Screen,
+}
+
+impl Screens {
+    /// The screen of one platform.
+    pub fn of(&self, provider: Provider) -> &Screen {
+        match provider {
+            Provider::Fcm => &self.fcm,
+            Provider::Apns => &self.apns,
+            Provider::WebPush => &self.webpush,
+        }
+    }
+}
+
+/// Why a message is sent; decides its marking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The alert itself.
+    Alert,
+    /// Its recall (CAP Cancel).
+    Recall,
+}
+
+/// Bytes of JSON string content a body may take. An emergency carries its whole text, to be read without a network;
+/// what remains of a provider's 4,096 B (Web Push: 3,993 B) is title, link, live emergencies and frame.
+fn body_budget(lane: Lane, provider: Provider) -> usize {
+    match (lane, provider) {
+        (Lane::Emergency, Provider::Fcm | Provider::Apns) => 2400,
+        (Lane::Emergency, Provider::WebPush) => 2200,
+        // About what Android shows expanded.
+        (Lane::Bulk | Lane::Personal, Provider::Fcm) => 900,
+        (Lane::Bulk | Lane::Personal, Provider::Apns | Provider::WebPush) => 600,
+    }
+}
+
+/// Renders every language for every platform. The instruction comes first: a lock screen shows about four lines.
+pub fn render(
+    purpose: Purpose,
+    lane: Lane,
+    texts: &BTreeMap<Language, Text>,
+) -> BTreeMap<Language, Screens> {
+    texts
+        .iter()
+        .map(|(language, text)| {
+            let title = match purpose {
+                Purpose::Alert => text.headline.clone(),
+                Purpose::Recall => format!("{}: {}", recall_word(language), text.headline),
+            };
+            let whole = match &text.instruction {
+                Some(instruction) => format!("{instruction}\n{}", text.body),
+                None => text.body.clone(),
+            };
+            let screen = |provider| Screen {
+                title: title.clone(),
+                body: text::cut(&whole, body_budget(lane, provider)),
+            };
+            let screens = Screens {
+                fcm: screen(Provider::Fcm),
+                apns: screen(Provider::Apns),
+                webpush: screen(Provider::WebPush),
+            };
+            (language.clone(), screens)
+        })
+        .collect()
+}
+
+fn recall_word(language: &Language) -> &'static str {
+    match language.as_str() {
+        "en" => "RECALLED",
+        _ => "THU HỒI",
+    }
+}
+
+/// What the platforms use to let a later version take an earlier one's place: 32 characters, lawful as APNs
+/// collapse id (≤ 64 B), Web Push topic (≤ 32, base64url) and FCM tag. One per incident, so two incidents never share one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CollapseId(String);
+
+impl CollapseId {
+    /// First 32 characters of base64url(SHA-256(incident id)).
+    pub fn of(incident: IncidentId) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, incident.to_string().as_bytes());
+        let mut encoded = URL_SAFE_NO_PAD.encode(digest);
+        encoded.truncate(32);
+        Self(encoded)
+    }
+
+    /// The characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How loud: the four mappings of `docs/providers.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// (a) Rings through silence.
+    Emergency,
+    /// (d) A warning that is not an emergency.
+    Warning {
+        /// From risk level 3 on, or severe: breaks through a focus mode.
+        time_sensitive: bool,
+    },
+    /// (b) Ordinary information: silent.
+    Announcement,
+    /// (c) To one person, generic on the lock screen.
+    Personal {
+        /// The person must act now.
+        action_needed: bool,
+    },
+}
+
+impl Style {
+    /// The style of an alert.
+    pub fn of(kind: Kind, lane: Lane, severity: Severity, risk_level: Option<u8>) -> Self {
+        match (lane, kind) {
+            (Lane::Emergency, _) => Self::Emergency,
+            (Lane::Personal, _) => Self::Personal {
+                action_needed: false,
+            },
+            (Lane::Bulk, Kind::Warning) => Self::Warning {
+                time_sensitive: risk_level.is_some_and(|level| level >= 3)
+                    || severity <= Severity::Severe,
+            },
+            (Lane::Bulk, Kind::Announcement) => Self::Announcement,
+        }
+    }
+}
+
+/// What one phone is told, in one language, cut for one platform. Provider modules turn it into their wire format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushMessage {
+    /// The alert's id, or a notice's opaque one.
+    pub id: Uuid,
+    /// Higher within an incident replaces lower; the app ignores a repeated (id, version).
+    pub version: u32,
+    /// Lets a later version take this one's place on the screen.
+    pub collapse: CollapseId,
+    /// Groups what belongs together: the incident, or `news`, `feedback`.
+    pub thread: String,
+    /// How loud.
+    pub style: Style,
+    /// `emergency`, `warning`, `announcement`, `personal` or `recall`.
+    pub kind: &'static str,
+    /// The severity's word; empty for personal notices.
+    pub severity: &'static str,
+    /// Never cut.
+    pub title: String,
+    /// Cut for the platform.
+    pub body: String,
+    /// Where to read more.
+    pub url: Option<String>,
+    /// Nothing starts after this.
+    pub expires: OffsetDateTime,
+    /// Live emergencies (id, version), so that the app fetches what it lacks.
+    pub live: Vec<(Uuid, u32)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(instruction: Option<&str>, body: &str) -> BTreeMap<Language, Text> {
+        let text = Text {
+            headline: "Cảnh báo lũ quét".into(),
+            body: body.into(),
+            instruction: instruction.map(Into::into),
+        };
+        BTreeMap::from([(Language::vietnamese(), text)])
+    }
+
+    #[test]
+    fn what_to_do_comes_first() {
+        let screens = render(
+            Purpose::Alert,
+            Lane::Emergency,
+            &text(Some("Lên cao ngay."), "Mưa to."),
+        );
+        assert_eq!(
+            screens[&Language::vietnamese()].apns.body,
+            "Lên cao ngay.\nMưa to."
+        );
+    }
+
+    #[test]
+    fn a_recall_is_marked_by_the_renderer() {
+        let screens = render(Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."));
+        assert_eq!(
+            screens[&Language::vietnamese()].fcm.title,
+            "THU HỒI: Cảnh báo lũ quét"
+        );
+    }
+
+    #[test]
+    fn the_longest_text_fits_every_platform() {
+        let longest = "ệ ".repeat(1000);
+        for lane in [Lane::Emergency, Lane::Bulk] {
+            let screens = &render(Purpose::Alert, lane, &text(Some(&longest), &longest))
+                [&Language::vietnamese()];
+            for provider in Provider::ALL {
+                assert!(text::json_len(&screens.of(provider).body) <= body_budget(lane, provider));
+            }
+        }
+    }
+
+    #[test]
+    fn the_collapse_id_is_lawful_everywhere() {
+        let id = CollapseId::of(IncidentId::new());
+        assert_eq!(id.as_str().len(), 32);
+        assert!(
+            id.as_str()
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        );
+    }
+}

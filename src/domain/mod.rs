@@ -1,0 +1,36 @@
+//! The words of the trade as types: parsed once, valid ever after.
+//!
+//! Pure by rule: no database, broker, HTTP or ambient time in here; time arrives as an argument.
+
+/// Identifiers that know what they identify.
+pub mod id;
+
+/// What was wrong with an input, where, and what to do about it.
+pub mod violation;
+
+/// Vietnamese text: normalisation, lengths, cutting for small screens.
+pub mod text;
+
+/// Agencies, officers, roles, and who may do what.
+pub mod account;
+
+/// The content of an alert, as an agency writes it.
+pub mod alert;
+
+/// The states of an alert and every lawful transition.
+pub mod lifecycle;
+
+/// A phone's address at its provider.
+pub mod device;
+
+/// Lanes, outcomes and the sum that must always add up.
+pub mod broadcast;
+
+/// What one phone is told.
+pub mod message;
+
+/// The bytes an approval binds, their signature, their verification.
+pub mod seal;
+
+/// When to try again, as pure functions.
+pub mod retry;

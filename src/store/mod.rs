@@ -1,0 +1,12 @@
+//! Where everything is remembered: the only SQL of the crate, one file per family of tables, SQL beside its function.
+//!
+//! PostgreSQL is the truth. Functions that must share a transaction take `&mut PgConnection`; none of them opens one by itself
+//! unless its name says so. Rows become domain values by parsing, and a row that cannot be read is named, never defaulted.
+
+/// What went wrong in the database, and rows that cannot be.
+pub mod error;
+
+pub use error::StoreError;
+
+/// Migrations, embedded; `#[sqlx::test]` and `loa migrate` use the same.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
