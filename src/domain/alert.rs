@@ -336,24 +336,7 @@ impl AlertContent {
         let expires = parse_expires(raw.expires.as_deref(), effective, now, &mut broken);
         let source = parse_source(&raw.source, now, &mut broken);
         check_attestations(raw.attestations, &mut broken);
-        let recall = match &raw.recall {
-            Some(recall) => Some(parse_texts(
-                "recall.texts",
-                &recall.texts,
-                false,
-                &mut broken,
-            )),
-            None if is_warning => {
-                broken.push(Violation::new(
-                    "recall",
-                    "required",
-                    "Cảnh báo phải kèm nội dung thu hồi soạn sẵn, để khi cần thu hồi ngay bằng một thao tác.",
-                    "A warning carries its prepared recall text, so that it can be called back in one step.",
-                ));
-                None
-            }
-            None => None,
-        };
+        let recall = parse_recall(raw.recall.as_ref(), is_warning, &mut broken);
         match (kind, category, severity, urgency, certainty, expires) {
             (
                 Some(kind),
@@ -622,6 +605,33 @@ fn parse_source(raw: &SourceRequest, now: OffsetDateTime, broken: &mut Vec<Viola
         date: raw.date.clone(),
         summary,
     }
+}
+
+fn check_risk_level(level: Option<u8>, broken: &mut Vec<Violation>) {
+    if level.is_some_and(|level| !(1..=5).contains(&level)) {
+        broken.push(Violation::new(
+            "risk_level",
+            "out_of_range",
+            "Cấp độ rủi ro thiên tai phải từ 1 đến 5.",
+            "The natural-disaster risk level is a number from 1 to 5.",
+        ));
+    }
+}
+
+fn parse_recall(
+    raw: Option<&RecallRequest>,
+    is_warning: bool,
+    broken: &mut Vec<Violation>,
+) -> Option<BTreeMap<Language, Text>> {
+    if raw.is_none() && is_warning {
+        broken.push(Violation::new(
+            "recall",
+            "required",
+            "Cảnh báo phải kèm nội dung thu hồi soạn sẵn, để khi cần thu hồi ngay bằng một thao tác.",
+            "A warning carries its prepared recall text, so that it can be called back in one step.",
+        ));
+    }
+    raw.map(|recall| parse_texts("recall.texts", &recall.texts, false, broken))
 }
 
 fn check_attestations(attested: Attestations, broken: &mut Vec<Violation>) {

@@ -111,6 +111,7 @@ impl Outcome {
     /// What an open outcome becomes when nothing more will be tried for `reason`; final ones stay.
     ///
     /// A device that was sent to without an answer stays [`Outcome::Unknown`]: it may well have rung.
+    #[must_use]
     pub fn closed(self, reason: Closing) -> Self {
         match self {
             Self::DueUnknown => Self::Unknown,

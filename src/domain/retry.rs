@@ -9,7 +9,7 @@ pub const MAX_ATTEMPTS: u16 = 8;
 const FIRST: Duration = Duration::from_secs(10);
 
 /// No wait of our own is longer; a provider's word may be (APNs asks for 15 minutes).
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// How long to wait before attempt number `attempt + 1`, given what the provider asked and a random `jitter` in `0..1`.
 ///
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn the_providers_word_counts() {
-        let apns = Duration::from_secs(15 * 60);
+        let apns = Duration::from_mins(15);
         assert_eq!(back_off(1, Some(apns), 0.0), apns);
         assert_eq!(back_off(9, Some(Duration::from_secs(2)), 0.0).as_secs(), 2);
         assert!(

@@ -20,7 +20,11 @@ pub enum StoreError {
 
 impl StoreError {
     /// Names a value that cannot be.
-    pub fn inconsistent(table: &'static str, column: &'static str, row: impl ToString) -> Self {
+    pub fn inconsistent(
+        table: &'static str,
+        column: &'static str,
+        row: impl std::fmt::Display,
+    ) -> Self {
         Self::Inconsistent {
             table,
             column,

@@ -6,6 +6,18 @@
 /// What went wrong in the database, and rows that cannot be.
 pub mod error;
 
+/// Broadcasts: one per approved alert.
+pub mod broadcast;
+
+/// What must happen because a fact was stored.
+pub mod outbox;
+
+/// Who is alive.
+pub mod liveness;
+
+/// The audit trail.
+pub mod audit;
+
 pub use error::StoreError;
 
 /// Migrations, embedded; `#[sqlx::test]` and `loa migrate` use the same.

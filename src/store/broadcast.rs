@@ -1,0 +1,388 @@
+//! Broadcasts: one per approved alert, how far each has come, and the words that steer it.
+
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{StoreError, outbox};
+use crate::domain::broadcast::{Lane, Tally};
+use crate::domain::device::Provider;
+use crate::domain::id::{AlertId, BroadcastId};
+
+/// A broadcast about to be written, in the transaction that seals its alert.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBroadcast {
+    /// The sealed alert.
+    pub alert: AlertId,
+    /// Which lane.
+    pub lane: Lane,
+    /// Nothing starts after this.
+    pub expires: OffsetDateTime,
+    /// A recall waits until every live dispatcher has acknowledged this epoch: its original's stop.
+    pub after_epoch: Option<i64>,
+}
+
+/// A broadcast as the engine sees it.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    /// Which.
+    pub id: BroadcastId,
+    /// Of which alert.
+    pub alert: AlertId,
+    /// Which lane.
+    pub lane: Lane,
+    /// How far.
+    pub state: BroadcastState,
+    /// Held by an officer.
+    pub paused: bool,
+    /// Stopped by an officer, and when.
+    pub stopped_at: Option<OffsetDateTime>,
+    /// Its seal did not verify.
+    pub parked_reason: Option<String>,
+    /// Nothing starts after this.
+    pub expires: OffsetDateTime,
+    /// When its approval was committed.
+    pub created_at: OffsetDateTime,
+    /// When every batch had been planned.
+    pub planned_at: Option<OffsetDateTime>,
+    /// When every device had a final outcome.
+    pub completed_at: Option<OffsetDateTime>,
+}
+
+/// How far a broadcast has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BroadcastState {
+    /// For a stop of its original, or for an emergency to end.
+    Waiting,
+    /// Batches are being written; the first are being pushed already.
+    Planning,
+    /// Every batch is written.
+    Sending,
+    /// Every device has a final outcome.
+    Completed,
+}
+
+impl BroadcastState {
+    fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "waiting" => Some(Self::Waiting),
+            "planning" => Some(Self::Planning),
+            "sending" => Some(Self::Sending),
+            "completed" => Some(Self::Completed),
+            _ => None,
+        }
+    }
+}
+
+/// Writes a broadcast and, unless it has to wait, the task that plans it.
+///
+/// New bulk waits while an emergency is live, because a later ordinary push can displace a stored emergency on an offline phone;
+/// a recall waits for its original's stop to be confirmed. [`release`] lets them go.
+pub async fn create(
+    conn: &mut PgConnection,
+    new: NewBroadcast,
+    trace: Option<&str>,
+) -> Result<BroadcastId, StoreError> {
+    let id = BroadcastId::new();
+    let held = new.after_epoch.is_some()
+        || match new.lane {
+            Lane::Bulk => emergency_is_live(conn).await?,
+            Lane::Emergency | Lane::Personal => false,
+        };
+    let state = if held { "waiting" } else { "planning" };
+    sqlx::query!(
+        "insert into broadcast (id, alert_id, lane, state, expires_at, after_epoch) values ($1, $2, $3, $4, $5, $6)",
+        id.0,
+        new.alert.0,
+        new.lane.as_str(),
+        state,
+        new.expires,
+        new.after_epoch
+    )
+    .execute(&mut *conn)
+    .await?;
+    if !held {
+        add_plan_task(conn, id, trace).await?;
+    }
+    Ok(id)
+}
+
+/// Lets go what waited long enough: recalls whose stop every live dispatcher has acknowledged (or that waited `patience`, which
+/// is longer than a silent dispatcher can go on sending), and bulk when no emergency is live (or after `bulk_hold`).
+/// Returns how many.
+pub async fn release(
+    conn: &mut PgConnection,
+    patience: time::Duration,
+    bulk_hold: time::Duration,
+) -> Result<usize, StoreError> {
+    let ready = sqlx::query_scalar!(
+        r#"update broadcast b set state = 'planning'
+           where b.state = 'waiting' and not b.paused and case
+               when b.after_epoch is not null then
+                   b.created_at + make_interval(secs => $1) < clock_timestamp()
+                   or not exists (select from live_dispatcher d where d.acked_epoch < b.after_epoch)
+               else
+                   b.created_at + make_interval(secs => $2) < clock_timestamp()
+                   or not exists (
+                       select from broadcast e join alert a on a.id = e.alert_id
+                       where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp())
+               end
+           returning b.id"#,
+        patience.as_seconds_f64(),
+        bulk_hold.as_seconds_f64()
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for id in &ready {
+        add_plan_task(conn, BroadcastId(*id), None).await?;
+    }
+    Ok(ready.len())
+}
+
+async fn add_plan_task(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+    trace: Option<&str>,
+) -> Result<(), StoreError> {
+    let task = json!({"kind": "plan_v1", "broadcast": id});
+    outbox::add(conn, "loa.work", "plan", &task, trace).await
+}
+
+async fn emergency_is_live(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from broadcast e join alert a on a.id = e.alert_id
+               where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp()
+           ) as "live!""#
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Live emergencies, (alert, version), newest first, at most `limit`: every payload names them.
+pub async fn live_emergencies(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<(Uuid, u32)>, StoreError> {
+    let rows = sqlx::query!(
+        "select a.id, a.version from alert a join broadcast b on b.alert_id = a.id
+         where b.lane = 'emergency' and a.state = 'live' and a.expires_at > clock_timestamp()
+         order by a.published_at desc limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let version = u32::try_from(row.version)
+                .map_err(|_| StoreError::inconsistent("alert", "version", row.id))?;
+            Ok((row.id, version))
+        })
+        .collect()
+}
+
+/// Asks every dispatcher to stop. Returns the epoch they must acknowledge; `None` when it had ended or been stopped already.
+pub async fn request_stop(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+) -> Result<Option<i64>, StoreError> {
+    let open = sqlx::query_scalar!(
+        "select id from broadcast where id = $1 and state <> 'completed' and stopped_at is null for update",
+        id.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if open.is_none() {
+        return Ok(None);
+    }
+    let epoch = raise_epoch(conn).await?;
+    sqlx::query!(
+        "update broadcast set stopped_at = clock_timestamp(), stop_epoch = $2, paused = false,
+                state = case when state = 'waiting' then 'completed' else state end,
+                completed_at = case when state = 'waiting' then clock_timestamp() end
+         where id = $1",
+        id.0,
+        epoch
+    )
+    .execute(conn)
+    .await?;
+    Ok(Some(epoch))
+}
+
+/// Holds or lets go. Returns the epoch; `None` when it has ended or is as asked already.
+pub async fn set_paused(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+    paused: bool,
+) -> Result<Option<i64>, StoreError> {
+    let changed = sqlx::query_scalar!(
+        "update broadcast set paused = $2 where id = $1 and state <> 'completed' and stopped_at is null and paused <> $2
+         returning id",
+        id.0,
+        paused
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match changed {
+        Some(_) => Ok(Some(raise_epoch(conn).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn raise_epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar!("update control set epoch = epoch + 1 returning epoch")
+            .fetch_one(conn)
+            .await?,
+    )
+}
+
+/// The seal did not verify: nothing of it is sent until a person has looked.
+pub async fn park(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+    reason: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update broadcast set parked_reason = $2 where id = $1 and parked_reason is null",
+        id.0,
+        reason
+    )
+    .execute(&mut *conn)
+    .await?;
+    raise_epoch(conn).await?;
+    Ok(())
+}
+
+/// One broadcast.
+pub async fn find(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+) -> Result<Option<Broadcast>, StoreError> {
+    let row = sqlx::query!(
+        "select id, alert_id, lane, state, paused, stopped_at, parked_reason, expires_at, created_at, planned_at, completed_at
+         from broadcast where id = $1",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let broken = |column| StoreError::inconsistent("broadcast", column, row.id);
+    Ok(Some(Broadcast {
+        id: BroadcastId(row.id),
+        alert: AlertId(row.alert_id),
+        lane: Lane::from_word(&row.lane).ok_or_else(|| broken("lane"))?,
+        state: BroadcastState::from_word(&row.state).ok_or_else(|| broken("state"))?,
+        paused: row.paused,
+        stopped_at: row.stopped_at,
+        parked_reason: row.parked_reason,
+        expires: row.expires_at,
+        created_at: row.created_at,
+        planned_at: row.planned_at,
+        completed_at: row.completed_at,
+    }))
+}
+
+/// The broadcast of an alert.
+pub async fn of_alert(
+    conn: &mut PgConnection,
+    alert: AlertId,
+) -> Result<Option<BroadcastId>, StoreError> {
+    let id = sqlx::query_scalar!("select id from broadcast where alert_id = $1", alert.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(id.map(BroadcastId))
+}
+
+/// The tally of each provider, in the order of their numbers.
+pub async fn tallies(conn: &mut PgConnection, id: BroadcastId) -> Result<[Tally; 3], StoreError> {
+    let rows = sqlx::query!(
+        r#"select provider, sum(accepted) as "accepted!", sum(gone) as "gone!", sum(refused) as "refused!",
+                  sum(failed) as "failed!", sum(expired) as "expired!", sum(stopped) as "stopped!",
+                  sum(withdrawn) as "withdrawn!", sum(unknown) as "unknown!", sum(pending) as "pending!"
+           from batch where broadcast_id = $1 group by provider"#,
+        id.0
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut tallies = [Tally::default(); 3];
+    for row in rows {
+        let provider = Provider::from_code(row.provider)
+            .ok_or_else(|| StoreError::inconsistent("batch", "provider", id))?;
+        tallies[provider.index()] = Tally {
+            accepted: row.accepted,
+            gone: row.gone,
+            refused: row.refused,
+            failed: row.failed,
+            expired: row.expired,
+            stopped: row.stopped,
+            withdrawn: row.withdrawn,
+            unknown: row.unknown,
+            pending: row.pending,
+        };
+    }
+    Ok(tallies)
+}
+
+/// Broadcasts that are held, stopped or parked: what a dispatcher must not start requests for.
+pub async fn steered(pool: &PgPool) -> Result<Vec<(BroadcastId, Steering)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select id, paused, stopped_at is not null as "stopped!", parked_reason is not null as "parked!"
+           from broadcast
+           where state <> 'completed' and (paused or stopped_at is not null or parked_reason is not null)"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let steering = |stopped, paused| match (stopped, paused) {
+        (true, _) => Steering::Stopped,
+        (false, _) => Steering::Held,
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                BroadcastId(row.id),
+                steering(row.stopped, row.paused || row.parked),
+            )
+        })
+        .collect())
+}
+
+/// What an officer, or a broken seal, asks of dispatchers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// Start nothing for now.
+    Held,
+    /// Start nothing ever again; what is left is `Stopped`.
+    Stopped,
+}
+
+/// Marks a milestone once; returns whether this call did.
+pub async fn mark(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+    name: &str,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "insert into sent_event (broadcast_id, name) values ($1, $2) on conflict do nothing",
+        id.0,
+        name
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Completes every broadcast whose batches are all final; returns which.
+pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
+    let done = sqlx::query_scalar!(
+        "update broadcast b set state = 'completed', completed_at = clock_timestamp()
+         where b.state = 'sending' and not exists (select from batch where broadcast_id = b.id and state < 2)
+         returning b.id"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(done.into_iter().map(BroadcastId).collect())
+}

@@ -1,0 +1,179 @@
+//! Who is alive: a session advisory lock on a direct connection, freed by the server the moment its holder dies.
+//!
+//! The connection must not pass a pooler. Its ping brings back the database's clock and the control epoch.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use super::StoreError;
+use crate::domain::id::DispatcherId;
+
+/// What a dispatcher says of itself when it starts.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// Which machine.
+    pub host: String,
+    /// Which release.
+    pub release: String,
+    /// Names of the seal keys it trusts.
+    pub trusted_keys: Vec<String>,
+}
+
+/// The lock that says "I am alive".
+#[derive(Debug)]
+pub struct Liveness {
+    conn: PgConnection,
+    id: DispatcherId,
+    lock_key: i64,
+}
+
+/// What a ping brings back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// The database's clock when it answered.
+    pub now: OffsetDateTime,
+    /// Raised by every pause, resume and stop.
+    pub epoch: i64,
+}
+
+impl Liveness {
+    /// Takes the lock and announces the process. Dead processes' rows are swept on the way.
+    pub async fn open(url: &str, announcement: &Announcement) -> Result<Self, StoreError> {
+        // The server must notice a vanished peer within seconds, whatever its own defaults.
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("loa liveness")
+            .options([
+                ("tcp_keepalives_idle", "1"),
+                ("tcp_keepalives_interval", "1"),
+                ("tcp_keepalives_count", "2"),
+                ("statement_timeout", "5s"),
+            ]);
+        let mut conn = options.connect().await?;
+        let id = DispatcherId::new();
+        // The low 63 bits of a random number: two processes never meet in it.
+        let lock_key = i64::from_be_bytes(first_eight(uuid::Uuid::new_v4())) & i64::MAX;
+        sqlx::query!("select pg_advisory_lock($1)", lock_key)
+            .execute(&mut conn)
+            .await?;
+        sqlx::query!(
+            "delete from dispatcher d where not exists (select from live_dispatcher l where l.id = d.id)
+             and d.started_at < now() - interval '10 seconds'"
+        )
+        .execute(&mut conn)
+        .await?;
+        sqlx::query!(
+            "insert into dispatcher (id, lock_key, host, release, trusted_keys) values ($1, $2, $3, $4, $5)",
+            id.0,
+            lock_key,
+            announcement.host,
+            announcement.release,
+            &announcement.trusted_keys
+        )
+        .execute(&mut conn)
+        .await?;
+        Ok(Self { conn, id, lock_key })
+    }
+
+    /// The key of the lock: what claims name as their holder.
+    pub fn lock_key(&self) -> i64 {
+        self.lock_key
+    }
+
+    /// Which dispatcher.
+    pub fn id(&self) -> DispatcherId {
+        self.id
+    }
+
+    /// Asks the database for its clock and the epoch; an answer later than `limit` is no answer.
+    pub async fn ping(&mut self, limit: Duration) -> Result<Pulse, StoreError> {
+        let query = sqlx::query!(r#"select clock_timestamp() as "now!", epoch from control"#)
+            .fetch_one(&mut self.conn);
+        match tokio::time::timeout(limit, query).await {
+            Ok(row) => row
+                .map(|row| Pulse {
+                    now: row.now,
+                    epoch: row.epoch,
+                })
+                .map_err(Into::into),
+            Err(_) => Err(StoreError::Database(sqlx::Error::PoolTimedOut)),
+        }
+    }
+
+    /// Says which epoch has been obeyed, how many requests are still in flight, and what is parked.
+    pub async fn acknowledge(
+        &mut self,
+        epoch: i64,
+        in_flight: i32,
+        parked: &Value,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update dispatcher set acked_epoch = $2, in_flight = $3, parked = $4, seen_at = clock_timestamp() where id = $1",
+            self.id.0,
+            epoch,
+            in_flight,
+            parked
+        )
+        .execute(&mut self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Leaves in order: the row goes, then the lock.
+    pub async fn close(mut self) -> Result<(), StoreError> {
+        sqlx::query!("delete from dispatcher where id = $1", self.id.0)
+            .execute(&mut self.conn)
+            .await?;
+        self.conn.close().await?;
+        Ok(())
+    }
+}
+
+fn first_eight(id: uuid::Uuid) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&id.as_bytes()[..8]);
+    eight
+}
+
+/// A dispatcher that is alive.
+#[derive(Clone, Debug)]
+pub struct LiveDispatcher {
+    /// Which.
+    pub id: DispatcherId,
+    /// Which machine.
+    pub host: String,
+    /// Names of the seal keys it trusts.
+    pub trusted_keys: Vec<String>,
+    /// The last epoch it has obeyed.
+    pub acked_epoch: i64,
+    /// Requests in flight when it last said so.
+    pub in_flight: i32,
+    /// Parked providers and why.
+    pub parked: Value,
+}
+
+/// Every dispatcher that is alive now.
+pub async fn live_dispatchers(pool: &PgPool) -> Result<Vec<LiveDispatcher>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select id as "id!", host as "host!", trusted_keys as "trusted_keys!", acked_epoch as "acked_epoch!",
+                  in_flight as "in_flight!", parked as "parked!"
+           from live_dispatcher"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| LiveDispatcher {
+            id: DispatcherId(row.id),
+            host: row.host,
+            trusted_keys: row.trusted_keys,
+            acked_epoch: row.acked_epoch,
+            in_flight: row.in_flight,
+            parked: row.parked,
+        })
+        .collect())
+}
