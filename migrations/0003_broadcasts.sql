@@ -90,17 +90,17 @@ create table outbox (
 comment on table outbox is 'What must happen because a fact was stored, in the same transaction. Deleted when the broker has confirmed it.';
 
 create table permit (
-    provider smallint primary key check (provider between 0 and 2),
+    name text primary key,
     next_at timestamptz not null default '-infinity',
     share double precision not null default 1.0 check (share > 0 and share <= 1),
     share_at timestamptz not null default '-infinity',
     closed_until timestamptz not null default '-infinity',
     ramp_from timestamptz not null default '-infinity'
 );
-comment on table permit is 'One row per provider from which all dispatchers lease permits, so that the fleet stays within the quota.';
+comment on table permit is 'One row per quota (fcm, apns, webpush:<origin>) from which all dispatchers lease permits, so that the fleet stays within it.';
 comment on column permit.next_at is 'Generic cell rate: when the next permit falls due.';
-comment on column permit.share is 'Halved by 429, recovering additively.';
-insert into permit (provider) values (0), (1), (2);
+comment on column permit.share is 'Halved by 429 at share_at, recovering additively.';
+comment on column permit.ramp_from is 'When pushing last began after a pause; the rate grows from here.';
 
 create table sent_event (
     broadcast_id uuid not null references broadcast,

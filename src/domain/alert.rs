@@ -312,17 +312,7 @@ impl AlertContent {
             Certainty::as_str,
             &mut broken,
         );
-        if raw
-            .risk_level
-            .is_some_and(|level| !(1..=5).contains(&level))
-        {
-            broken.push(Violation::new(
-                "risk_level",
-                "out_of_range",
-                "Cấp độ rủi ro thiên tai phải từ 1 đến 5.",
-                "The natural-disaster risk level is a number from 1 to 5.",
-            ));
-        }
+        check_risk_level(raw.risk_level, &mut broken);
         let is_warning = kind == Some(Kind::Warning);
         let texts = parse_texts("texts", &raw.texts, is_warning, &mut broken);
         let link = raw
@@ -444,26 +434,18 @@ fn parse_texts(
             ));
         }
         let body = bounded(at("body"), &request.body, BODY_MAX, true, broken);
-        let instruction = match &request.instruction {
-            Some(raw) => Some(bounded(
+        if needs_instruction && request.instruction.is_none() {
+            broken.push(Violation::new(
                 at("instruction"),
-                raw,
-                INSTRUCTION_MAX,
-                true,
-                broken,
-            )),
-            None => {
-                if needs_instruction {
-                    broken.push(Violation::new(
-                        at("instruction"),
-                        "required",
-                        "Cảnh báo phải nói rõ người dân cần làm gì.",
-                        "A warning says what people must do.",
-                    ));
-                }
-                None
-            }
-        };
+                "required",
+                "Cảnh báo phải nói rõ người dân cần làm gì.",
+                "A warning says what people must do.",
+            ));
+        }
+        let instruction = request
+            .instruction
+            .as_ref()
+            .map(|raw| bounded(at("instruction"), raw, INSTRUCTION_MAX, true, broken));
         texts.insert(
             language,
             Text {

@@ -12,6 +12,15 @@ pub mod broadcast;
 /// What must happen because a fact was stored.
 pub mod outbox;
 
+/// The ledger of batches.
+pub mod batch;
+
+/// The bytes that were approved.
+pub mod seal;
+
+/// Leases of a provider's quota.
+pub mod permit;
+
 /// Who is alive.
 pub mod liveness;
 

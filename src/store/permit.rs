@@ -1,0 +1,104 @@
+//! Leases of a provider's quota: one row per quota, from which every dispatcher takes what its next moments need.
+//!
+//! The row is a generic cell rate: `next_at` is when the next permit falls due. A lease moves it on by `count ÷ rate`, so
+//! whoever leases, and however many dispatchers there are, the sum stays within the quota, and no share lies idle.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use super::StoreError;
+
+/// Additive recovery after a 429: this much of the quota comes back a second.
+const RECOVERY_PER_SECOND: f64 = 1.0 / 60.0;
+
+/// A ramp starts anew after this long without a push.
+const IDLE_RESTARTS_RAMP: Duration = Duration::from_mins(2);
+
+/// The lowest rate a ramp starts from, as a share of the quota.
+const RAMP_FLOOR: f64 = 0.05;
+
+/// A right to push.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lease {
+    /// How long from now until the first permit falls due.
+    pub starts_in: Duration,
+    /// Permits a second inside this lease.
+    pub rate: f64,
+}
+
+/// What is asked of a quota.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Which quota: `fcm`, `apns`, `webpush:<origin>`.
+    pub name: &'a str,
+    /// Permits a second, the whole fleet.
+    pub quota: f64,
+    /// How many.
+    pub count: u32,
+    /// How far ahead of now the quota may be spent: less for bulk, so that an emergency never finds more than that taken.
+    pub horizon: Duration,
+    /// How long the rate grows to full.
+    pub ramp: Duration,
+}
+
+/// Leases `count` permits, or none: the quota is spent up to the horizon, or closed by a `Retry-After`.
+pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Lease>, StoreError> {
+    sqlx::query!(
+        "insert into permit (name) values ($1) on conflict do nothing",
+        ask.name
+    )
+    .execute(pool)
+    .await?;
+    let row = sqlx::query!(
+        r#"with clock as (select clock_timestamp() as now),
+                rate as (
+                    select p.name, clock.now,
+                           greatest(p.next_at, clock.now) as starts_at,
+                           case when p.next_at < clock.now - make_interval(secs => $5) then clock.now else p.ramp_from end as ramp_from,
+                           least(1, p.share + case when p.share_at = '-infinity' then 1 else extract(epoch from clock.now - p.share_at)::float8 * $6 end) as share
+                    from permit p, clock where p.name = $1 and p.closed_until <= clock.now for update of p),
+                ramped as (
+                    select *, $2::float8 * share * case when $4::float8 <= 0 or ramp_from = '-infinity' then 1
+                        else least(1, greatest($7::float8, extract(epoch from now - ramp_from)::float8 / $4)) end as permits
+                    from rate)
+           update permit p set next_at = r.starts_at + make_interval(secs => $3::float8 / r.permits), ramp_from = r.ramp_from
+           from ramped r where p.name = r.name and r.starts_at <= r.now + make_interval(secs => $8)
+           returning extract(epoch from r.starts_at - r.now)::float8 as "starts_in!", r.permits as "rate!""#,
+        ask.name,
+        ask.quota,
+        f64::from(ask.count),
+        ask.ramp.as_secs_f64(),
+        IDLE_RESTARTS_RAMP.as_secs_f64(),
+        RECOVERY_PER_SECOND,
+        RAMP_FLOOR,
+        ask.horizon.as_secs_f64()
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Lease {
+        starts_in: Duration::from_secs_f64(row.starts_in.max(0.0)),
+        rate: row.rate,
+    }))
+}
+
+/// The provider said "slower": half the rate, and nothing for `closed`.
+pub async fn slow_down(pool: &PgPool, name: &str, closed: Duration) -> Result<(), StoreError> {
+    // Several answers of one burst say the same: the share is halved once a second at most.
+    sqlx::query!(
+        "insert into permit (name, share, share_at, closed_until)
+         values ($1, 0.5, clock_timestamp(), clock_timestamp() + make_interval(secs => $2))
+         on conflict (name) do update set
+             share = case when permit.share_at > clock_timestamp() - interval '1 second' then permit.share
+                          else greatest(0.01, least(1, permit.share + case when permit.share_at = '-infinity' then 1
+                              else extract(epoch from clock_timestamp() - permit.share_at)::float8 * $3 end) / 2) end,
+             share_at = clock_timestamp(),
+             closed_until = greatest(permit.closed_until, excluded.closed_until)",
+        name,
+        closed.as_secs_f64(),
+        RECOVERY_PER_SECOND
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
