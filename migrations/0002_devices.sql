@@ -44,10 +44,11 @@ alter table device set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyz
 create table forgetting (
     provider smallint primary key check (provider between 0 and 2),
     suspended_at timestamptz,
-    reason text,
-    norm_share double precision not null default 0.02
+    window_from timestamptz not null default '-infinity',
+    window_sent bigint not null default 0,
+    window_gone bigint not null default 0
 );
-comment on table forgetting is 'The brake: a share of dead answers above 3 × the norm (and at least 1,000) suspends forgetting until a person releases it.';
+comment on table forgetting is 'The brake: within an hour''s window, a share of dead answers above 3 × the 30-day norm (and at least 1,000) suspends forgetting until a person releases it.';
 insert into forgetting (provider) values (0), (1), (2);
 
 create table provider_day (

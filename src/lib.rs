@@ -9,6 +9,9 @@ pub mod domain;
 /// Where it is remembered: the only SQL.
 pub mod store;
 
+/// What broadcasts and notices share: may a request start, how fast, and what its answer means.
+pub mod delivery;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

@@ -21,6 +21,9 @@ pub mod seal;
 /// Leases of a provider's quota.
 pub mod permit;
 
+/// The brake on forgetting dead addresses.
+pub mod forgetting;
+
 /// Who is alive.
 pub mod liveness;
 

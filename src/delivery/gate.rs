@@ -1,0 +1,335 @@
+//! May a request start at this moment? (invariant 5)
+//!
+//! Yes, while the database answered our ping within the last second, by **its** clock the message has not expired, and no officer
+//! has held or stopped it. The answer is asked for immediately before each request leaves, never earlier.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::domain::id::BroadcastId;
+use crate::store::broadcast::Steering;
+
+/// A process whose database has been silent for this long starts nothing: it may have been stopped without knowing.
+pub const SILENCE: Duration = Duration::from_secs(1);
+
+const FREE: u8 = 0;
+const HELD: u8 = 1;
+const STOPPED: u8 = 2;
+
+/// Why a request may not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The database has been silent too long; wait.
+    Silent,
+    /// This process lost its liveness lock since the work was taken: somebody else may have it by now.
+    Orphaned,
+    /// An officer holds it, or its seal is in doubt.
+    Held,
+    /// An officer stopped it.
+    Stopped,
+    /// Its time is over.
+    Expired,
+}
+
+/// One per process.
+#[derive(Debug)]
+pub struct Gate {
+    clock: Arc<dyn Clock>,
+    origin: Instant,
+    /// Nanoseconds since `origin` when the last answered ping was sent.
+    beat: AtomicU64,
+    /// The database's clock minus ours, in nanoseconds, as of that ping.
+    database_at_beat: AtomicI64,
+    /// Raised each time the liveness lock was taken anew.
+    life: AtomicU64,
+    in_flight: AtomicI64,
+    steered: Mutex<HashMap<BroadcastId, Weak<AtomicU8>>>,
+    known: Mutex<HashMap<BroadcastId, Steering>>,
+    news: Notify,
+}
+
+impl Gate {
+    /// A gate that lets nothing through until the first beat.
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let origin = clock.instant();
+        Arc::new(Self {
+            clock,
+            origin,
+            beat: AtomicU64::new(0),
+            database_at_beat: AtomicI64::new(0),
+            life: AtomicU64::new(0),
+            in_flight: AtomicI64::new(0),
+            steered: Mutex::default(),
+            known: Mutex::default(),
+            news: Notify::new(),
+        })
+    }
+
+    /// The database answered a ping that was sent at `sent`, and its clock said `now`.
+    pub fn beat(&self, sent: Instant, now: OffsetDateTime) {
+        let since = u64::try_from(sent.saturating_duration_since(self.origin).as_nanos());
+        // Saturation safety: 2^63 nanoseconds are 292 years, of uptime and since 1970.
+        self.database_at_beat.store(
+            i64::try_from(now.unix_timestamp_nanos()).unwrap_or(i64::MAX),
+            Ordering::Relaxed,
+        );
+        self.beat
+            .store(since.unwrap_or(u64::MAX).max(1), Ordering::Release);
+        self.news.notify_waiters();
+    }
+
+    /// The liveness lock was taken anew: work taken before may be somebody else's by now.
+    pub fn reborn(&self) {
+        self.life.fetch_add(1, Ordering::AcqRel);
+        self.news.notify_waiters();
+    }
+
+    /// What officers ask, as of the last epoch. Takes effect for every request that has not started.
+    pub fn steer(&self, all: Vec<(BroadcastId, Steering)>) {
+        let all: HashMap<_, _> = all.into_iter().collect();
+        let mut steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
+        steered.retain(|id, state| {
+            let Some(state) = state.upgrade() else {
+                return false;
+            };
+            state.store(code(all.get(id).copied()), Ordering::Release);
+            true
+        });
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        self.news.notify_waiters();
+    }
+
+    /// A pass for one piece of work of `broadcast`, taken now.
+    pub fn pass(self: &Arc<Self>, broadcast: BroadcastId, expires: OffsetDateTime) -> Pass {
+        let mut steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = match steered.get(&broadcast).and_then(Weak::upgrade) {
+            Some(state) => state,
+            None => {
+                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                let state = Arc::new(AtomicU8::new(code(known.get(&broadcast).copied())));
+                steered.insert(broadcast, Arc::downgrade(&state));
+                state
+            }
+        };
+        Pass {
+            gate: Arc::clone(self),
+            state,
+            life: self.life.load(Ordering::Acquire),
+            expires: i64::try_from(expires.unix_timestamp_nanos()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// A pass that only time can close: for notices.
+    pub fn pass_until(self: &Arc<Self>, expires: OffsetDateTime) -> Pass {
+        Pass {
+            gate: Arc::clone(self),
+            state: Arc::new(AtomicU8::new(FREE)),
+            life: self.life.load(Ordering::Acquire),
+            expires: i64::try_from(expires.unix_timestamp_nanos()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The database's clock, as far as we know: what it said, plus what has passed here since we asked.
+    pub fn database_now(&self) -> OffsetDateTime {
+        let (nanos, _) = self.reading();
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos))
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// Has the database answered lately?
+    pub fn is_open(&self) -> bool {
+        let (_, silent) = self.reading();
+        silent <= SILENCE
+    }
+
+    /// Requests that have started and not been answered.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// (the database's clock in Unix nanoseconds, how long it has been silent).
+    fn reading(&self) -> (i64, Duration) {
+        let beat = self.beat.load(Ordering::Acquire);
+        if beat == 0 {
+            return (0, Duration::MAX);
+        }
+        let elapsed = self
+            .clock
+            .instant()
+            .saturating_duration_since(self.origin)
+            .saturating_sub(Duration::from_nanos(beat));
+        let database = self.database_at_beat.load(Ordering::Relaxed);
+        (
+            database.saturating_add(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)),
+            elapsed,
+        )
+    }
+}
+
+fn code(steering: Option<Steering>) -> u8 {
+    match steering {
+        None => FREE,
+        Some(Steering::Held) => HELD,
+        Some(Steering::Stopped) => STOPPED,
+    }
+}
+
+/// The right to ask the gate for one piece of work.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    gate: Arc<Gate>,
+    state: Arc<AtomicU8>,
+    life: u64,
+    expires: i64,
+}
+
+impl Pass {
+    /// May a request start now? Ask immediately before it leaves.
+    pub fn check(&self) -> Result<(), Closed> {
+        match self.state.load(Ordering::Acquire) {
+            STOPPED => return Err(Closed::Stopped),
+            HELD => return Err(Closed::Held),
+            _ => {}
+        }
+        if self.gate.life.load(Ordering::Acquire) != self.life {
+            return Err(Closed::Orphaned);
+        }
+        let (database, silent) = self.gate.reading();
+        if silent > SILENCE {
+            return Err(Closed::Silent);
+        }
+        if database >= self.expires {
+            return Err(Closed::Expired);
+        }
+        Ok(())
+    }
+
+    /// Starts a request if the gate is open: the guard counts it as in flight until it is dropped.
+    pub fn start(&self) -> Result<InFlight, Closed> {
+        self.check()?;
+        self.gate.in_flight.fetch_add(1, Ordering::AcqRel);
+        Ok(InFlight(Arc::clone(&self.gate)))
+    }
+
+    /// Waits while the database is silent; then says whether the work may go on.
+    pub async fn wait(&self) -> Result<(), Closed> {
+        loop {
+            let news = self.gate.news.notified();
+            match self.check() {
+                Err(Closed::Silent) => {
+                    // A beat wakes us; the second look covers one that came before we listened.
+                    drop(tokio::time::timeout(SILENCE / 4, news).await);
+                }
+                decided => return decided,
+            }
+        }
+    }
+
+    /// The database's clock.
+    pub fn now(&self) -> OffsetDateTime {
+        self.gate.database_now()
+    }
+}
+
+/// A request that has started and not been answered.
+#[derive(Debug)]
+pub struct InFlight(Arc<Gate>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::TestClock;
+    use time::macros::datetime;
+
+    const NOON: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
+
+    fn gate() -> (Arc<TestClock>, Arc<Gate>) {
+        // Our own wall clock is an hour wrong on purpose: only the database's counts.
+        let clock = Arc::new(TestClock::at(datetime!(2026-11-21 13:00 UTC)));
+        let gate = Gate::new(clock.clone());
+        gate.beat(clock.instant(), NOON);
+        (clock, gate)
+    }
+
+    #[test]
+    fn invariant_5_nothing_starts_after_expiry_by_the_databases_clock() {
+        let (clock, gate) = gate();
+        let pass = gate.pass(BroadcastId::new(), NOON + Duration::from_millis(500));
+        assert_eq!(pass.check(), Ok(()));
+        clock.advance(Duration::from_millis(499));
+        assert_eq!(pass.check(), Ok(()));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(pass.check(), Err(Closed::Expired));
+    }
+
+    #[test]
+    fn invariant_5_a_silent_database_closes_the_gate() {
+        let (clock, gate) = gate();
+        let pass = gate.pass(BroadcastId::new(), NOON + Duration::from_hours(1));
+        clock.advance(SILENCE + Duration::from_millis(1));
+        assert_eq!(pass.check(), Err(Closed::Silent));
+        gate.beat(clock.instant(), NOON);
+        assert_eq!(pass.check(), Ok(()));
+    }
+
+    #[test]
+    fn invariant_5_after_a_stop_nothing_more_starts() {
+        let (_clock, gate) = gate();
+        let (stopped, other) = (BroadcastId::new(), BroadcastId::new());
+        let expires = NOON + Duration::from_hours(1);
+        let (before, untouched) = (gate.pass(stopped, expires), gate.pass(other, expires));
+        gate.steer(vec![(stopped, Steering::Stopped)]);
+        assert_eq!(before.check(), Err(Closed::Stopped));
+        assert_eq!(
+            gate.pass(stopped, expires).check(),
+            Err(Closed::Stopped),
+            "nor with a new pass"
+        );
+        assert_eq!(untouched.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_hold_is_lifted() {
+        let (_clock, gate) = gate();
+        let id = BroadcastId::new();
+        gate.steer(vec![(id, Steering::Held)]);
+        let pass = gate.pass(id, NOON + Duration::from_hours(1));
+        assert_eq!(pass.check(), Err(Closed::Held));
+        gate.steer(vec![]);
+        assert_eq!(pass.check(), Ok(()));
+    }
+
+    #[test]
+    fn work_taken_before_the_lock_was_lost_is_not_ours_any_more() {
+        let (_clock, gate) = gate();
+        let pass = gate.pass_until(NOON + Duration::from_hours(1));
+        gate.reborn();
+        assert_eq!(pass.check(), Err(Closed::Orphaned));
+        assert_eq!(
+            gate.pass_until(NOON + Duration::from_hours(1)).check(),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_started_is_counted_until_it_is_answered() {
+        let (_clock, gate) = gate();
+        let pass = gate.pass_until(NOON + Duration::from_hours(1));
+        let request = pass.start().unwrap();
+        assert_eq!(gate.in_flight(), 1);
+        drop(request);
+        assert_eq!(gate.in_flight(), 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! What broadcasts and notices share: may a request start, at what pace, through which client, and what its answer means.
+//!
+//! Deliberately not here: which devices and why now (`broadcast`, `notice`), and any SQL or HTTP of its own.
+
+/// May a request start at this moment?
+pub mod gate;
+
+/// How fast: leases of the provider's quota, handed out by urgency.
+pub mod permits;
+
+/// Whether a provider takes anything at all.
+pub mod breaker;
