@@ -42,7 +42,7 @@ pub enum Closed {
 pub struct Gate {
     clock: Arc<dyn Clock>,
     origin: Instant,
-    /// Nanoseconds since `origin` when the last answered ping was sent.
+    /// One more than the nanoseconds since `origin` when the last answered ping was sent; zero before the first.
     beat: AtomicU64,
     /// The database's clock minus ours, in nanoseconds, as of that ping.
     database_at_beat: AtomicI64,
@@ -108,15 +108,15 @@ impl Gate {
     /// A pass for one piece of work of `broadcast`, taken now.
     pub fn pass(self: &Arc<Self>, broadcast: BroadcastId, expires: OffsetDateTime) -> Pass {
         let mut steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = match steered.get(&broadcast).and_then(Weak::upgrade) {
-            Some(state) => state,
-            None => {
+        let state = steered
+            .get(&broadcast)
+            .and_then(Weak::upgrade)
+            .unwrap_or_else(|| {
                 let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 let state = Arc::new(AtomicU8::new(code(known.get(&broadcast).copied())));
                 steered.insert(broadcast, Arc::downgrade(&state));
                 state
-            }
-        };
+            });
         Pass {
             gate: Arc::clone(self),
             state,
@@ -163,7 +163,7 @@ impl Gate {
             .clock
             .instant()
             .saturating_duration_since(self.origin)
-            .saturating_sub(Duration::from_nanos(beat));
+            .saturating_sub(Duration::from_nanos(beat - 1));
         let database = self.database_at_beat.load(Ordering::Relaxed);
         (
             database.saturating_add(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)),
