@@ -1,1 +1,3 @@
+//! The promises of the whole, kept on real servers.
 
+mod demo_input;
