@@ -11,14 +11,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub mod apns;
 pub mod broker;
 pub mod database;
 pub mod dispatch;
+pub mod fcm;
 pub mod http;
 pub mod pacing;
+pub mod provider;
 pub mod seal;
 pub mod secret;
 pub mod telemetry;
+pub mod webpush;
 
 mod layers;
 
@@ -55,6 +59,12 @@ pub struct Config {
     pub dispatch: dispatch::Dispatch,
     /// How fast the fleet may push.
     pub pacing: pacing::Pacing,
+    /// Firebase Cloud Messaging.
+    pub fcm: fcm::Fcm,
+    /// Apple Push Notification service.
+    pub apns: apns::Apns,
+    /// Push services of browsers.
+    pub webpush: webpush::WebPush,
     /// Logs, traces and metrics.
     pub telemetry: telemetry::Telemetry,
 }
@@ -98,6 +108,9 @@ impl Config {
         self.seal.check(self.mode, &mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
+        self.fcm.check(self.mode, &mut problems);
+        self.apns.check(self.mode, &mut problems);
+        self.webpush.check(self.mode, &mut problems);
         self.telemetry.check(&mut problems);
         problems
     }

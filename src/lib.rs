@@ -9,6 +9,9 @@ pub mod domain;
 /// Where it is remembered: the only SQL.
 pub mod store;
 
+/// How it reaches a phone: FCM, APNs and Web Push on one HTTP/2 transport. The only outbound HTTP to providers.
+pub mod push;
+
 /// What broadcasts and notices share: may a request start, how fast, and what its answer means.
 pub mod delivery;
 

@@ -223,7 +223,8 @@ fn every_key_of_the_defaults_is_explained() {
     for line in DEFAULTS.lines().map(str::trim) {
         if line.starts_with('[') {
             // The paragraph above explains all keys of these sections at once.
-            alike = line.starts_with("[dispatch.batches_in_flight.");
+            alike = line.starts_with("[dispatch.batches_in_flight.")
+                || matches!(line, "[apns.connection]" | "[webpush.connection]");
         } else if line.is_empty() || line.starts_with('#') {
             explained = line.starts_with('#');
         } else {

@@ -1,0 +1,380 @@
+//! One HTTP/2 transport under all three providers: a few long-lived connections to one host, every stream of them in use.
+//!
+//! `h2` is driven directly, because that is what leaves the processor free for pushes (`docs/adr/0010-a2.md` has the
+//! figures); what it leaves to its user is done here: the peer's changing stream allowance, GOAWAY and the streams it
+//! refused, keep-alive, replacing connections, waiting in line. Nothing here knows what a push is, follows a redirect, or
+//! repeats a request that the peer may have processed.
+//!
+//! **Two classes of traffic.** The first connection of every host is closed to [`TrafficClass::Bulk`], and freed streams go
+//! to waiting urgent requests first, so a bulk broadcast at a provider that became slow never stands before an emergency.
+//!
+//! A [`Host`] spawns its connections on the runtime that first asks it for something. One runtime, one set of hosts.
+
+mod connection;
+mod dial;
+mod pool;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use rustls_pki_types::ServerName;
+
+pub use dial::{Trust, is_public};
+pub use pool::{ConnectionId, Load};
+
+use pool::{Lease, Shared};
+
+/// Who may use which connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrafficClass {
+    /// Emergencies, and what corrects or recalls them: every connection, and first in line for a freed stream.
+    Urgent,
+    /// Everything else: every connection but the first of each host.
+    Bulk,
+}
+
+/// The longest answer body that is kept, in bytes. Providers explain refusals in a few hundred.
+const ANSWER_LIMIT: usize = 16 * 1024;
+
+/// How one host is spoken to.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Connections kept to the host; the first of them is closed to bulk when there are at least two.
+    pub connections: usize,
+    /// The most streams used on one connection, whatever the peer allows.
+    pub streams: usize,
+    /// How long a request may take once it has a stream, and how long it may wait for one.
+    pub timeout: Duration,
+    /// How long a connection may take to be established, name resolution and TLS included.
+    pub connect_timeout: Duration,
+    /// How often a PING is sent. A connection that has not answered one by the time of the next is dead.
+    pub ping_every: Duration,
+    /// Whether lost connections are replaced at once, or only when the next request asks.
+    pub keep: bool,
+    /// Whether the host may resolve to loopback, private or otherwise non-public addresses.
+    pub allow_private: bool,
+    /// After this many requests a connection is replaced (HTTP/2 has 2³⁰ stream numbers a connection).
+    pub replace_after: u64,
+}
+
+impl Manner {
+    /// As configured; the rest as by default.
+    pub fn of(connection: &crate::config::provider::Connection) -> Self {
+        Self {
+            connections: connection.connections,
+            streams: connection.streams,
+            timeout: connection.timeout(),
+            ping_every: connection.ping_every(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            connections: 4,
+            streams: 225,
+            timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(10),
+            ping_every: Duration::from_secs(20),
+            keep: true,
+            allow_private: true,
+            replace_after: 500_000_000,
+        }
+    }
+}
+
+/// A host name and a port, over TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authority {
+    host: String,
+    port: u16,
+}
+
+impl Authority {
+    /// The authority of an `https` URL; anything else is refused with the reason.
+    pub fn of(url: &url::Url) -> Result<Self, String> {
+        if url.scheme() != "https" {
+            return Err(format!(
+                "expected an https URL, found scheme {:?}",
+                url.scheme()
+            ));
+        }
+        let host = url.host_str().ok_or("the URL names no host")?;
+        // brackets belong to the URL's grammar, not to the address
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let authority = Self {
+            host,
+            port: url.port_or_known_default().unwrap_or(443),
+        };
+        authority.server_name().map(|_| authority)
+    }
+
+    /// The host's name or address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn server_name(&self) -> Result<ServerName<'static>, String> {
+        ServerName::try_from(self.host.clone())
+            .map_err(|_| format!("{:?} is neither a host name nor an address", self.host))
+    }
+
+    /// An absolute `https` URI at this authority. `path` begins with `/`.
+    pub fn uri(&self, path: &str) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme("https")
+            .authority(self.to_string())
+            .path_and_query(path)
+            .build()
+    }
+}
+
+impl std::fmt::Display for Authority {
+    /// As it stands in a URL: the port only when it is not 443.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bracketed = self.host.contains(':');
+        let (open, close) = if bracketed { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{}{close}", self.host)?;
+        if self.port == 443 {
+            Ok(())
+        } else {
+            write!(f, ":{}", self.port)
+        }
+    }
+}
+
+/// What the peer answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, cut after 16 KiB.
+    pub body: Bytes,
+    /// The connection that carried it; see [`Host::retire`].
+    pub connection: ConnectionId,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The peer certainly did not process the request: repeating it is safe.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// The request left, no answer came: it may have been processed.
+    #[error("no answer: {0}")]
+    Ambiguous(String),
+}
+
+/// The connections to one host. Cheap to clone; dropping the last clone closes them once their streams are done.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+impl Host {
+    /// Connects nothing yet; see [`Host::warm_up`].
+    pub fn new(authority: Authority, trust: &Trust, manner: Manner) -> Result<Self, String> {
+        let name = authority.server_name()?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(authority, name, trust.connector(), manner)),
+        })
+    }
+
+    /// Where the connections lead.
+    pub fn authority(&self) -> &Authority {
+        &self.shared.authority
+    }
+
+    /// Returns once the host can be used by both classes of traffic, or says why it cannot.
+    pub async fn warm_up(&self) -> Result<(), TransportError> {
+        // the urgent stream comes first: with only one connection up it must not wait behind the bulk one
+        drop(self.lease(TrafficClass::Urgent).await?);
+        drop(self.lease(TrafficClass::Bulk).await?);
+        Ok(())
+    }
+
+    /// How many requests of a class it is useful to have under way just now: the open connections' stream allowances.
+    /// Zero before the first connection.
+    pub fn streams(&self, class: TrafficClass) -> usize {
+        self.shared.streams(class)
+    }
+
+    /// What the connections are doing, for metrics.
+    pub fn load(&self) -> Load {
+        self.shared.load()
+    }
+
+    /// Has a connection replaced, gracefully: its streams finish, new ones open elsewhere.
+    pub fn retire(&self, connection: ConnectionId) {
+        self.shared.retire(connection);
+    }
+
+    /// Posts `body` and waits for the answer, whatever its status.
+    ///
+    /// A request that certainly was not processed (GOAWAY below its stream, `REFUSED_STREAM`) is repeated once.
+    pub async fn post(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+        class: TrafficClass,
+    ) -> Result<Answer, TransportError> {
+        let first = self
+            .exchange(self.lease(class).await?, uri, headers, body.clone())
+            .await;
+        match first {
+            Err(TransportError::NotSent(_)) => {
+                self.exchange(self.lease(class).await?, uri, headers, body)
+                    .await
+            }
+            settled @ (Ok(_) | Err(TransportError::Ambiguous(_))) => settled,
+        }
+    }
+
+    /// A stream, at once or after waiting in line.
+    async fn lease(&self, class: TrafficClass) -> Result<Lease, TransportError> {
+        let waiting = match self.shared.acquire(class) {
+            Ok(lease) => return Ok(lease),
+            Err(waiting) => waiting,
+        };
+        match tokio::time::timeout(self.shared.manner.timeout, waiting).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(_)) => Err(TransportError::NotSent(self.shared.last_failure())),
+            Err(_) => Err(TransportError::NotSent(format!(
+                "no free stream at {} within {:?}",
+                self.shared.authority, self.shared.manner.timeout
+            ))),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mut lease: Lease,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, TransportError> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers.clone();
+
+        let left = AtomicBool::new(false);
+        let limit = self.shared.manner.timeout;
+        let exchange = transact(&mut lease, request, body, &left);
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) if left.load(Ordering::Relaxed) => Err(TransportError::Ambiguous(format!(
+                "no answer within {limit:?}"
+            ))),
+            Err(_) => Err(TransportError::NotSent(format!(
+                "no free stream within {limit:?}"
+            ))),
+        }
+    }
+}
+
+/// One request on one stream. `left` is set as soon as the peer may see it.
+async fn transact(
+    lease: &mut Lease,
+    request: Request<()>,
+    body: Bytes,
+    left: &AtomicBool,
+) -> Result<Answer, TransportError> {
+    let not_sent = |error: h2::Error| TransportError::NotSent(error.to_string());
+    std::future::poll_fn(|cx| lease.handle().poll_ready(cx))
+        .await
+        .map_err(not_sent)?;
+    let (response, mut stream) = lease
+        .handle()
+        .send_request(request, false)
+        .map_err(not_sent)?;
+    left.store(true, Ordering::Relaxed);
+    // A failure to queue the body means that the stream was reset meanwhile; the response says how, and that decides.
+    let queued = stream.send_data(body, true);
+    let response = response.await.map_err(|error| classify(&error))?;
+    if let Err(error) = queued {
+        tracing::debug!(%error, "the peer answered before it had the request's body");
+    }
+    lease.answered();
+    let (head, body) = response.into_parts();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: read(body).await,
+        connection: lease.connection(),
+    })
+}
+
+/// RFC 9113 §6.8: streams above GOAWAY's last identifier were not processed; §8.7: neither were refused ones. `h2` gives the
+/// remote GOAWAY error to exactly those streams; streams it did accept end with an I/O error when the connection dies.
+fn classify(error: &h2::Error) -> TransportError {
+    let above_last = error.is_go_away() && error.is_remote();
+    let refused =
+        error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    if above_last || refused {
+        TransportError::NotSent(error.to_string())
+    } else {
+        TransportError::Ambiguous(error.to_string())
+    }
+}
+
+/// The body as far as it came: the status has been read, and a torn explanation does not undo it.
+async fn read(mut body: h2::RecvStream) -> Bytes {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(Ok(chunk)) = body.data().await {
+        // Unreleased capacity would close the connection's window for every other stream.
+        let released = body.flow_control().release_capacity(chunk.len());
+        if first.is_empty() && all.is_empty() {
+            first = chunk;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&chunk);
+        }
+        if released.is_err() || first.len().max(all.len()) >= ANSWER_LIMIT {
+            break;
+        }
+    }
+    if all.is_empty() {
+        first.slice(..first.len().min(ANSWER_LIMIT))
+    } else {
+        all.truncate(ANSWER_LIMIT);
+        all.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_written_as_in_a_url() {
+        let written = |url: &str| {
+            Authority::of(&url.parse().expect("a URL")).map(|authority| authority.to_string())
+        };
+        assert_eq!(
+            written("https://fcm.googleapis.com/v1"),
+            Ok("fcm.googleapis.com".to_owned())
+        );
+        assert_eq!(
+            written("https://localhost:8443"),
+            Ok("localhost:8443".to_owned())
+        );
+        assert_eq!(written("https://[::1]:8443/"), Ok("[::1]:8443".to_owned()));
+        assert!(written("http://fcm.googleapis.com").is_err());
+    }
+}
