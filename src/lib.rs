@@ -15,6 +15,9 @@ pub mod push;
 /// What broadcasts and notices share: may a request start, how fast, and what its answer means.
 pub mod delivery;
 
+/// Phones come, change and leave.
+pub mod registry;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

@@ -23,6 +23,12 @@ pub mod lifecycle;
 /// A phone's address at its provider.
 pub mod device;
 
+/// What identifies an address: kind, text, hash.
+pub mod address;
+
+/// What an installation says about itself, parsed once.
+pub mod registration;
+
 /// Lanes, outcomes and the sum that must always add up.
 pub mod broadcast;
 

@@ -34,3 +34,6 @@ pub use error::StoreError;
 
 /// Migrations, embedded; `#[sqlx::test]` and `loa migrate` use the same.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The registry of phones.
+pub mod device;

@@ -5,3 +5,5 @@ mod push_fcm;
 mod push_peer;
 mod push_provider;
 mod push_transport;
+
+mod devices_import;

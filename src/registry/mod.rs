@@ -1,0 +1,7 @@
+//! Phones come, change and leave: by their own word over HTTP, or by the ten thousand from a file.
+//!
+//! Which numbers they get and who wins an address is decided in `store::device`; what an address may look like, in
+//! `domain::registration`. Forgetting a dead address is not done here but where the provider's answer arrives (`delivery`).
+
+/// `loa devices import`.
+pub mod import;

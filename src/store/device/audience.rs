@@ -1,0 +1,163 @@
+//! Who is to be reached: ceilings, the boundaries of batches, the devices of one batch.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::row::AddressRow;
+use crate::domain::device::{Address, Language, Provider};
+use crate::store::StoreError;
+
+/// The highest number handed out, per provider (by [`Provider::index`]). Waits for registrations that hold a number not yet
+/// committed, and keeps new ones waiting until this transaction ends: keep it short, and begin it after the approval has
+/// committed.
+pub async fn ceilings(conn: &mut PgConnection) -> Result<[i64; 3], StoreError> {
+    let rows = sqlx::query!(
+        "select provider, last_number from device_ceiling order by provider for share"
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut ceilings = [None; 3];
+    for row in rows {
+        let provider = Provider::from_code(row.provider)
+            .ok_or_else(|| StoreError::inconsistent("device_ceiling", "provider", row.provider))?;
+        ceilings[provider.index()] = Some(row.last_number);
+    }
+    match ceilings {
+        [Some(fcm), Some(apns), Some(webpush)] => Ok([fcm, apns, webpush]),
+        _ => Err(StoreError::inconsistent(
+            "device_ceiling",
+            "provider",
+            "(missing)",
+        )),
+    }
+}
+
+/// Active devices at or below each ceiling: the forecast. Index-only.
+pub async fn count_active_at_or_below(
+    conn: &mut PgConnection,
+    ceilings: [i64; 3],
+) -> Result<[i64; 3], StoreError> {
+    let counts = sqlx::query!(
+        r#"
+        select
+            (select count(*) from device where provider = 0 and state = 0 and number <= $1) as "fcm!",
+            (select count(*) from device where provider = 1 and state = 0 and number <= $2) as "apns!",
+            (select count(*) from device where provider = 2 and state = 0 and number <= $3) as "webpush!"
+        "#,
+        ceilings[0],
+        ceilings[1],
+        ceilings[2],
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok([counts.fcm, counts.apns, counts.webpush])
+}
+
+/// The next batches of a provider after number `after` (0 to begin): (first, last, planned), at most `limit` of them, each of
+/// `batch_size` active devices but the last of all. Fewer than `limit`, or a last one that is not full, means: nothing follows.
+pub async fn next_boundaries(
+    conn: &mut PgConnection,
+    provider: Provider,
+    after: i64,
+    ceiling: i64,
+    batch_size: u32,
+    limit: u32,
+) -> Result<Vec<(i64, i64, i32)>, StoreError> {
+    let size = i64::from(batch_size.max(1));
+    // One pass over device_active, which holds all that is asked for: no row of the table is read (Index Only Scan).
+    let rows = sqlx::query!(
+        r#"
+        select min(number) as "first!", max(number) as "last!", count(*)::int as "planned!"
+        from (
+            select number, (row_number() over (order by number) - 1) / $4::bigint as page
+            from (
+                select number from device
+                where provider = $1 and state = 0 and number > $2 and number <= $3
+                order by number
+                limit $4::bigint * $5::bigint
+            ) as reach
+        ) as paged
+        group by page
+        order by page
+        "#,
+        provider.code(),
+        after,
+        ceiling,
+        size,
+        i64::from(limit),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.first, row.last, row.planned))
+        .collect())
+}
+
+/// One device as a dispatcher needs it.
+#[derive(Clone, Debug)]
+pub struct BatchDevice {
+    /// Within its provider.
+    pub number: i64,
+    /// Where to push.
+    pub address: Address,
+    /// Shared by all devices of the batch that speak it.
+    pub language: Arc<Language>,
+    /// When the address was last registered: younger than a provider's "dead since" means it lives.
+    pub registered_at: OffsetDateTime,
+}
+
+/// The active devices with numbers `first..=last`, in order.
+pub async fn read_batch(
+    conn: &mut PgConnection,
+    provider: Provider,
+    first: i64,
+    last: i64,
+) -> Result<Vec<BatchDevice>, StoreError> {
+    let mut rows = sqlx::query!(
+        r#"
+        select number, kind, address, p256dh, auth, vapid_key, language, registered_at
+        from device
+        where provider = $1 and state = 0 and number between $2 and $3
+        order by number
+        "#,
+        provider.code(),
+        first,
+        last,
+    )
+    .fetch(conn);
+    let mut devices = Vec::new();
+    let mut languages: Vec<Arc<Language>> = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let known = languages
+            .iter()
+            .find(|language| language.as_str() == row.language);
+        let language = if let Some(language) = known {
+            Arc::clone(language)
+        } else {
+            let language = Language::try_from(row.language).map_err(|_| {
+                StoreError::inconsistent("device", "language", format!("{provider} {}", row.number))
+            })?;
+            let language = Arc::new(language);
+            languages.push(Arc::clone(&language));
+            language
+        };
+        let address = AddressRow {
+            kind: row.kind,
+            address: row.address,
+            p256dh: row.p256dh,
+            auth: row.auth,
+            vapid_key: row.vapid_key,
+        };
+        devices.push(BatchDevice {
+            number: row.number,
+            address: address.parse(format_args!("{provider} {}", row.number))?,
+            language,
+            registered_at: row.registered_at,
+        });
+    }
+    Ok(devices)
+}
