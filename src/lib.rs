@@ -9,6 +9,9 @@ pub mod domain;
 /// Where it is remembered: the only SQL.
 pub mod store;
 
+/// What the broker carries, and how: the only lapin.
+pub mod queue;
+
 /// How it reaches a phone: FCM, APNs and Web Push on one HTTP/2 transport. The only outbound HTTP to providers.
 pub mod push;
 
@@ -28,3 +31,6 @@ pub mod config;
 
 /// Stop taking work, finish what is in hand, leave.
 pub mod shutdown;
+
+/// Logs, traces, metrics: every name in one enum.
+pub mod telemetry;

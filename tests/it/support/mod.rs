@@ -1,0 +1,3 @@
+//! What the promises need in order to be kept: servers, clocks, the means to hurt them.
+
+pub mod broker;
