@@ -21,6 +21,12 @@ pub mod delivery;
 /// Phones come, change and leave.
 pub mod registry;
 
+/// One approved alert to every device: plan → dispatch → settle → tally.
+pub mod broadcast;
+
+/// What nobody asked for by hand: being alive, relaying, bringing back what is due or lost.
+pub mod upkeep;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

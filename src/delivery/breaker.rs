@@ -40,6 +40,11 @@ impl Breaker {
         }
     }
 
+    /// Whose.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
     /// Why it is parked, if it is.
     pub fn reason(&self) -> Option<String> {
         self.parked.borrow().clone()

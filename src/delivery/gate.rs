@@ -48,6 +48,8 @@ pub struct Gate {
     database_at_beat: AtomicI64,
     /// Raised each time the liveness lock was taken anew.
     life: AtomicU64,
+    /// The key of the liveness lock; zero while we have none.
+    holder: AtomicI64,
     in_flight: AtomicI64,
     steered: Mutex<HashMap<BroadcastId, Weak<AtomicU8>>>,
     known: Mutex<HashMap<BroadcastId, Steering>>,
@@ -64,6 +66,7 @@ impl Gate {
             beat: AtomicU64::new(0),
             database_at_beat: AtomicI64::new(0),
             life: AtomicU64::new(0),
+            holder: AtomicI64::new(0),
             in_flight: AtomicI64::new(0),
             steered: Mutex::default(),
             known: Mutex::default(),
@@ -84,10 +87,21 @@ impl Gate {
         self.news.notify_waiters();
     }
 
-    /// The liveness lock was taken anew: work taken before may be somebody else's by now.
-    pub fn reborn(&self) {
+    /// The liveness lock was taken, with this key. Work taken under an earlier one may be somebody else's by now.
+    pub fn born(&self, lock_key: i64) {
         self.life.fetch_add(1, Ordering::AcqRel);
+        self.holder.store(lock_key, Ordering::Release);
         self.news.notify_waiters();
+    }
+
+    /// The liveness lock was lost.
+    pub fn bereft(&self) {
+        self.holder.store(0, Ordering::Release);
+    }
+
+    /// The key of the liveness lock, which claims name as their holder; `None` while there is none.
+    pub fn holder(&self) -> Option<i64> {
+        Some(self.holder.load(Ordering::Acquire)).filter(|key| *key != 0)
     }
 
     /// What officers ask, as of the last epoch. Takes effect for every request that has not started.
@@ -231,6 +245,16 @@ impl Pass {
         }
     }
 
+    /// Was it taken under the liveness lock that is held now?
+    pub fn is_current(&self) -> bool {
+        self.gate.life.load(Ordering::Acquire) == self.life
+    }
+
+    /// Is its time over?
+    pub fn has_expired(&self) -> bool {
+        self.gate.reading().0 >= self.expires
+    }
+
     /// The database's clock.
     pub fn now(&self) -> OffsetDateTime {
         self.gate.database_now()
@@ -315,7 +339,7 @@ mod tests {
     fn work_taken_before_the_lock_was_lost_is_not_ours_any_more() {
         let (_clock, gate) = gate();
         let pass = gate.pass_until(NOON + Duration::from_hours(1));
-        gate.reborn();
+        gate.born(7);
         assert_eq!(pass.check(), Err(Closed::Orphaned));
         assert_eq!(
             gate.pass_until(NOON + Duration::from_hours(1)).check(),

@@ -10,3 +10,12 @@ pub mod permits;
 
 /// Whether a provider takes anything at all.
 pub mod breaker;
+
+/// The three provider clients behind one face.
+pub mod providers;
+
+/// A slice of devices, sent; what became of each.
+pub mod send;
+
+/// Forgetting dead addresses, with a brake.
+pub mod forget;

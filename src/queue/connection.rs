@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, Event};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
-use super::topology;
+use super::topology::{self, Queue};
 use crate::config::broker as config;
 use crate::telemetry::Metric;
 
@@ -95,6 +97,28 @@ impl Broker {
     /// Resolves when the broker can be used, with `true`; with `false` once the handle is closed.
     pub async fn connected(&self) -> bool {
         self.link().await.is_some()
+    }
+
+    /// How many messages wait in a queue, not counting those given out and unsettled.
+    pub async fn waiting(&self, queue: Queue) -> Result<u32, String> {
+        let Some(link) = self.current() else { return Err("not connected".to_owned()) };
+        // A channel of its own: asking for a queue that is not there closes the channel.
+        let channel = link.channel().await?;
+        let asking = async {
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let name = queue.name().into();
+            let answer = channel.queue_declare(name, options, FieldTable::default()).await;
+            drop(channel.close(200, "asked".into()).await);
+            answer.map(|queue| queue.message_count()).map_err(|error| error.to_string())
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, asking).await.unwrap_or_else(|_| Err("asking hangs".to_owned()))
+    }
+
+    fn current(&self) -> Option<Arc<Link>> {
+        match &*self.state.borrow() {
+            BrokerState::Connected(link) if !link.lost.is_cancelled() => Some(Arc::clone(link)),
+            BrokerState::Connected(_) | BrokerState::Disconnected(_) => None,
+        }
     }
 
     /// Ends the connection and the supervisor, for all clones. What is unacknowledged goes back to its queue.

@@ -49,6 +49,11 @@ impl Exchange {
         }
     }
 
+    /// The exchange of a stored name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::DECLARED.into_iter().find(|exchange| exchange.name() == name)
+    }
+
     const fn kind(self) -> &'static str {
         match self {
             // By exact name: a task belongs to one queue.

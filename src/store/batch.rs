@@ -231,7 +231,7 @@ pub async fn settle(
 }
 
 /// Batches that are due again, taken out of waiting (state 1 → 0) so that one scan publishes each once. Batches of broadcasts
-/// that are held wait on.
+/// that are held wait on; those of stopped and expired ones are due at once, to be closed.
 pub async fn take_due(
     conn: &mut PgConnection,
     limit: i64,
@@ -240,8 +240,9 @@ pub async fn take_due(
         "with due as (
              select b.broadcast_id, b.provider, b.first, c.lane
              from batch b join broadcast c on c.id = b.broadcast_id
-             where b.state = 1 and b.due_at <= clock_timestamp() and c.parked_reason is null
-               and (not c.paused or c.expires_at <= clock_timestamp())
+             where b.state = 1 and c.parked_reason is null
+               and (c.stopped_at is not null or c.expires_at <= clock_timestamp()
+                    or (b.due_at <= clock_timestamp() and not c.paused))
              order by b.due_at limit $1
              for update of b skip locked)
          update batch b set state = 0, due_at = null, holder = null

@@ -1,7 +1,7 @@
 //! Broadcasts: one per approved alert, how far each has come, and the words that steer it.
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -327,13 +327,13 @@ pub async fn tallies(conn: &mut PgConnection, id: BroadcastId) -> Result<[Tally;
 }
 
 /// Broadcasts that are held, stopped or parked: what a dispatcher must not start requests for.
-pub async fn steered(pool: &PgPool) -> Result<Vec<(BroadcastId, Steering)>, StoreError> {
+pub async fn steered(conn: &mut PgConnection) -> Result<Vec<(BroadcastId, Steering)>, StoreError> {
     let rows = sqlx::query!(
         r#"select id, paused, stopped_at is not null as "stopped!", parked_reason is not null as "parked!"
            from broadcast
            where state <> 'completed' and (paused or stopped_at is not null or parked_reason is not null)"#
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?;
     let steering = |stopped, paused| match (stopped, paused) {
         (true, _) => Steering::Stopped,
@@ -357,6 +357,21 @@ pub enum Steering {
     Held,
     /// Start nothing ever again; what is left is `Stopped`.
     Stopped,
+}
+
+/// When each milestone was reached.
+pub async fn milestone(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+    name: &str,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "select at from sent_event where broadcast_id = $1 and name = $2",
+        id.0,
+        name
+    )
+    .fetch_optional(conn)
+    .await?)
 }
 
 /// Marks a milestone once; returns whether this call did.
@@ -385,4 +400,14 @@ pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastI
     .fetch_all(conn)
     .await?;
     Ok(done.into_iter().map(BroadcastId).collect())
+}
+
+/// Ends alerts whose time is over. Their broadcasts close what is open by themselves.
+pub async fn expire_alerts(conn: &mut PgConnection) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "update alert set state = 'expired', ended_at = clock_timestamp() where state = 'live' and expires_at <= clock_timestamp()"
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

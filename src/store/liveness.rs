@@ -11,7 +11,8 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::StoreError;
-use crate::domain::id::DispatcherId;
+use super::broadcast::Steering;
+use crate::domain::id::{BroadcastId, DispatcherId};
 
 /// What a dispatcher says of itself when it starts.
 #[derive(Clone, Debug)]
@@ -102,6 +103,11 @@ impl Liveness {
                 .map_err(Into::into),
             Err(_) => Err(StoreError::Database(sqlx::Error::PoolTimedOut)),
         }
+    }
+
+    /// What officers ask of dispatchers now; asked on this connection, so that a busy pool cannot delay a stop.
+    pub async fn steered(&mut self) -> Result<Vec<(BroadcastId, Steering)>, StoreError> {
+        super::broadcast::steered(&mut self.conn).await
     }
 
     /// Says which epoch has been obeyed, how many requests are still in flight, and what is parked.

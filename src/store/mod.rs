@@ -21,6 +21,9 @@ pub mod seal;
 /// Leases of a provider's quota.
 pub mod permit;
 
+/// Locks that only one process holds.
+pub mod lock;
+
 /// The brake on forgetting dead addresses.
 pub mod forgetting;
 

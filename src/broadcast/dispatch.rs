@@ -1,0 +1,231 @@
+//! Claim a batch, verify the seal, push, settle.
+//!
+//! Settle first, then acknowledge: a dispatcher that dies in between leaves a task that finds its batch settled. A dispatcher that
+//! dies before settling leaves a claim whose lock is free, and at most its unrecorded devices are sent to again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::{Engine, OpenError, Opened};
+use super::ledger::{Ending, Ledger, LedgerError};
+use crate::delivery::gate::Closed;
+use crate::delivery::send::{BrokenOff, Report, Slice, Target};
+use crate::domain::broadcast::{Closing, CorruptLedger, Outcome};
+use crate::domain::device::{Language, Provider};
+use crate::queue::consumer::Settle;
+use crate::store::batch::{self, BatchKey, Claim, Claimed};
+use crate::store::{StoreError, broadcast, device};
+
+/// When a batch of a parked provider or broadcast is looked at again.
+const PARKED_AGAIN: Duration = Duration::from_secs(5);
+
+/// Between attempts to record outcomes while the database is away.
+const RECORD_AGAIN: Duration = Duration::from_millis(250);
+
+/// Why a batch could not be worked on.
+#[derive(Debug, thiserror::Error)]
+enum DispatchError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Corrupt(#[from] CorruptLedger),
+}
+
+impl From<sqlx::Error> for DispatchError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Works on one batch; says what becomes of its task.
+pub async fn dispatch(engine: &Arc<Engine>, key: BatchKey) -> Settle {
+    let _running = match engine.enter(key) {
+        Ok(running) => running,
+        Err(mut done) => {
+            // Our own, delivered again after a broker blip: it is settled when the first delivery's work ends.
+            done.changed().await.ok();
+            return Settle::Ack;
+        }
+    };
+    match work(engine, key).await {
+        Ok(()) => Settle::Ack,
+        Err(error) => verdict(key, &error),
+    }
+}
+
+fn verdict(key: BatchKey, error: &DispatchError) -> Settle {
+    match error {
+        DispatchError::Store(store) | DispatchError::Open(OpenError::Store(store)) => match store {
+            StoreError::Database(_) => {
+                tracing::warn!(broadcast = %key.broadcast, %error, "a batch has to wait: {error}");
+                Settle::Requeue
+            }
+            StoreError::Inconsistent { .. } => Settle::Dead(error.to_string()),
+        },
+        // Parked, with an alarm; a person lets it go on and the due-scan brings its batches back.
+        DispatchError::Open(OpenError::Seal(_) | OpenError::Unsealed) => Settle::Ack,
+        DispatchError::Open(OpenError::Missing)
+        | DispatchError::Ledger(_)
+        | DispatchError::Corrupt(_) => Settle::Dead(error.to_string()),
+    }
+}
+
+async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> {
+    let Some(holder) = engine.sender.gate.holder() else {
+        return Err(StoreError::Database(sqlx::Error::PoolTimedOut).into());
+    };
+    // Before the claim: a seal that does not hold leaves the batch untouched.
+    let opened = engine.open(key.broadcast).await?;
+    let pool = engine.pool_of(opened.alert.lane);
+    let Claim::Taken(claimed) = batch::claim(pool, holder, key).await? else {
+        return Ok(());
+    };
+    let mut ledger = Ledger::of(key.first, &claimed);
+    let ending = match closing(&opened) {
+        Some(ending) => ending,
+        None => push(engine, key, &opened, &claimed, &mut ledger).await?,
+    };
+    settle(engine, key, &opened, &claimed, ledger, ending).await
+}
+
+/// What the gate already decides before anything is read.
+fn closing(opened: &Opened) -> Option<Ending> {
+    match opened.pass.check() {
+        Ok(()) | Err(Closed::Silent) => None,
+        Err(closed) => Some(ending_of(&closed)),
+    }
+}
+
+fn ending_of(closed: &Closed) -> Ending {
+    match closed {
+        Closed::Stopped => Ending::Closed(Closing::Stopped),
+        Closed::Expired => Ending::Closed(Closing::Expired),
+        Closed::Held | Closed::Orphaned | Closed::Silent => Ending::BrokenOff {
+            again: Duration::ZERO,
+        },
+    }
+}
+
+async fn push(
+    engine: &Arc<Engine>,
+    key: BatchKey,
+    opened: &Opened,
+    claimed: &Claimed,
+    ledger: &mut Ledger,
+) -> Result<Ending, DispatchError> {
+    let lane = opened.alert.lane;
+    let devices = {
+        let mut conn = engine.pool_of(lane).acquire().await?;
+        device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?
+    };
+    let numbers: Vec<i64> = devices.iter().map(|device| device.number).collect();
+    ledger.meet(claimed.last, &numbers)?;
+    let targets: Vec<Target> = devices
+        .into_iter()
+        .filter(|device| ledger.is_open(device.number))
+        .map(|device| Target {
+            number: device.number,
+            address: device.address,
+            language: device.language,
+        })
+        .collect();
+    let message = |language: &Language| opened.alert.message(key.provider, language, &opened.live);
+    let slice = Slice {
+        provider: key.provider,
+        lane,
+        pass: &opened.pass,
+        message: &message,
+        expires: opened.alert.expires,
+    };
+    let report = engine.sender.send(&slice, targets).await?;
+    Ok(record(ledger, key.provider, &report))
+}
+
+fn record(ledger: &mut Ledger, provider: Provider, report: &Report) -> Ending {
+    for (number, outcome) in &report.outcomes {
+        ledger.record(*number, *outcome);
+    }
+    let accepted = report
+        .outcomes
+        .iter()
+        .filter(|(_, o)| *o == Outcome::Accepted)
+        .count();
+    tracing::debug!(%provider, tried = report.outcomes.len(), accepted, "a batch was pushed");
+    match &report.broken_off {
+        None => Ending::Tried {
+            asked: report.asked,
+        },
+        Some(BrokenOff::Gate(closed)) => ending_of(closed),
+        Some(BrokenOff::Parked) => Ending::BrokenOff {
+            again: PARKED_AGAIN,
+        },
+        Some(BrokenOff::Slower) => Ending::BrokenOff {
+            again: report.asked.unwrap_or(PARKED_AGAIN),
+        },
+    }
+}
+
+/// Records the outcomes, however long the database is away: what has been sent must not be forgotten while we live.
+async fn settle(
+    engine: &Engine,
+    key: BatchKey,
+    opened: &Opened,
+    claimed: &Claimed,
+    mut ledger: Ledger,
+    ending: Ending,
+) -> Result<(), DispatchError> {
+    let (tally, next) = ledger.end(ending, jitter())?;
+    let pool = engine.pool_of(opened.alert.lane);
+    loop {
+        let settled = batch::settle(
+            pool,
+            key,
+            claimed.claim,
+            ledger.attempts(),
+            ledger.bytes(),
+            &tally,
+            &next,
+        )
+        .await;
+        match settled {
+            Ok(true) => break,
+            Ok(false) => {
+                tracing::warn!(broadcast = %key.broadcast, first = key.first, "somebody else has this batch now");
+                return Ok(());
+            }
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%error, "outcomes wait for the database: {error}");
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if tally.accepted > 0 {
+        opened.first_push(pool, key).await?;
+    }
+    Ok(())
+}
+
+impl Opened {
+    /// Marks the first accepted push of the broadcast, once a process.
+    async fn first_push(&self, pool: &sqlx::PgPool, key: BatchKey) -> Result<(), StoreError> {
+        if self.marked.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut conn = pool.acquire().await?;
+        broadcast::mark(&mut conn, key.broadcast, "first_push").await?;
+        Ok(())
+    }
+}
+
+/// Randomness enough to spread retries.
+fn jitter() -> f64 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    #[expect(clippy::cast_precision_loss, reason = "a fraction needs no 64 bits")]
+    let fraction = (high >> 12) as f64 / (1u64 << 52) as f64;
+    fraction
+}

@@ -1,0 +1,201 @@
+//! What all steps of a broadcast share, in one dispatcher.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::config::dispatch::Dispatch;
+use crate::delivery::gate::Pass;
+use crate::delivery::send::Sender;
+use crate::domain::broadcast::Lane;
+use crate::domain::id::BroadcastId;
+use crate::domain::seal::{SealError, SealedAlert, TrustedKeys};
+use crate::queue::publisher::Publisher;
+use crate::store::batch::BatchKey;
+use crate::store::{StoreError, broadcast, seal};
+
+/// At most so many live emergencies are named in a payload.
+const LIVE_NAMED: i64 = 3;
+
+/// One dispatcher's engine.
+#[derive(Debug)]
+pub struct Engine {
+    /// For everything that can wait.
+    pub pool: PgPool,
+    /// Closed to bulk, so that it can never make an emergency wait.
+    pub urgent: PgPool,
+    /// Sends slices.
+    pub sender: Arc<Sender>,
+    /// Whose seals are believed: this process's own configuration.
+    pub trusted: TrustedKeys,
+    /// To the broker.
+    pub publisher: Publisher,
+    /// How much at a time.
+    pub config: Dispatch,
+    running: Mutex<HashMap<BatchKey, watch::Receiver<()>>>,
+    sealed: Mutex<HashMap<BroadcastId, Arc<Opened>>>,
+}
+
+/// A broadcast whose seal has been verified by this process.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was approved: read from the signed bytes, not from columns.
+    pub alert: SealedAlert,
+    /// Live emergencies to be named in its payloads.
+    pub live: Vec<(Uuid, u32)>,
+    /// May its requests start.
+    pub pass: Pass,
+    /// Whether the first accepted push has been marked.
+    pub(super) marked: AtomicBool,
+}
+
+/// Why a broadcast cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The seal does not hold: nothing is sent.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Approved, but no seal is there.
+    #[error("the broadcast's alert has no seal")]
+    Unsealed,
+    /// No such broadcast.
+    #[error("there is no such broadcast")]
+    Missing,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Engine {
+    /// An engine with nothing running.
+    pub fn new(
+        pool: PgPool,
+        urgent: PgPool,
+        sender: Arc<Sender>,
+        trusted: TrustedKeys,
+        publisher: Publisher,
+        config: Dispatch,
+    ) -> Self {
+        Self {
+            pool,
+            urgent,
+            sender,
+            trusted,
+            publisher,
+            config,
+            running: Mutex::default(),
+            sealed: Mutex::default(),
+        }
+    }
+
+    /// The pool for work of a lane.
+    pub fn pool_of(&self, lane: Lane) -> &PgPool {
+        match lane {
+            Lane::Emergency | Lane::Personal => &self.urgent,
+            Lane::Bulk => &self.pool,
+        }
+    }
+
+    /// The broadcast with its seal verified, from memory if this process has verified it under its present lock. Parks the
+    /// broadcast, with an alarm, when the seal does not hold.
+    pub async fn open(&self, id: BroadcastId) -> Result<Arc<Opened>, OpenError> {
+        let known = {
+            let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+            sealed.get(&id).cloned()
+        };
+        if let Some(opened) = known.filter(|opened| opened.pass.is_current()) {
+            return Ok(opened);
+        }
+        let mut conn = self.urgent.acquire().await?;
+        let found = broadcast::find(&mut conn, id)
+            .await?
+            .ok_or(OpenError::Missing)?;
+        let opened = match self.verify(&mut conn, &found).await {
+            Ok(alert) => alert,
+            Err(error @ (OpenError::Seal(_) | OpenError::Unsealed)) => {
+                tracing::error!(broadcast = %id, %error, "broadcast {id} is parked, nothing of it is sent: {error}");
+                broadcast::park(&mut conn, id, &error.to_string()).await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        let live = broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?;
+        let pass = self.sender.gate.pass(id, opened.expires);
+        let opened = Arc::new(Opened {
+            alert: opened,
+            live,
+            pass,
+            marked: AtomicBool::new(false),
+        });
+        let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        // A handful of broadcasts is live at any time; old ones go when new ones come.
+        sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
+        sealed.insert(id, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    async fn verify(
+        &self,
+        conn: &mut sqlx::PgConnection,
+        found: &broadcast::Broadcast,
+    ) -> Result<SealedAlert, OpenError> {
+        let stored = seal::of_alert(conn, found.alert)
+            .await?
+            .ok_or(OpenError::Unsealed)?;
+        let alert = self.trusted.open_alert(
+            found.alert,
+            &stored.key_id,
+            &stored.sealed,
+            &stored.signature,
+        )?;
+        // The columns are an index of the seal; one that says otherwise has been tampered with.
+        if alert.lane != found.lane {
+            return Err(SealError::Elsewhere("lane").into());
+        }
+        Ok(alert)
+    }
+
+    /// Enters a batch as running here; or, when it is already, hands out what to wait for.
+    pub(super) fn enter(self: &Arc<Self>, key: BatchKey) -> Result<Running, watch::Receiver<()>> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = running.get(&key) {
+            return Err(done.clone());
+        }
+        let (done, wait) = watch::channel(());
+        running.insert(key, wait);
+        Ok(Running {
+            engine: Arc::clone(self),
+            key,
+            _done: done,
+        })
+    }
+}
+
+/// A batch that this process is working on. The broker may deliver its task again after a blip; the second delivery waits for
+/// this one's end instead of sending twice.
+pub(super) struct Running {
+    engine: Arc<Engine>,
+    key: BatchKey,
+    _done: watch::Sender<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self
+            .engine
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.key);
+    }
+}

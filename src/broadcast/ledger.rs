@@ -1,0 +1,323 @@
+//! The ledger of one batch while it is worked on: a byte per number, and what happens to it next.
+
+use std::time::Duration;
+
+use crate::domain::broadcast::{Closing, CorruptLedger, Outcome, Tally};
+use crate::domain::retry::{MAX_ATTEMPTS, back_off};
+use crate::store::batch::{Claimed, Next};
+
+/// The outcomes of one claimed batch.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    first: i64,
+    bytes: Option<Vec<u8>>,
+    planned: i64,
+    withdrawn: i64,
+    attempts: i16,
+}
+
+/// How an attempt ended for what is still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was tried once.
+    Tried {
+        /// What the provider asked for, if it did.
+        asked: Option<Duration>,
+    },
+    /// Broken off for a reason that is nobody's failure: held, orphaned, shutting down, parked. Counts as no attempt.
+    BrokenOff {
+        /// When to look again.
+        again: Duration,
+    },
+    /// Nothing more will be tried.
+    Closed(Closing),
+}
+
+impl Ledger {
+    /// As claimed.
+    pub fn of(first: i64, claimed: &Claimed) -> Self {
+        Self {
+            first,
+            bytes: claimed.ledger.clone(),
+            planned: i64::from(claimed.planned),
+            withdrawn: i64::from(claimed.withdrawn),
+            attempts: claimed.attempts,
+        }
+    }
+
+    /// Meets the devices that are there now; `numbers` are those of active devices, ascending, within the batch.
+    ///
+    /// At the first reading they are the members, and who left since planning is `Withdrawn` by count. Later, a member that is
+    /// still open but not there any more is `Withdrawn` by name. Returns whether number by number each is to be tried.
+    pub fn meet(&mut self, last: i64, numbers: &[i64]) -> Result<(), LedgerError> {
+        let length = usize::try_from(last - self.first + 1).unwrap_or(0);
+        let offset = |number: i64| {
+            usize::try_from(number - self.first)
+                .ok()
+                .filter(|at| *at < length)
+                .ok_or(LedgerError::OutOfRange(number))
+        };
+        match &mut self.bytes {
+            None => {
+                let mut bytes = vec![Outcome::NotMember.byte(); length];
+                for number in numbers {
+                    bytes[offset(*number)?] = Outcome::Pending.byte();
+                }
+                // A range of numbers only ever shrinks; more than planned would break the sum.
+                let found = i64::try_from(numbers.len()).unwrap_or(i64::MAX);
+                if found > self.planned {
+                    return Err(LedgerError::Grown {
+                        planned: self.planned,
+                        found,
+                    });
+                }
+                self.withdrawn = self.planned - found;
+                self.bytes = Some(bytes);
+            }
+            Some(bytes) => {
+                if bytes.len() != length {
+                    return Err(LedgerError::Length(bytes.len()));
+                }
+                let mut there = vec![false; length];
+                for number in numbers {
+                    there[offset(*number)?] = true;
+                }
+                for (byte, there) in bytes.iter_mut().zip(there) {
+                    let open = Outcome::from_byte(*byte).is_some_and(Outcome::is_open);
+                    if open && !there {
+                        *byte = match Outcome::from_byte(*byte) {
+                            // It was sent to, and may have rung before it left.
+                            Some(Outcome::DueUnknown) => Outcome::Unknown.byte(),
+                            _ => Outcome::Withdrawn.byte(),
+                        };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Is this number to be tried?
+    pub fn is_open(&self, number: i64) -> bool {
+        self.at(number).is_some_and(Outcome::is_open)
+    }
+
+    /// The outcome of a number.
+    pub fn at(&self, number: i64) -> Option<Outcome> {
+        let offset = usize::try_from(number - self.first).ok()?;
+        Outcome::from_byte(*self.bytes.as_ref()?.get(offset)?)
+    }
+
+    /// Records what became of a member. Numbers outside are ignored: they cannot have been sent to.
+    pub fn record(&mut self, number: i64, outcome: Outcome) {
+        let offset = usize::try_from(number - self.first).ok();
+        if let Some(byte) =
+            offset.and_then(|offset| self.bytes.as_mut().and_then(|bytes| bytes.get_mut(offset)))
+        {
+            *byte = outcome.byte();
+        }
+    }
+
+    /// Ends the attempt: what is open stays so until its time, or is closed. Says when the batch is to be looked at again.
+    pub fn end(&mut self, ending: Ending, jitter: f64) -> Result<(Tally, Next), CorruptLedger> {
+        match ending {
+            Ending::Closed(reason) => self.close(reason),
+            Ending::BrokenOff { .. } => {}
+            Ending::Tried { .. } => {
+                self.attempts = self.attempts.saturating_add(1);
+                if u16::try_from(self.attempts).unwrap_or(u16::MAX) >= MAX_ATTEMPTS {
+                    self.close(Closing::GaveUp);
+                }
+            }
+        }
+        let tally = self.tally(ending)?;
+        let attempts = u16::try_from(self.attempts).unwrap_or(u16::MAX);
+        let next = match ending {
+            _ if tally.pending == 0 => Next::Final,
+            Ending::BrokenOff { again } => Next::DueIn(again),
+            Ending::Tried { asked } => Next::DueIn(back_off(attempts, asked, jitter)),
+            Ending::Closed(_) => Next::Final,
+        };
+        Ok((tally, next))
+    }
+
+    /// Attempts made, this one included.
+    pub fn attempts(&self) -> i16 {
+        self.attempts
+    }
+
+    /// The bytes, once read.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.bytes.as_deref()
+    }
+
+    fn close(&mut self, reason: Closing) {
+        for byte in self.bytes.iter_mut().flatten() {
+            if let Some(outcome) = Outcome::from_byte(*byte) {
+                *byte = outcome.closed(reason).byte();
+            }
+        }
+    }
+
+    /// A batch that was never read has no bytes: all its members share one outcome.
+    fn tally(&self, ending: Ending) -> Result<Tally, CorruptLedger> {
+        if let Some(bytes) = &self.bytes {
+            return Tally::of_ledger(bytes, self.withdrawn);
+        }
+        let all = self.planned;
+        Ok(match ending {
+            Ending::Closed(Closing::Expired) => Tally {
+                expired: all,
+                ..Tally::default()
+            },
+            Ending::Closed(Closing::Stopped) => Tally {
+                stopped: all,
+                ..Tally::default()
+            },
+            Ending::Closed(Closing::GaveUp) => Tally {
+                failed: all,
+                ..Tally::default()
+            },
+            Ending::BrokenOff { .. } | Ending::Tried { .. } => Tally {
+                pending: all,
+                ..Tally::default()
+            },
+        })
+    }
+}
+
+/// A ledger that does not fit its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// A device outside the batch.
+    #[error("device number {0} is outside the batch")]
+    OutOfRange(i64),
+    /// More devices than planned in a range that can only shrink.
+    #[error("{found} devices where {planned} were planned: a range of numbers must not grow")]
+    Grown {
+        /// Counted by the planner.
+        planned: i64,
+        /// Found now.
+        found: i64,
+    },
+    /// As many bytes as numbers, always.
+    #[error("the ledger has {0} bytes, which is not the batch's length")]
+    Length(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn claimed(planned: i32, ledger: Option<Vec<u8>>) -> Claimed {
+        Claimed {
+            claim: 1,
+            last: 109,
+            planned,
+            withdrawn: 0,
+            attempts: 0,
+            ledger,
+        }
+    }
+
+    #[test]
+    fn who_left_between_planning_and_reading_is_withdrawn_by_count() {
+        let mut ledger = Ledger::of(100, &claimed(5, None));
+        ledger.meet(109, &[100, 103, 109]).unwrap();
+        for number in [100, 103, 109] {
+            ledger.record(number, Outcome::Accepted);
+        }
+        let (tally, next) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+        assert_eq!((tally.accepted, tally.withdrawn, tally.pending), (3, 2, 0));
+        assert!(matches!(next, Next::Final));
+    }
+
+    #[test]
+    fn who_left_before_a_retry_is_withdrawn_by_name_unless_it_may_have_rung() {
+        let mut ledger = Ledger::of(100, &claimed(3, None));
+        ledger.meet(109, &[100, 101, 102]).unwrap();
+        ledger.record(100, Outcome::Due);
+        ledger.record(101, Outcome::DueUnknown);
+        ledger.record(102, Outcome::Due);
+        ledger.meet(109, &[102]).unwrap();
+        assert_eq!(ledger.at(100), Some(Outcome::Withdrawn));
+        assert_eq!(ledger.at(101), Some(Outcome::Unknown));
+        assert!(ledger.is_open(102));
+    }
+
+    #[test]
+    fn a_batch_that_was_never_read_is_closed_whole() {
+        let mut ledger = Ledger::of(100, &claimed(7, None));
+        let (tally, _) = ledger.end(Ending::Closed(Closing::Stopped), 0.0).unwrap();
+        assert_eq!((tally.stopped, tally.audience()), (7, 7));
+    }
+
+    #[test]
+    fn being_held_is_no_attempt() {
+        let mut ledger = Ledger::of(100, &claimed(1, None));
+        ledger.meet(109, &[100]).unwrap();
+        let (_, next) = ledger
+            .end(
+                Ending::BrokenOff {
+                    again: Duration::ZERO,
+                },
+                0.0,
+            )
+            .unwrap();
+        assert_eq!(ledger.attempts(), 0);
+        assert!(matches!(next, Next::DueIn(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_device_is_given_up_after_the_last_attempt_and_not_before() {
+        let mut ledger = Ledger::of(100, &claimed(1, None));
+        ledger.meet(109, &[100]).unwrap();
+        ledger.record(100, Outcome::Due);
+        for attempt in 1..=MAX_ATTEMPTS {
+            let (tally, _) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+            assert_eq!(
+                tally.failed == 1,
+                attempt == MAX_ATTEMPTS,
+                "attempt {attempt}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_range_that_grew_is_refused() {
+        let mut ledger = Ledger::of(100, &claimed(1, None));
+        let grown = LedgerError::Grown {
+            planned: 1,
+            found: 2,
+        };
+        assert_eq!(ledger.meet(109, &[100, 101]), Err(grown));
+    }
+
+    proptest! {
+        #[test]
+        fn invariant_4_the_sum_is_the_plan_after_every_attempt(
+            steps in proptest::collection::vec((proptest::collection::vec((0i64..10, 1u8..12), 0..20), 0u8..4), 1..12),
+            present in proptest::collection::vec(proptest::collection::btree_set(100i64..110, 0..10), 1..12),
+        ) {
+            let mut ledger = Ledger::of(100, &claimed(10, None));
+            for (round, (records, ending)) in steps.into_iter().enumerate() {
+                let numbers: Vec<i64> = present.get(round % present.len()).unwrap().iter().copied().collect();
+                ledger.meet(109, &numbers).unwrap();
+                for (offset, byte) in records {
+                    if ledger.is_open(100 + offset) {
+                        ledger.record(100 + offset, Outcome::from_byte(byte).unwrap());
+                    }
+                }
+                let ending = match ending {
+                    0 => Ending::Tried { asked: None },
+                    1 => Ending::BrokenOff { again: Duration::ZERO },
+                    2 => Ending::Closed(Closing::Expired),
+                    _ => Ending::Closed(Closing::Stopped),
+                };
+                let (tally, _) = ledger.end(ending, 0.5).unwrap();
+                prop_assert_eq!(tally.audience(), 10);
+            }
+        }
+    }
+}

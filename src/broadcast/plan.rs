@@ -1,0 +1,119 @@
+//! Cut the audience into batches, and let their tasks out while cutting.
+//!
+//! Pages grow 1 → 4 → 16 → 64 batches, each in a transaction of its own under the broadcast's row lock, so that the first pushes
+//! leave before planning ends and a successor goes on where a dead planner stopped: the cursor is the last batch row. A task whose
+//! publication was lost is found again by `upkeep::due`.
+
+use tokio::task::JoinHandle;
+
+use super::engine::Engine;
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Provider;
+use crate::domain::id::BroadcastId;
+use crate::queue::message::Task;
+use crate::queue::publisher::Publication;
+use crate::store::batch::{self, PlannedRange};
+use crate::store::broadcast::{self, BroadcastState};
+use crate::store::{StoreError, device};
+use crate::telemetry::TraceParent;
+
+/// Batches a page.
+const PAGES: [u32; 4] = [1, 4, 16, 64];
+
+/// Plans a broadcast, or goes on planning it. Harmless when it is planned already.
+pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
+    // One connection for the whole plan, of the pool that bulk work cannot exhaust.
+    let mut conn = engine.urgent.acquire().await?;
+    let Some(found) = broadcast::find(&mut conn, id).await? else {
+        return Err(StoreError::inconsistent("broadcast", "id", id));
+    };
+    if found.state != BroadcastState::Planning {
+        return Ok(());
+    }
+    let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+    let ceilings = batch::ceilings(&mut tx, id).await?;
+    tx.commit().await?;
+
+    let mut open = Provider::ALL.to_vec();
+    let mut publishing: Option<JoinHandle<()>> = None;
+    for page in 0.. {
+        let limit = PAGES.get(page).or(PAGES.last()).copied().unwrap_or(1);
+        let mut keys = Vec::new();
+        for provider in open.clone() {
+            let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+            let ranges = next(engine, &mut tx, id, provider, ceilings, limit).await?;
+            batch::insert(&mut tx, id, provider, &ranges).await?;
+            tx.commit().await?;
+            if ranges.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                open.retain(|other| *other != provider);
+            }
+            keys.extend(ranges.iter().map(|range| (provider, range.first)));
+        }
+        // Confirms are awaited one page late: the broker works while the next page is cut.
+        if let Some(before) = publishing.take() {
+            before.await.ok();
+        }
+        publishing = Some(let_out(engine, found.lane, id, &keys));
+        if open.is_empty() {
+            break;
+        }
+    }
+    if let Some(last) = publishing {
+        last.await.ok();
+    }
+    batch::planned(&mut conn, id).await
+}
+
+async fn next(
+    engine: &Engine,
+    conn: &mut sqlx::PgConnection,
+    id: BroadcastId,
+    provider: Provider,
+    ceilings: [i64; 3],
+    limit: u32,
+) -> Result<Vec<PlannedRange>, StoreError> {
+    let after = batch::planning_cursor(conn, id, provider).await?;
+    let ceiling = ceilings[provider.index()];
+    let size = engine.config.batch_size;
+    let ranges = device::next_boundaries(conn, provider, after, ceiling, size, limit).await?;
+    Ok(ranges
+        .into_iter()
+        .map(|(first, last, planned)| PlannedRange {
+            first,
+            last,
+            planned,
+        })
+        .collect())
+}
+
+fn let_out(
+    engine: &Engine,
+    lane: Lane,
+    broadcast: BroadcastId,
+    keys: &[(Provider, i64)],
+) -> JoinHandle<()> {
+    let trace = TraceParent::current();
+    let tasks: Vec<Publication> = keys
+        .iter()
+        .map(|(provider, first)| {
+            let task = Task::PushV1 {
+                broadcast,
+                provider: *provider,
+                first: *first,
+            };
+            Publication::task(task, lane, trace.clone())
+        })
+        .collect();
+    let publisher = engine.publisher.clone();
+    tokio::spawn(async move {
+        for error in publisher
+            .publish_all(tasks)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
+            // The batch is in the database; the due-scan finds that nobody attends to it.
+            tracing::warn!(%broadcast, %error, "a batch's task is late: {error}");
+        }
+    })
+}

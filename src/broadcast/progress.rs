@@ -1,0 +1,105 @@
+//! How far a broadcast has come: what officers watch, and what must add up.
+
+use serde::Serialize;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::domain::broadcast::{Lane, Tally};
+use crate::domain::device::Provider;
+use crate::domain::id::{AlertId, BroadcastId};
+use crate::store::StoreError;
+use crate::store::broadcast::{self, BroadcastState};
+
+/// A broadcast's state in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Progress {
+    /// Which.
+    pub id: BroadcastId,
+    /// Of which alert.
+    pub alert: AlertId,
+    /// Which lane.
+    pub lane: Lane,
+    /// How far.
+    pub state: BroadcastState,
+    /// Held by an officer.
+    pub paused: bool,
+    /// Set when the seal did not verify: nothing is sent.
+    pub parked_reason: Option<String>,
+    /// Devices to be reached: final once `planned_at` is set, growing until then.
+    pub audience: i64,
+    /// Audience = outcomes + pending, at every moment.
+    pub tally: Tally,
+    /// The same, by provider.
+    pub providers: Vec<ProviderProgress>,
+    /// When the approval was committed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When the first push was accepted.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub first_push_at: Option<OffsetDateTime>,
+    /// When the whole audience was known.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub planned_at: Option<OffsetDateTime>,
+    /// When every device had a final outcome.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub completed_at: Option<OffsetDateTime>,
+    /// When an officer stopped it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub stopped_at: Option<OffsetDateTime>,
+    /// Nothing starts after this.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// One provider's part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProviderProgress {
+    /// Which.
+    pub provider: Provider,
+    /// Devices to be reached through it.
+    pub audience: i64,
+    /// What became of them.
+    pub tally: Tally,
+}
+
+/// Adds it up; `None` when there is no such broadcast. One snapshot, so that the numbers fit each other.
+pub async fn progress(pool: &PgPool, id: BroadcastId) -> Result<Option<Progress>, StoreError> {
+    let mut tx = pool
+        .begin_with("begin isolation level repeatable read read only")
+        .await?;
+    let Some(found) = broadcast::find(&mut tx, id).await? else {
+        return Ok(None);
+    };
+    let tallies = broadcast::tallies(&mut tx, id).await?;
+    let first_push_at = broadcast::milestone(&mut tx, id, "first_push").await?;
+    tx.commit().await?;
+    let tally = tallies
+        .into_iter()
+        .fold(Tally::default(), |sum, tally| sum + tally);
+    let providers = Provider::ALL.map(|provider| {
+        let tally = tallies[provider.index()];
+        ProviderProgress {
+            provider,
+            audience: tally.audience(),
+            tally,
+        }
+    });
+    Ok(Some(Progress {
+        id,
+        alert: found.alert,
+        lane: found.lane,
+        state: found.state,
+        paused: found.paused,
+        parked_reason: found.parked_reason,
+        audience: tally.audience(),
+        tally,
+        providers: providers.to_vec(),
+        created_at: found.created_at,
+        first_push_at,
+        planned_at: found.planned_at,
+        completed_at: found.completed_at,
+        stopped_at: found.stopped_at,
+        expires: found.expires,
+    }))
+}

@@ -1,0 +1,50 @@
+//! Forgetting dead addresses, with a brake (invariant 6).
+//!
+//! Only the provider's word about that very address counts, and only while such words do not come by the thousand: a wrong APNs
+//! environment must not empty the registry.
+
+use sqlx::PgPool;
+
+use crate::domain::address::AddressHash;
+use crate::domain::device::Provider;
+use crate::store::{StoreError, device, forgetting};
+use time::OffsetDateTime;
+
+/// A provider's word that an address is dead.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    /// The device.
+    pub number: i64,
+    /// The very address asked about.
+    pub address: AddressHash,
+    /// Dead since when, if the provider says so.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// Counts an attempt's answers and, unless the brake holds, quarantines what is dead. Returns the numbers whose address has
+/// changed since it was read: they are tried again with the new one.
+pub async fn forget(
+    pool: &PgPool,
+    provider: Provider,
+    answered: usize,
+    dead: &[Dead],
+) -> Result<Vec<i64>, StoreError> {
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let suspended = forgetting::count(pool, provider, count(answered), count(dead.len())).await?;
+    if dead.is_empty() {
+        return Ok(Vec::new());
+    }
+    if suspended {
+        tracing::error!(
+            %provider, dead = dead.len(),
+            "forgetting is suspended for {provider}: too many addresses are called dead; a person must look"
+        );
+        return Ok(Vec::new());
+    }
+    let verdicts: Vec<_> = dead
+        .iter()
+        .map(|dead| (dead.number, dead.address, dead.since))
+        .collect();
+    let mut conn = pool.acquire().await?;
+    device::quarantine(&mut conn, provider, &verdicts).await
+}

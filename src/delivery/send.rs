@@ -1,0 +1,433 @@
+//! A slice of devices, sent; what became of each.
+//!
+//! Requests run side by side, as many as fill the connections; each asks the gate immediately before it leaves. A provider's answer
+//! about the whole provider (refused credentials, "slower") ends the slice early: what was not tried stays open.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use super::breaker::Breaker;
+use super::forget::{self, Dead};
+use super::gate::{Closed, Gate, Pass};
+use super::permits::{BLOCK, Permits};
+use super::providers::{Frame, Providers};
+use crate::domain::address::AddressHash;
+use crate::domain::broadcast::{Lane, Outcome};
+use crate::domain::device::{Address, Language, Provider};
+use crate::push::{Left, PushError, Scope, TrafficClass, Verdict};
+use crate::store::StoreError;
+
+/// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
+const WINDOW: usize = 256;
+
+/// FCM asks for at least a minute when it says "slower" without saying how long.
+const SLOWER: Duration = Duration::from_mins(1);
+
+/// Everything needed to push.
+#[derive(Debug)]
+pub struct Sender {
+    /// For permits and forgetting.
+    pub pool: PgPool,
+    /// May a request start.
+    pub gate: Arc<Gate>,
+    /// How fast.
+    pub permits: Permits,
+    /// The clients.
+    pub providers: Providers,
+    /// Whether each takes anything.
+    pub breakers: [Breaker; 3],
+}
+
+/// One device to send to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its number, handed back with its outcome.
+    pub number: i64,
+    /// Where.
+    pub address: Address,
+    /// In which language.
+    pub language: Arc<Language>,
+}
+
+/// What all devices of a slice share.
+pub struct Slice<'a> {
+    /// Which provider's devices.
+    pub provider: Provider,
+    /// Whose turn.
+    pub lane: Lane,
+    /// May it start.
+    pub pass: &'a Pass,
+    /// The message by language.
+    pub message:
+        &'a (dyn Fn(&Language) -> Option<crate::domain::message::PushMessage> + Send + Sync),
+    /// When it expires.
+    pub expires: OffsetDateTime,
+}
+
+/// What became of a slice. Devices not in `outcomes` were not tried.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Number by number.
+    pub outcomes: Vec<(i64, Outcome)>,
+    /// The longest wait the provider asked for.
+    pub asked: Option<Duration>,
+    /// Why it was broken off, if it was.
+    pub broken_off: Option<BrokenOff>,
+}
+
+/// Why a slice was not tried to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokenOff {
+    /// The gate closed.
+    Gate(Closed),
+    /// The provider is parked.
+    Parked,
+    /// The provider asked everyone to wait.
+    Slower,
+}
+
+impl Sender {
+    /// The breaker of a provider.
+    pub fn breaker(&self, provider: Provider) -> &Breaker {
+        &self.breakers[provider.index()]
+    }
+
+    /// Pushes to every target, as far as gate, breaker and provider let it.
+    pub async fn send(
+        &self,
+        slice: &Slice<'_>,
+        targets: Vec<Target>,
+    ) -> Result<Report, StoreError> {
+        let frames = match self.frames(slice, &targets) {
+            Ok(frames) => frames,
+            Err(broken_off) => {
+                return Ok(Report {
+                    broken_off: Some(broken_off),
+                    ..Report::default()
+                });
+            }
+        };
+        let run = Run::default();
+        {
+            let (run, frames) = (&run, &frames);
+            let blocks = blocks(slice.provider, targets);
+            let permitted = stream::iter(blocks).then(|block| async move {
+                if !run.is_broken_off() {
+                    self.permit(slice, &block).await;
+                }
+                stream::iter(block.targets)
+            });
+            let answers = permitted
+                .flatten()
+                .map(|target| async move {
+                    let answer = self.send_one(slice, frames, run, &target).await;
+                    (target, answer)
+                })
+                .buffer_unordered(WINDOW);
+            let mut answers = pin!(answers);
+            while let Some((target, answer)) = answers.next().await {
+                if let Some(answer) = answer {
+                    self.judge(slice, run, &target, answer).await;
+                }
+            }
+        }
+        self.conclude(slice.provider, run).await
+    }
+
+    fn frames(
+        &self,
+        slice: &Slice<'_>,
+        targets: &[Target],
+    ) -> Result<HashMap<Arc<Language>, Frame>, BrokenOff> {
+        let left =
+            Left::until(slice.expires, slice.pass.now()).ok_or(BrokenOff::Gate(Closed::Expired))?;
+        let mut frames = HashMap::new();
+        for target in targets {
+            if frames.contains_key(&target.language) {
+                continue;
+            }
+            let frame = (slice.message)(&target.language)
+                .ok_or_else(|| PushError::OurFault("the sealed text has no Vietnamese".into()))
+                .and_then(|message| self.providers.frame(slice.provider, &message, left));
+            match frame {
+                Ok(frame) => {
+                    frames.insert(Arc::clone(&target.language), frame);
+                }
+                Err(error) => {
+                    // Nothing of this message can be sent here; the devices stay open, the alarm says why.
+                    tracing::error!(provider = %slice.provider, %error, "no message can be built: {error}");
+                    self.breaker(slice.provider).park(&error.to_string());
+                    return Err(BrokenOff::Parked);
+                }
+            }
+        }
+        Ok(frames)
+    }
+
+    async fn permit(&self, slice: &Slice<'_>, block: &Block) {
+        let pacing = self.permits.pacing();
+        let per_second = match slice.provider {
+            Provider::Fcm => pacing.fcm_per_second,
+            Provider::Apns => pacing.apns_per_second,
+            Provider::WebPush => pacing.webpush_per_origin_per_second,
+        };
+        let count = u32::try_from(block.targets.len()).unwrap_or(BLOCK);
+        self.permits
+            .take(&block.quota, per_second, slice.lane, count)
+            .await;
+    }
+
+    /// `None`: not tried.
+    async fn send_one(
+        &self,
+        slice: &Slice<'_>,
+        frames: &HashMap<Arc<Language>, Frame>,
+        run: &Run,
+        target: &Target,
+    ) -> Option<Result<(), PushError>> {
+        if run.is_broken_off() {
+            return None;
+        }
+        if self.breaker(slice.provider).is_parked() {
+            run.break_off(BrokenOff::Parked);
+            return None;
+        }
+        let class = match slice.lane {
+            Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
+            Lane::Bulk => TrafficClass::Bulk,
+        };
+        let frame = frames.get(&target.language)?;
+        if let Err(closed) = slice.pass.wait().await {
+            run.break_off(BrokenOff::Gate(closed));
+            return None;
+        }
+        let in_flight = match slice.pass.start() {
+            Ok(in_flight) => in_flight,
+            Err(closed) => {
+                run.break_off(BrokenOff::Gate(closed));
+                return None;
+            }
+        };
+        let answer = self.providers.send(frame, &target.address, class).await;
+        drop(in_flight);
+        Some(answer)
+    }
+
+    async fn judge(
+        &self,
+        slice: &Slice<'_>,
+        run: &Run,
+        target: &Target,
+        answer: Result<(), PushError>,
+    ) {
+        let breaker = self.breaker(slice.provider);
+        let Err(error) = answer else {
+            breaker.accepted();
+            run.record(target, Outcome::Accepted);
+            return;
+        };
+        match error.verdict() {
+            Verdict::Forget { since } => {
+                breaker.answered();
+                run.dead(target, since);
+                run.record(target, Outcome::Gone);
+            }
+            Verdict::Refused(_) => {
+                breaker.answered();
+                run.record(target, Outcome::Refused);
+            }
+            Verdict::Suspect => {
+                breaker.answered();
+                run.suspect(target);
+            }
+            Verdict::OurFault(what) => {
+                breaker.answered();
+                tracing::error!(provider = %slice.provider, what, "a request of ours was wrong: {what}");
+                run.record(target, Outcome::Failed);
+            }
+            Verdict::Later {
+                after,
+                scope,
+                slow_down,
+            } => {
+                breaker.answered();
+                run.record(target, Outcome::Due);
+                run.ask(after);
+                if slow_down {
+                    self.slow_down(slice.provider, scope, after, run).await;
+                }
+            }
+            Verdict::Park(reason) => {
+                breaker.park(&reason);
+                run.break_off(BrokenOff::Parked);
+            }
+            Verdict::Ambiguous => run.record(target, Outcome::DueUnknown),
+            Verdict::NotSent => {
+                breaker.unreachable();
+                run.record(target, Outcome::Due);
+            }
+        }
+    }
+
+    async fn slow_down(
+        &self,
+        provider: Provider,
+        scope: Scope,
+        after: Option<Duration>,
+        run: &Run,
+    ) {
+        let quota = match scope {
+            Scope::Device => return,
+            Scope::Provider => {
+                run.break_off(BrokenOff::Slower);
+                provider.as_str().to_owned()
+            }
+            Scope::Origin(origin) => origin_quota(&origin),
+        };
+        self.permits
+            .slow_down(&quota, after.unwrap_or(SLOWER))
+            .await;
+    }
+
+    /// An address that was called "dead or malformed" is dead if the same message was accepted elsewhere.
+    async fn conclude(&self, provider: Provider, run: Run) -> Result<Report, StoreError> {
+        let Gathered {
+            mut report,
+            mut dead,
+            suspects,
+        } = run
+            .gathered
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let accepted_elsewhere = report
+            .outcomes
+            .iter()
+            .any(|(_, outcome)| *outcome == Outcome::Accepted);
+        for (number, address) in suspects {
+            if accepted_elsewhere {
+                dead.push(Dead {
+                    number,
+                    address,
+                    since: None,
+                });
+                report.outcomes.push((number, Outcome::Gone));
+            } else {
+                report.outcomes.push((number, Outcome::Due));
+            }
+        }
+        let changed = forget::forget(&self.pool, provider, report.outcomes.len(), &dead).await?;
+        for (number, outcome) in &mut report.outcomes {
+            if changed.contains(number) {
+                *outcome = Outcome::Due;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// A running slice.
+#[derive(Default)]
+struct Run {
+    broken_off: AtomicBool,
+    gathered: Mutex<Gathered>,
+}
+
+#[derive(Default)]
+struct Gathered {
+    report: Report,
+    dead: Vec<Dead>,
+    suspects: Vec<(i64, AddressHash)>,
+}
+
+impl Run {
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, target: &Target, outcome: Outcome) {
+        self.gathered()
+            .report
+            .outcomes
+            .push((target.number, outcome));
+    }
+
+    fn dead(&self, target: &Target, since: Option<OffsetDateTime>) {
+        let address = target.address.hash();
+        self.gathered().dead.push(Dead {
+            number: target.number,
+            address,
+            since,
+        });
+    }
+
+    fn suspect(&self, target: &Target) {
+        let address = target.address.hash();
+        self.gathered().suspects.push((target.number, address));
+    }
+
+    fn ask(&self, after: Option<Duration>) {
+        let mut gathered = self.gathered();
+        gathered.report.asked = gathered.report.asked.max(after);
+    }
+
+    fn break_off(&self, why: BrokenOff) {
+        self.gathered().report.broken_off.get_or_insert(why);
+        self.broken_off.store(true, Ordering::Relaxed);
+    }
+
+    fn is_broken_off(&self) -> bool {
+        self.broken_off.load(Ordering::Relaxed)
+    }
+}
+
+/// Devices that share a quota, at most a block of them.
+struct Block {
+    quota: String,
+    targets: Vec<Target>,
+}
+
+/// FCM and APNs have one quota each; Web Push one per push service.
+fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
+    let mut by_quota: Vec<(String, Vec<Target>)> = Vec::new();
+    for target in targets {
+        let quota = match &target.address {
+            Address::WebPush(subscription) => origin_quota(&origin_of(&subscription.endpoint)),
+            Address::Fcm(_) | Address::Apns { .. } => provider.as_str().to_owned(),
+        };
+        match by_quota.iter_mut().find(|(name, _)| *name == quota) {
+            Some((_, targets)) => targets.push(target),
+            None => by_quota.push((quota, vec![target])),
+        }
+    }
+    let size = usize::try_from(BLOCK).unwrap_or(1);
+    let mut blocks = Vec::new();
+    for (quota, mut targets) in by_quota {
+        while !targets.is_empty() {
+            let rest = targets.split_off(size.min(targets.len()));
+            blocks.push(Block {
+                quota: quota.clone(),
+                targets,
+            });
+            targets = rest;
+        }
+    }
+    blocks
+}
+
+fn origin_quota(origin: &str) -> String {
+    format!("webpush:{origin}")
+}
+
+fn origin_of(endpoint: &str) -> String {
+    url::Url::parse(endpoint).map_or_else(
+        |_| "invalid".to_owned(),
+        |url| url.origin().ascii_serialization(),
+    )
+}

@@ -1,0 +1,128 @@
+//! What is due again, and what was lost.
+//!
+//! Waiting lives in PostgreSQL: a batch to be tried again has `due_at`, a recall waits for its original's stop, bulk for an
+//! emergency's end. One scan, by whoever holds its lock, brings all of it back. Work is *lost* when its queue is empty and nobody
+//! alive attends to it: the broker was wiped, or a task was never confirmed.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Provider;
+use crate::queue::message::Task;
+use crate::queue::publisher::{Publication, Publisher};
+use crate::queue::topology::Queue;
+use crate::store::batch::{self, BatchKey};
+use crate::store::{StoreError, broadcast, lock};
+
+/// Between scans.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// A recall waits at most this long for silent dispatchers: twice the silence after which they start nothing by themselves.
+const STOP_PATIENCE: time::Duration = time::Duration::seconds(2);
+
+/// Batches a scan brings back at most.
+const PAGE: i64 = 1000;
+
+/// The lock of the one scan.
+const SCAN_LOCK: i64 = 0x6c6f_615f_6475_6500;
+
+/// The scan of one process.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The database.
+    pub pool: PgPool,
+    /// To the broker.
+    pub publisher: Publisher,
+    /// How long bulk is held at most while an emergency is live.
+    pub bulk_hold: time::Duration,
+}
+
+impl Due {
+    /// Scans until `end`.
+    pub async fn run(self, end: CancellationToken) {
+        loop {
+            if let Err(error) = self.scan().await {
+                tracing::warn!(%error, "the due-scan failed: {error}");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = end.cancelled() => return,
+            }
+        }
+    }
+
+    /// One scan; does nothing when another process is at it.
+    pub async fn scan(&self) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ours = lock::try_for_transaction(&mut tx, SCAN_LOCK).await?;
+        if !ours {
+            return Ok(());
+        }
+        broadcast::expire_alerts(&mut tx).await?;
+        broadcast::release(&mut tx, STOP_PATIENCE, self.bulk_hold).await?;
+        broadcast::complete_finished(&mut tx).await?;
+        let due = batch::take_due(&mut tx, PAGE).await?;
+        let lost = self.lost(&mut tx).await?;
+        // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
+        tx.commit().await?;
+        let tasks = due
+            .into_iter()
+            .filter_map(|(key, lane)| Lane::from_word(&lane).map(|lane| task(key, lane)))
+            .chain(lost)
+            .collect();
+        for error in self
+            .publisher
+            .publish_all(tasks)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
+            tracing::warn!(%error, "a task is late: {error}");
+        }
+        Ok(())
+    }
+
+    async fn lost(&self, conn: &mut PgConnection) -> Result<Vec<Publication>, StoreError> {
+        let mut lost = Vec::new();
+        for broadcast in batch::unplanned(conn).await? {
+            if self.is_empty(Queue::Plan).await {
+                let task = Task::PlanV1 { broadcast };
+                lost.push(Publication::task(task, Lane::Emergency, None));
+            }
+        }
+        for lane in [Lane::Emergency, Lane::Bulk] {
+            for provider in Provider::ALL {
+                let keys = batch::unattended(conn, lane.as_str(), provider, PAGE).await?;
+                if !keys.is_empty() && self.is_empty(Queue::of_lane(lane, provider)).await {
+                    tracing::info!(lane = lane.as_str(), %provider, batches = keys.len(), "batches nobody attends to go out again");
+                    lost.extend(keys.into_iter().map(|key| task(key, lane)));
+                }
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn is_empty(&self, queue: Queue) -> bool {
+        matches!(self.publisher.broker().waiting(queue).await, Ok(0))
+    }
+}
+
+fn task(key: BatchKey, lane: Lane) -> Publication {
+    let BatchKey {
+        broadcast,
+        provider,
+        first,
+    } = key;
+    Publication::task(
+        Task::PushV1 {
+            broadcast,
+            provider,
+            first,
+        },
+        lane,
+        None,
+    )
+}

@@ -1,0 +1,135 @@
+//! The heartbeat of a dispatcher: the liveness lock, pinged every 250 ms.
+//!
+//! The ping brings back the database's clock and the control epoch. A raised epoch is obeyed first (the gate closes) and
+//! acknowledged after, so that an acknowledged stop is a fact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::delivery::breaker::Breaker;
+use crate::delivery::gate::{Gate, SILENCE};
+use crate::store::StoreError;
+use crate::store::liveness::{Announcement, Liveness};
+
+/// Between pings.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// Between attempts to get the lock back.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the heartbeat needs.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Direct, past any pooler.
+    pub url: String,
+    /// For LISTEN only.
+    pub pool: PgPool,
+    /// Ours.
+    pub clock: Arc<dyn Clock>,
+    /// What the beat keeps open.
+    pub gate: Arc<Gate>,
+    /// What the process says of itself.
+    pub announcement: Announcement,
+    /// Reported with each acknowledgement.
+    pub breakers: [Breaker; 3],
+}
+
+impl Heartbeat {
+    /// Beats until `end`, which comes after the last work has been drained; takes the lock anew when it was lost.
+    pub async fn run(self, end: CancellationToken) {
+        let nudge = Arc::new(Notify::new());
+        tokio::spawn(listen(self.pool.clone(), Arc::clone(&nudge), end.clone()));
+        while !end.is_cancelled() {
+            match Liveness::open(&self.url, &self.announcement).await {
+                Ok(liveness) => {
+                    self.gate.born(liveness.lock_key());
+                    let ended = self.beat(liveness, &nudge, &end).await;
+                    self.gate.bereft();
+                    match ended {
+                        Ok(()) => return,
+                        Err(error) => {
+                            tracing::warn!(%error, "the liveness connection was lost: {error}");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "no liveness lock yet: {error}"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                () = end.cancelled() => {}
+            }
+        }
+    }
+
+    async fn beat(
+        &self,
+        mut liveness: Liveness,
+        nudge: &Notify,
+        end: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let mut obeyed = None;
+        let mut reported = None;
+        loop {
+            let sent = self.clock.instant();
+            let pulse = liveness.ping(SILENCE).await?;
+            self.gate.beat(sent, pulse.now);
+            let parked = self.parked();
+            if obeyed != Some(pulse.epoch) {
+                self.gate.steer(liveness.steered().await?);
+            }
+            // Counted after the gate has closed: what had started by now may still ring.
+            let in_flight = i32::try_from(self.gate.in_flight()).unwrap_or(i32::MAX);
+            let report = Some((in_flight, parked));
+            if obeyed != Some(pulse.epoch) || reported != report {
+                if let Some((in_flight, parked)) = &report {
+                    liveness
+                        .acknowledge(pulse.epoch, *in_flight, parked)
+                        .await?;
+                }
+                obeyed = Some(pulse.epoch);
+                reported = report;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = nudge.notified() => {}
+                () = end.cancelled() => return liveness.close().await,
+            }
+        }
+    }
+
+    fn parked(&self) -> Value {
+        let reasons = self.breakers.iter().filter_map(|breaker| {
+            breaker
+                .reason()
+                .map(|reason| (breaker.provider().to_string(), Value::from(reason)))
+        });
+        Value::Object(reasons.collect::<Map<_, _>>())
+    }
+}
+
+/// NOTIFY saves up to one beat; when it is lost, the beat is the guarantee.
+async fn listen(pool: PgPool, nudge: Arc<Notify>, end: CancellationToken) {
+    while !end.is_cancelled() {
+        if let Ok(mut listener) = PgListener::connect_with(&pool).await
+            && listener.listen("loa_control").await.is_ok()
+        {
+            loop {
+                tokio::select! {
+                    heard = listener.recv() => match heard {
+                        Ok(_) => nudge.notify_one(),
+                        Err(_) => break,
+                    },
+                    () = end.cancelled() => return,
+                }
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! What nobody asked for by hand: being alive, relaying the outbox, bringing back what is due or lost, ending what has expired.
+
+/// The heartbeat of a dispatcher.
+pub mod heartbeat;
+
+/// The outbox, on its way to the broker.
+pub mod relay;
+
+/// Retries, lost work, releases, endings.
+pub mod due;

@@ -1,0 +1,100 @@
+//! The outbox, on its way to the broker: a row is deleted when the broker has confirmed its message, never before.
+//!
+//! Any number of processes relay side by side; `skip locked` keeps them apart. A crash between confirm and delete publishes the row
+//! again, and every consumer is harmless to a repeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::publisher::{Publication, Publisher};
+use crate::queue::topology::Exchange;
+use crate::store::StoreError;
+use crate::store::outbox::{self, OutboxRow};
+use crate::telemetry::TraceParent;
+
+/// Rows taken at once.
+const PAGE: i64 = 500;
+
+/// The guarantee behind the nudge.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Relays until `end`.
+pub async fn run(pool: PgPool, publisher: Publisher, end: CancellationToken) {
+    let nudge = Arc::new(Notify::new());
+    tokio::spawn(listen(pool.clone(), Arc::clone(&nudge), end.clone()));
+    while !end.is_cancelled() {
+        match relay(&pool, &publisher).await {
+            // A full page: there is more.
+            Ok(relayed) if relayed == usize::try_from(PAGE).unwrap_or(usize::MAX) => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the outbox waits: {error}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = nudge.notified() => {}
+            () = end.cancelled() => {}
+        }
+    }
+}
+
+/// Publishes one page; returns how many rows it took.
+pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreError> {
+    let mut tx = pool.begin().await?;
+    let rows = outbox::take(&mut tx, PAGE).await?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let answers = publisher
+        .publish_all(rows.iter().filter_map(publication).collect())
+        .await;
+    let mut stored = Vec::with_capacity(rows.len());
+    for (row, answer) in rows.iter().zip(answers) {
+        match answer {
+            Ok(()) => stored.push(row.id),
+            Err(error) => {
+                tracing::warn!(outbox = row.id, %error, "a message waits in the outbox: {error}")
+            }
+        }
+    }
+    outbox::remove(&mut tx, &stored).await?;
+    tx.commit().await?;
+    Ok(rows.len())
+}
+
+fn publication(row: &OutboxRow) -> Option<Publication> {
+    let exchange = Exchange::from_name(&row.exchange)?;
+    let trace = row.trace.as_deref().and_then(TraceParent::parse);
+    let body = row.body.to_string().into_bytes();
+    let id = format!("outbox-{}", row.id);
+    Some(Publication::new(
+        exchange,
+        row.routing_key.clone(),
+        body,
+        id,
+        trace,
+    ))
+}
+
+async fn listen(pool: PgPool, nudge: Arc<Notify>, end: CancellationToken) {
+    while !end.is_cancelled() {
+        if let Ok(mut listener) = PgListener::connect_with(&pool).await
+            && listener.listen("loa_outbox").await.is_ok()
+        {
+            loop {
+                tokio::select! {
+                    heard = listener.recv() => match heard {
+                        Ok(_) => nudge.notify_one(),
+                        Err(_) => break,
+                    },
+                    () = end.cancelled() => return,
+                }
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
