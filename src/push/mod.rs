@@ -6,6 +6,7 @@
 //! Deliberately not here: whom to push to, how fast, when to try again, what to forget. A client repeats a request only when the
 //! provider certainly did not process it, or refused it for a credential that could be renewed; each at most once.
 
+pub mod apns;
 pub mod error;
 pub mod fcm;
 pub mod jwt;
@@ -17,6 +18,7 @@ use std::num::NonZeroU32;
 
 use time::OffsetDateTime;
 
+pub use apns::{Apns, ApnsFrame};
 pub use error::{FrameError, PushError, Scope, SetupError, Verdict};
 pub use fcm::{Fcm, FcmFrame};
 pub use transport::TrafficClass;

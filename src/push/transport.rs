@@ -198,8 +198,8 @@ impl Host {
     /// Returns once the host can be used by both classes of traffic, or says why it cannot.
     pub async fn warm_up(&self) -> Result<(), TransportError> {
         // the urgent stream comes first: with only one connection up it must not wait behind the bulk one
-        drop(self.lease(TrafficClass::Urgent).await?);
-        drop(self.lease(TrafficClass::Bulk).await?);
+        drop(self.lease(TrafficClass::Urgent, None).await?);
+        drop(self.lease(TrafficClass::Bulk, None).await?);
         Ok(())
     }
 
@@ -214,9 +214,14 @@ impl Host {
         self.shared.load()
     }
 
-    /// Has a connection replaced, gracefully: its streams finish, new ones open elsewhere.
+    /// Has a connection replaced, gracefully: it is used until its replacement is there, and its streams finish.
     pub fn retire(&self, connection: ConnectionId) {
         self.shared.retire(connection);
+    }
+
+    /// Opens no further stream on a connection whose peer said that it is of no more use. Its streams finish.
+    pub fn leave(&self, connection: ConnectionId, why: &str) {
+        self.shared.leave(connection, why);
     }
 
     /// Posts `body` and waits for the answer, whatever its status.
@@ -229,21 +234,36 @@ impl Host {
         body: Bytes,
         class: TrafficClass,
     ) -> Result<Answer, TransportError> {
-        let first = self
-            .exchange(self.lease(class).await?, uri, headers, body.clone())
-            .await;
+        self.post_elsewhere(None, uri, headers, body, class).await
+    }
+
+    /// As [`Host::post`], on another connection than `avoid` if there is one with a free stream.
+    pub async fn post_elsewhere(
+        &self,
+        avoid: Option<ConnectionId>,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+        class: TrafficClass,
+    ) -> Result<Answer, TransportError> {
+        let lease = self.lease(class, avoid).await?;
+        let first = self.exchange(lease, uri, headers, body.clone()).await;
         match first {
             Err(TransportError::NotSent(_)) => {
-                self.exchange(self.lease(class).await?, uri, headers, body)
-                    .await
+                let lease = self.lease(class, avoid).await?;
+                self.exchange(lease, uri, headers, body).await
             }
             settled @ (Ok(_) | Err(TransportError::Ambiguous(_))) => settled,
         }
     }
 
     /// A stream, at once or after waiting in line.
-    async fn lease(&self, class: TrafficClass) -> Result<Lease, TransportError> {
-        let waiting = match self.shared.acquire(class) {
+    async fn lease(
+        &self,
+        class: TrafficClass,
+        avoid: Option<ConnectionId>,
+    ) -> Result<Lease, TransportError> {
+        let waiting = match self.shared.acquire(class, avoid) {
             Ok(lease) => return Ok(lease),
             Err(waiting) => waiting,
         };

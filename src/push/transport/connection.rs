@@ -63,6 +63,14 @@ impl Shared {
         }
     }
 
+    /// Takes a connection out of use at once; its streams finish.
+    pub(super) fn leave(self: &Arc<Self>, id: ConnectionId, why: &str) {
+        let slots = self.lock().slots.len();
+        for slot in 0..slots {
+            self.lost(slot, id, why);
+        }
+    }
+
     fn opened(self: &Arc<Self>, slot: usize, dialled: Dialled) {
         let Dialled {
             handle,

@@ -152,12 +152,13 @@ impl Shared {
     pub(super) fn acquire(
         self: &Arc<Self>,
         class: TrafficClass,
+        avoid: Option<ConnectionId>,
     ) -> Result<Lease, oneshot::Receiver<Lease>> {
         let mut pool = self.lock();
         self.dial_missing(&mut pool);
         let line = line_of(class);
         if pool.lines[line].is_empty()
-            && let Some(slot) = self.free_slot(&pool, class)
+            && let Some(slot) = self.free_slot(&pool, class, avoid)
         {
             return Ok(self.lease(&mut pool, slot));
         }
@@ -209,12 +210,19 @@ impl Shared {
         open.allowed.min(self.manner.streams)
     }
 
-    /// The usable connection with the most free streams: the load spreads by itself.
-    fn free_slot(&self, pool: &Pool, class: TrafficClass) -> Option<usize> {
+    /// The usable connection with the most free streams: the load spreads by itself. One to be avoided is the last resort.
+    fn free_slot(
+        &self,
+        pool: &Pool,
+        class: TrafficClass,
+        avoid: Option<ConnectionId>,
+    ) -> Option<usize> {
         let free = |open: &Open| self.allowance(open).saturating_sub(open.in_flight);
         self.usable(pool, class)
             .filter(|(_, open)| free(open) > 0)
-            .max_by_key(|(slot, open)| (free(open), std::cmp::Reverse(*slot)))
+            .max_by_key(|(slot, open)| {
+                (Some(open.id) != avoid, free(open), std::cmp::Reverse(*slot))
+            })
             .map(|(slot, _)| slot)
     }
 
@@ -244,7 +252,7 @@ impl Shared {
     pub(super) fn serve_lines(self: &Arc<Self>, pool: &mut Pool) {
         for class in [TrafficClass::Urgent, TrafficClass::Bulk] {
             while !pool.lines[line_of(class)].is_empty() {
-                let Some(slot) = self.free_slot(pool, class) else {
+                let Some(slot) = self.free_slot(pool, class, None) else {
                     break;
                 };
                 let mut lease = self.lease(pool, slot);
