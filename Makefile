@@ -1,0 +1,70 @@
+# The words that a developer and CI share. Each command is complete: it installs and starts what it needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+# "Entering directory" on stdout would come after the demo's JSON line.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# rustup's installer changes the PATH of login shells only.
+ifeq ($(shell command -v cargo),)
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+endif
+
+# A build needs no database: .sqlx holds what the queries were checked against.
+export SQLX_OFFLINE := true
+
+CARGO_TEST := cargo test --locked --features sim
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo .ci/run
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a warning from an agency's desk to 100,000 simulated phones (DEVICES=N: fewer or more; EXIT=1: end by itself)
+	@scripts/tools build
+	@scripts/services up
+	@cargo build --release --locked --features sim
+	@EXIT='$(EXIT)' DEVICES='$(DEVICES)' scripts/demo
+
+.PHONY: test
+test: ## every test on a real PostgreSQL and RabbitMQ, then clients that nobody here wrote against the simulator
+	@scripts/tools build peers
+	@scripts/services up
+	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) $(TEST) && tests/peers/run
+
+.PHONY: lint
+lint: ## formatting, clippy with and without the simulator, the shell scripts
+	@scripts/tools build
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features sim -- -D warnings
+	cargo clippy --locked -- -D warnings
+	@if command -v shellcheck >/dev/null; then \
+		echo shellcheck $(SHELL_SCRIPTS); shellcheck --external-sources $(SHELL_SCRIPTS); \
+	else echo 'no shellcheck on this machine: the shell scripts were not checked'; fi
+
+.PHONY: build
+build: ## the release binary, as it would be shipped: without the simulator
+	@scripts/tools build
+	cargo build --release --locked --bin loa
+
+.PHONY: services
+services: ## start this checkout's own PostgreSQL and RabbitMQ (scripts/services help)
+	@scripts/services up
+
+.PHONY: down
+down: ## stop them; the data stays
+	@scripts/services down
+
+# What takes longer than a push should wait for.
+.PHONY: ci-full
+ci-full: lint ## everything CI does, the tests that take long, the whole demo, licences and advisories
+	@scripts/tools build peers
+	@scripts/services up
+	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) -- --include-ignored && tests/peers/run
+	@if python3 -c 'import yaml' 2>/dev/null; then python3 helm/check.py; \
+	else echo 'no PyYAML on this machine: the chart was not checked'; fi
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check; \
+	else echo 'no cargo-deny on this machine: licences and advisories were not checked'; fi
+	@$(MAKE) demo EXIT=1
