@@ -27,6 +27,9 @@ pub mod broadcast;
 /// What nobody asked for by hand: being alive, relaying, bringing back what is due or lost.
 pub mod upkeep;
 
+/// What each subcommand puts together.
+pub mod process;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Problems;
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Provider;
 
 /// `[dispatch]`
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +47,21 @@ pub struct Providers {
     pub apns: u16,
     /// Web Push.
     pub webpush: u16,
+}
+
+impl Lanes {
+    /// How many batches of a lane and provider at once.
+    pub fn of(&self, lane: Lane, provider: Provider) -> u16 {
+        let providers = match lane {
+            Lane::Emergency | Lane::Personal => self.emergency,
+            Lane::Bulk => self.bulk,
+        };
+        match provider {
+            Provider::Fcm => providers.fcm,
+            Provider::Apns => providers.apns,
+            Provider::WebPush => providers.webpush,
+        }
+    }
 }
 
 impl Dispatch {

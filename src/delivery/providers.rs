@@ -1,33 +1,48 @@
-//! The three provider clients behind one face.
+//! The provider clients behind one face.
 //!
-//! A provider that is not configured answers every push with [`Verdict::Park`]: its devices wait, the readiness page says why.
+//! A provider that is not configured refuses every push as [`crate::push::Verdict::Park`] does: its devices wait, and the readiness
+//! page says why.
 
-use crate::domain::device::{Address, Provider};
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::device::{Address, ApnsEnvironment, Provider};
 use crate::domain::message::PushMessage;
-use crate::push::{Fcm, FcmFrame, Left, PushError, TrafficClass};
+use crate::push::{Apns, ApnsFrame, Fcm, FcmFrame, Left, PushError, SetupError, TrafficClass};
 
 /// The clients that are configured.
 #[derive(Clone)]
 pub struct Providers {
-    /// Firebase Cloud Messaging.
-    pub fcm: Option<Fcm>,
+    fcm: Option<Fcm>,
+    apns: Option<Apns>,
 }
 
 /// A message in one provider's form, equal for all its devices.
 pub enum Frame {
     /// For FCM.
     Fcm(FcmFrame),
+    /// For APNs.
+    Apns(ApnsFrame),
 }
 
 impl std::fmt::Debug for Providers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Providers")
             .field("fcm", &self.fcm.is_some())
+            .field("apns", &self.apns.is_some())
             .finish()
     }
 }
 
 impl Providers {
+    /// Sets up every provider that the configuration names; connects nothing yet.
+    pub fn of(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let fcm = config.fcm.is_configured().then(|| Fcm::new(&config.fcm, Arc::clone(clock)));
+        let apns = config.apns.is_configured().then(|| Apns::new(&config.apns, Arc::clone(clock)));
+        Ok(Self { fcm: fcm.transpose()?, apns: apns.transpose()? })
+    }
+
     /// The message in the provider's form. Built anew for each attempt, because the time left is in it.
     pub fn frame(
         &self,
@@ -36,11 +51,9 @@ impl Providers {
         left: Left,
     ) -> Result<Frame, PushError> {
         match provider {
-            Provider::Fcm => {
-                let fcm = self.fcm.as_ref().ok_or_else(|| unconfigured(provider))?;
-                Ok(Frame::Fcm(fcm.frame(message, left)?))
-            }
-            Provider::Apns | Provider::WebPush => Err(unconfigured(provider)),
+            Provider::Fcm => Ok(Frame::Fcm(self.fcm()?.frame(message, left)?)),
+            Provider::Apns => Ok(Frame::Apns(self.apns()?.frame(message, left)?)),
+            Provider::WebPush => Err(unconfigured(provider)),
         }
     }
 
@@ -53,30 +66,32 @@ impl Providers {
     ) -> Result<(), PushError> {
         match (frame, address) {
             (Frame::Fcm(frame), Address::Fcm(target)) => {
-                let fcm = self
-                    .fcm
-                    .as_ref()
-                    .ok_or_else(|| unconfigured(Provider::Fcm))?;
-                fcm.send(frame, target, class).await
+                self.fcm()?.send(frame, target, class).await
             }
-            (Frame::Fcm(_), _) => Err(PushError::OurFault(
-                "a frame met another provider's address".into(),
-            )),
+            (Frame::Apns(frame), Address::Apns { token, environment }) => {
+                self.apns()?.send(frame, token, *environment, class).await
+            }
+            (Frame::Fcm(_) | Frame::Apns(_), _) => {
+                Err(PushError::OurFault("a frame met another provider's address".into()))
+            }
         }
     }
 
     /// Connects and renews credentials ahead of need; the probe of a parked provider.
     pub async fn warm_up(&self, provider: Provider) -> Result<(), PushError> {
         match provider {
-            Provider::Fcm => {
-                self.fcm
-                    .as_ref()
-                    .ok_or_else(|| unconfigured(provider))?
-                    .warm_up()
-                    .await
-            }
-            Provider::Apns | Provider::WebPush => Err(unconfigured(provider)),
+            Provider::Fcm => self.fcm()?.warm_up().await,
+            Provider::Apns => self.apns()?.warm_up(ApnsEnvironment::Production).await,
+            Provider::WebPush => Err(unconfigured(provider)),
         }
+    }
+
+    fn fcm(&self) -> Result<&Fcm, PushError> {
+        self.fcm.as_ref().ok_or_else(|| unconfigured(Provider::Fcm))
+    }
+
+    fn apns(&self) -> Result<&Apns, PushError> {
+        self.apns.as_ref().ok_or_else(|| unconfigured(Provider::Apns))
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -115,29 +116,33 @@ impl Sender {
             }
         };
         let run = Run::default();
-        {
-            let (run, frames) = (&run, &frames);
-            let blocks = blocks(slice.provider, targets);
-            let permitted = stream::iter(blocks).then(|block| async move {
-                if !run.is_broken_off() {
-                    self.permit(slice, &block).await;
-                }
-                stream::iter(block.targets)
-            });
-            let answers = permitted
-                .flatten()
-                .map(|target| async move {
-                    let answer = self.send_one(slice, frames, run, &target).await;
-                    (target, answer)
-                })
-                .buffer_unordered(WINDOW);
-            let mut answers = pin!(answers);
-            while let Some((target, answer)) = answers.next().await {
-                if let Some(answer) = answer {
-                    self.judge(slice, run, &target, answer).await;
+        let mut under_way = FuturesUnordered::new();
+        for block in blocks(slice.provider, targets) {
+            if run.is_broken_off() {
+                break;
+            }
+            let mut permit = pin!(self.permit(slice, &block.quota, block.targets.len()));
+            loop {
+                tokio::select! {
+                    () = &mut permit => break,
+                    Some((target, answer)) = under_way.next() => {
+                        self.judge(slice, &run, &target, answer).await;
+                    }
                 }
             }
+            for target in block.targets {
+                if under_way.len() >= WINDOW
+                    && let Some((target, answer)) = under_way.next().await
+                {
+                    self.judge(slice, &run, &target, answer).await;
+                }
+                under_way.push(self.send_one(slice, &frames, &run, target));
+            }
         }
+        while let Some((target, answer)) = under_way.next().await {
+            self.judge(slice, &run, &target, answer).await;
+        }
+        drop(under_way);
         self.conclude(slice.provider, run).await
     }
 
@@ -171,7 +176,7 @@ impl Sender {
         Ok(frames)
     }
 
-    async fn permit(&self, slice: &Slice<'_>, block: &Block) {
+    async fn permit(&self, slice: &Slice<'_>, quota: &str, count: usize) {
         let pacing = self.permits.pacing();
         let per_second = match slice.provider {
             Provider::Fcm => pacing.fcm_per_second,
@@ -184,40 +189,49 @@ impl Sender {
             .await;
     }
 
-    /// `None`: not tried.
+    /// With the answer; without one, it was not tried.
     async fn send_one(
         &self,
         slice: &Slice<'_>,
         frames: &HashMap<Arc<Language>, Frame>,
         run: &Run,
-        target: &Target,
-    ) -> Option<Result<(), PushError>> {
+        target: Target,
+    ) -> (Target, Option<Result<(), PushError>>) {
+        let answer = match frames.get(&target.language) {
+            Some(frame) if self.may_start(slice, run).await => {
+                // Counted until it is answered; the gate was asked last.
+                match slice.pass.start() {
+                    Ok(_in_flight) => {
+                        let class = match slice.lane {
+                            Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
+                            Lane::Bulk => TrafficClass::Bulk,
+                        };
+                        Some(self.providers.send(frame, &target.address, class).await)
+                    }
+                    Err(closed) => {
+                        run.break_off(BrokenOff::Gate(closed));
+                        None
+                    }
+                }
+            }
+            Some(_) | None => None,
+        };
+        (target, answer)
+    }
+
+    async fn may_start(&self, slice: &Slice<'_>, run: &Run) -> bool {
         if run.is_broken_off() {
-            return None;
+            return false;
         }
         if self.breaker(slice.provider).is_parked() {
             run.break_off(BrokenOff::Parked);
-            return None;
+            return false;
         }
-        let class = match slice.lane {
-            Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
-            Lane::Bulk => TrafficClass::Bulk,
-        };
-        let frame = frames.get(&target.language)?;
         if let Err(closed) = slice.pass.wait().await {
             run.break_off(BrokenOff::Gate(closed));
-            return None;
+            return false;
         }
-        let in_flight = match slice.pass.start() {
-            Ok(in_flight) => in_flight,
-            Err(closed) => {
-                run.break_off(BrokenOff::Gate(closed));
-                return None;
-            }
-        };
-        let answer = self.providers.send(frame, &target.address, class).await;
-        drop(in_flight);
-        Some(answer)
+        true
     }
 
     async fn judge(
@@ -225,8 +239,9 @@ impl Sender {
         slice: &Slice<'_>,
         run: &Run,
         target: &Target,
-        answer: Result<(), PushError>,
+        answer: Option<Result<(), PushError>>,
     ) {
+        let Some(answer) = answer else { return };
         let breaker = self.breaker(slice.provider);
         let Err(error) = answer else {
             breaker.accepted();

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -297,9 +295,12 @@ impl SealingKey {
         &self.id
     }
 
-    /// What dispatchers put into their configuration: base64url of the 32 bytes.
-    pub fn public(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.pair.public_key())
+    /// What dispatchers put into their configuration.
+    pub fn public(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        // Length safety: an Ed25519 public key has 32 bytes (RFC 8032 §5.1.5).
+        key.copy_from_slice(self.pair.public_key().as_ref());
+        key
     }
 
     /// Seals a byte string.
@@ -310,25 +311,12 @@ impl SealingKey {
 
 /// The keys a process trusts, by name, from its own configuration.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedKeys(BTreeMap<String, Vec<u8>>);
+pub struct TrustedKeys(BTreeMap<String, [u8; 32]>);
 
 impl TrustedKeys {
-    /// From (name, base64url of 32 bytes) pairs.
-    pub fn parse<'a>(
-        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Self, SealError> {
-        let mut keys = BTreeMap::new();
-        for (id, public) in pairs {
-            let bytes = URL_SAFE_NO_PAD
-                .decode(public.trim_end_matches('='))
-                .ok()
-                .filter(|bytes| bytes.len() == 32)
-                .ok_or_else(|| {
-                    SealError::BadKey(format!("key {id:?} is not base64url of 32 bytes"))
-                })?;
-            keys.insert(id.to_owned(), bytes);
-        }
-        Ok(Self(keys))
+    /// From (name, Ed25519 public key) pairs.
+    pub fn of(pairs: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
+        Self(pairs.into_iter().collect())
     }
 
     /// Their names, in order.

@@ -21,6 +21,9 @@ pub mod seal;
 /// Leases of a provider's quota.
 pub mod permit;
 
+/// Which migrations the database has.
+pub mod schema;
+
 /// Locks that only one process holds.
 pub mod lock;
 

@@ -43,7 +43,7 @@ fn key() -> SealingKey {
 }
 
 fn trust(key: &SealingKey) -> TrustedKeys {
-    TrustedKeys::parse([(key.id(), key.public().as_str())]).unwrap()
+    TrustedKeys::of([(key.id().to_owned(), key.public())])
 }
 
 #[test]

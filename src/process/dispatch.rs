@@ -1,0 +1,229 @@
+//! `loa dispatch`: plans broadcasts, sends batches and notices, settles outcomes. Any number of them, added or killed at any moment.
+//!
+//! Runs on one thread: the push path is fastest without hand-overs between threads; a machine with more cores runs more of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::database::Pools;
+use crate::broadcast::{Engine, dispatch, plan};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, dispatch as settings};
+use crate::delivery::breaker::Breaker;
+use crate::delivery::gate::Gate;
+use crate::delivery::permits::Permits;
+use crate::delivery::providers::Providers;
+use crate::delivery::send::Sender;
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Provider;
+use crate::domain::seal::TrustedKeys;
+use crate::queue::{
+    Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
+};
+use crate::shutdown::{Drained, Shutdown};
+use crate::store::StoreError;
+use crate::store::batch::BatchKey;
+use crate::store::liveness::Announcement;
+use crate::upkeep::due::Due;
+use crate::upkeep::heartbeat::Heartbeat;
+use crate::upkeep::relay;
+
+/// Broadcasts one dispatcher plans at once.
+const PLANS_AT_ONCE: u16 = 4;
+
+/// Everything of a running dispatcher that others may look at.
+pub struct Dispatcher {
+    /// The pools.
+    pub pools: Pools,
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// For the readiness page.
+    pub broker: Broker,
+    consumers: Vec<(Option<Provider>, Arc<Consumer>)>,
+    end: CancellationToken,
+    heartbeat: tokio::task::JoinHandle<()>,
+    drain: Duration,
+}
+
+/// Runs until shutdown is requested and what is in hand is finished.
+pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let dispatcher = Dispatcher::start(config, shutdown).await?;
+    tracing::info!("dispatching");
+    shutdown.requested().await;
+    dispatcher.stop().await;
+    Ok(())
+}
+
+impl Dispatcher {
+    /// Connects, begins to beat, and takes work.
+    pub async fn start(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let trusted = trusted_keys(config)?;
+        let providers = Providers::of(config, &clock).context("a provider cannot be set up")?;
+        let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
+        let gate = Gate::new(Arc::clone(&clock));
+        let breakers = Provider::ALL.map(Breaker::new);
+        let sender = Arc::new(Sender {
+            pool: pools.urgent.clone(),
+            gate: Arc::clone(&gate),
+            permits: Permits::new(pools.urgent.clone(), config.pacing.clone()),
+            providers,
+            breakers: breakers.clone(),
+        });
+        let end = CancellationToken::new();
+        let heartbeat = Heartbeat {
+            url: config.database.url.expose().clone(),
+            pool: pools.common.clone(),
+            clock: Arc::clone(&clock),
+            gate,
+            announcement: Announcement {
+                host: host(),
+                release: env!("CARGO_PKG_VERSION").to_owned(),
+                trusted_keys: trusted.ids(),
+            },
+            breakers,
+        };
+        let heartbeat = tokio::spawn(heartbeat.run(end.clone()));
+        let publishing = Broker::start(&config.broker, "dispatch publish");
+        let consuming = Broker::start(&config.broker, "dispatch consume");
+        let publisher = Publisher::new(&publishing);
+        let engine = Arc::new(Engine::new(
+            pools.common.clone(),
+            pools.urgent.clone(),
+            sender,
+            trusted,
+            publisher.clone(),
+            config.dispatch.clone(),
+        ));
+        spawn_upkeep(config, &pools, &publisher, &end);
+        let consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
+        for provider in Provider::ALL {
+            let own = consumers.iter().filter(|(of, _)| *of == Some(provider));
+            let own = own.map(|(_, consumer)| Arc::clone(consumer)).collect();
+            tokio::spawn(attend(Arc::clone(&engine), provider, own, end.clone()));
+        }
+        let drain = config.dispatch.drain();
+        Ok(Self { pools, engine, broker: publishing, consumers, end, heartbeat, drain })
+    }
+
+    /// Takes no more work, finishes what is in hand, gives up the lock.
+    pub async fn stop(self) {
+        let drains = self.consumers.iter().map(|(_, consumer)| consumer.drain(self.drain));
+        for drained in futures_util::future::join_all(drains).await {
+            if let Drained::LeftBehind(tasks) = drained {
+                tracing::warn!(tasks, "left behind for another dispatcher");
+            }
+        }
+        self.end.cancel();
+        drop(tokio::time::timeout(Duration::from_secs(2), self.heartbeat).await);
+    }
+}
+
+/// What any process with a publisher does for all.
+pub fn spawn_upkeep(
+    config: &Config,
+    pools: &Pools,
+    publisher: &Publisher,
+    end: &CancellationToken,
+) {
+    tokio::spawn(relay::run(pools.urgent.clone(), publisher.clone(), end.clone()));
+    let due = Due {
+        pool: pools.urgent.clone(),
+        publisher: publisher.clone(),
+        bulk_hold: time::Duration::hours(config.dispatch.bulk_hold_max_hours.into()),
+    };
+    tokio::spawn(due.run(end.clone()));
+}
+
+/// The keys this process believes.
+pub fn trusted_keys(config: &Config) -> anyhow::Result<TrustedKeys> {
+    let keys = config.seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key));
+    Ok(TrustedKeys::of(keys))
+}
+
+fn consumers(
+    engine: &Arc<Engine>,
+    broker: &Broker,
+    publisher: &Publisher,
+    clock: &Arc<dyn Clock>,
+    config: &settings::Dispatch,
+) -> Vec<(Option<Provider>, Arc<Consumer>)> {
+    let start = |queue, at_once: u16| {
+        let engine = Arc::clone(engine);
+        let handler = move |delivery: Delivery| handle(Arc::clone(&engine), delivery);
+        let subscription = Subscription::new(queue, at_once);
+        Arc::new(consume(broker, publisher, Arc::clone(clock), subscription, handler))
+    };
+    let mut all = vec![(None, start(Queue::Plan, PLANS_AT_ONCE))];
+    for lane in [Lane::Emergency, Lane::Bulk] {
+        for provider in Provider::ALL {
+            let at_once = config.batches_in_flight.of(lane, provider);
+            all.push((Some(provider), start(Queue::of_lane(lane, provider), at_once)));
+        }
+    }
+    all
+}
+
+/// One task, whatever it is.
+async fn handle(engine: Arc<Engine>, delivery: Delivery) -> Settle {
+    match Task::parse(&delivery.body) {
+        Ok(Task::PlanV1 { broadcast }) => match plan::plan(&engine, broadcast).await {
+            Ok(()) => Settle::Ack,
+            Err(error @ StoreError::Inconsistent { .. }) => Settle::Dead(error.to_string()),
+            Err(error) => {
+                tracing::warn!(%broadcast, %error, "planning has to wait: {error}");
+                Settle::Requeue
+            }
+        },
+        Ok(Task::PushV1 { broadcast, provider, first }) => {
+            dispatch::dispatch(&engine, BatchKey { broadcast, provider, first }).await
+        }
+        Ok(Task::NoticeV1 { .. }) => Settle::Dead("a notice in the wrong queue".to_owned()),
+        Err(error) => Settle::Dead(error.to_string()),
+    }
+}
+
+/// Pauses a parked provider's consumers and probes it at growing intervals until it can be used again.
+async fn attend(
+    engine: Arc<Engine>,
+    provider: Provider,
+    consumers: Vec<Arc<Consumer>>,
+    end: CancellationToken,
+) {
+    let breaker = engine.sender.breaker(provider).clone();
+    let mut parked = breaker.watch();
+    // Connections and tokens are there before the first push needs them.
+    if let Err(error) = engine.sender.providers.warm_up(provider).await {
+        if matches!(error.verdict(), crate::push::Verdict::Park(_)) {
+            breaker.park(&error.to_string());
+        } else {
+            tracing::warn!(%provider, %error, "{provider} is not ready yet: {error}");
+        }
+    }
+    loop {
+        tokio::select! {
+            changed = parked.wait_for(Option::is_some) => if changed.is_err() { return },
+            () = end.cancelled() => return,
+        }
+        consumers.iter().for_each(|consumer| consumer.pause());
+        while breaker.is_parked() {
+            tokio::select! {
+                () = tokio::time::sleep(breaker.next_probe()) => {}
+                () = end.cancelled() => return,
+            }
+            match engine.sender.providers.warm_up(provider).await {
+                Ok(()) => breaker.resume(),
+                Err(error) => tracing::warn!(%provider, %error, "{provider} stays parked: {error}"),
+            }
+        }
+        consumers.iter().for_each(|consumer| consumer.resume());
+    }
+}
+
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", name.trim(), std::process::id())
+}
