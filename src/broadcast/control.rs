@@ -99,14 +99,7 @@ async fn steer(
     }
     .ok_or(SteerError::NothingToDo)?;
     let actor = officer.to_string();
-    audit::append(
-        &mut tx,
-        &actor,
-        action,
-        &id.to_string(),
-        json!({"epoch": epoch}),
-    )
-    .await?;
+    audit::append(&mut tx, &actor, action, &id.to_string(), json!({"epoch": epoch})).await?;
     tx.commit().await?;
     Ok(epoch)
 }
@@ -121,18 +114,14 @@ pub async fn confirm(
     let deadline = clock.instant() + PATIENCE;
     loop {
         let live = liveness::live_dispatchers(pool).await?;
-        let (obeyed, silent): (Vec<_>, Vec<_>) = live
-            .into_iter()
-            .partition(|dispatcher| dispatcher.acked_epoch >= epoch);
+        let (obeyed, silent): (Vec<_>, Vec<_>) =
+            live.into_iter().partition(|dispatcher| dispatcher.acked_epoch >= epoch);
         if silent.is_empty() || clock.instant() >= deadline {
             let mut conn = pool.acquire().await?;
             let tallies = broadcast::tallies(&mut conn, id).await?;
             return Ok(Confirmation {
                 confirmed: silent.is_empty(),
-                silent: silent
-                    .iter()
-                    .map(|d| format!("{} {}", d.host, d.id))
-                    .collect(),
+                silent: silent.iter().map(|d| format!("{} {}", d.host, d.id)).collect(),
                 in_flight: obeyed.iter().map(|d| i64::from(d.in_flight)).sum(),
                 already_accepted: tallies.iter().map(|tally| tally.accepted).sum(),
             });

@@ -104,9 +104,9 @@ fn ending_of(closed: &Closed) -> Ending {
     match closed {
         Closed::Stopped => Ending::Closed(Closing::Stopped),
         Closed::Expired => Ending::Closed(Closing::Expired),
-        Closed::Held | Closed::Orphaned | Closed::Silent => Ending::BrokenOff {
-            again: Duration::ZERO,
-        },
+        Closed::Held | Closed::Orphaned | Closed::Silent => {
+            Ending::BrokenOff { again: Duration::ZERO }
+        }
     }
 }
 
@@ -149,23 +149,15 @@ fn record(ledger: &mut Ledger, provider: Provider, report: &Report) -> Ending {
     for (number, outcome) in &report.outcomes {
         ledger.record(*number, *outcome);
     }
-    let accepted = report
-        .outcomes
-        .iter()
-        .filter(|(_, o)| *o == Outcome::Accepted)
-        .count();
+    let accepted = report.outcomes.iter().filter(|(_, o)| *o == Outcome::Accepted).count();
     tracing::debug!(%provider, tried = report.outcomes.len(), accepted, "a batch was pushed");
     match &report.broken_off {
-        None => Ending::Tried {
-            asked: report.asked,
-        },
+        None => Ending::Tried { asked: report.asked },
         Some(BrokenOff::Gate(closed)) => ending_of(closed),
-        Some(BrokenOff::Parked) => Ending::BrokenOff {
-            again: PARKED_AGAIN,
-        },
-        Some(BrokenOff::Slower) => Ending::BrokenOff {
-            again: report.asked.unwrap_or(PARKED_AGAIN),
-        },
+        Some(BrokenOff::Parked) => Ending::BrokenOff { again: PARKED_AGAIN },
+        Some(BrokenOff::Slower) => {
+            Ending::BrokenOff { again: report.asked.unwrap_or(PARKED_AGAIN) }
+        }
     }
 }
 

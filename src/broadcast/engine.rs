@@ -117,9 +117,7 @@ impl Engine {
             return Ok(opened);
         }
         let mut conn = self.urgent.acquire().await?;
-        let found = broadcast::find(&mut conn, id)
-            .await?
-            .ok_or(OpenError::Missing)?;
+        let found = broadcast::find(&mut conn, id).await?.ok_or(OpenError::Missing)?;
         let opened = match self.verify(&mut conn, &found).await {
             Ok(alert) => alert,
             Err(error @ (OpenError::Seal(_) | OpenError::Unsealed)) => {
@@ -131,12 +129,7 @@ impl Engine {
         };
         let live = broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?;
         let pass = self.sender.gate.pass(id, opened.expires);
-        let opened = Arc::new(Opened {
-            alert: opened,
-            live,
-            pass,
-            marked: AtomicBool::new(false),
-        });
+        let opened = Arc::new(Opened { alert: opened, live, pass, marked: AtomicBool::new(false) });
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         // A handful of broadcasts is live at any time; old ones go when new ones come.
         sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
@@ -149,9 +142,7 @@ impl Engine {
         conn: &mut sqlx::PgConnection,
         found: &broadcast::Broadcast,
     ) -> Result<SealedAlert, OpenError> {
-        let stored = seal::of_alert(conn, found.alert)
-            .await?
-            .ok_or(OpenError::Unsealed)?;
+        let stored = seal::of_alert(conn, found.alert).await?.ok_or(OpenError::Unsealed)?;
         let alert = self.trusted.open_alert(
             found.alert,
             &stored.key_id,
@@ -173,11 +164,7 @@ impl Engine {
         }
         let (done, wait) = watch::channel(());
         running.insert(key, wait);
-        Ok(Running {
-            engine: Arc::clone(self),
-            key,
-            _done: done,
-        })
+        Ok(Running { engine: Arc::clone(self), key, _done: done })
     }
 }
 
@@ -191,11 +178,7 @@ pub(super) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut running = self
-            .engine
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.engine.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.key);
     }
 }

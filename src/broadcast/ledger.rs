@@ -66,10 +66,7 @@ impl Ledger {
                 // A range of numbers only ever shrinks; more than planned would break the sum.
                 let found = i64::try_from(numbers.len()).unwrap_or(i64::MAX);
                 if found > self.planned {
-                    return Err(LedgerError::Grown {
-                        planned: self.planned,
-                        found,
-                    });
+                    return Err(LedgerError::Grown { planned: self.planned, found });
                 }
                 self.withdrawn = self.planned - found;
                 self.bytes = Some(bytes);
@@ -166,22 +163,12 @@ impl Ledger {
         }
         let all = self.planned;
         Ok(match ending {
-            Ending::Closed(Closing::Expired) => Tally {
-                expired: all,
-                ..Tally::default()
-            },
-            Ending::Closed(Closing::Stopped) => Tally {
-                stopped: all,
-                ..Tally::default()
-            },
-            Ending::Closed(Closing::GaveUp) => Tally {
-                failed: all,
-                ..Tally::default()
-            },
-            Ending::BrokenOff { .. } | Ending::Tried { .. } => Tally {
-                pending: all,
-                ..Tally::default()
-            },
+            Ending::Closed(Closing::Expired) => Tally { expired: all, ..Tally::default() },
+            Ending::Closed(Closing::Stopped) => Tally { stopped: all, ..Tally::default() },
+            Ending::Closed(Closing::GaveUp) => Tally { failed: all, ..Tally::default() },
+            Ending::BrokenOff { .. } | Ending::Tried { .. } => {
+                Tally { pending: all, ..Tally::default() }
+            }
         })
     }
 }
@@ -211,14 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn claimed(planned: i32, ledger: Option<Vec<u8>>) -> Claimed {
-        Claimed {
-            claim: 1,
-            last: 109,
-            planned,
-            withdrawn: 0,
-            attempts: 0,
-            ledger,
-        }
+        Claimed { claim: 1, last: 109, planned, withdrawn: 0, attempts: 0, ledger }
     }
 
     #[test]
@@ -257,14 +237,7 @@ mod tests {
     fn being_held_is_no_attempt() {
         let mut ledger = Ledger::of(100, &claimed(1, None));
         ledger.meet(109, &[100]).unwrap();
-        let (_, next) = ledger
-            .end(
-                Ending::BrokenOff {
-                    again: Duration::ZERO,
-                },
-                0.0,
-            )
-            .unwrap();
+        let (_, next) = ledger.end(Ending::BrokenOff { again: Duration::ZERO }, 0.0).unwrap();
         assert_eq!(ledger.attempts(), 0);
         assert!(matches!(next, Next::DueIn(Duration::ZERO)));
     }
@@ -276,21 +249,14 @@ mod tests {
         ledger.record(100, Outcome::Due);
         for attempt in 1..=MAX_ATTEMPTS {
             let (tally, _) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
-            assert_eq!(
-                tally.failed == 1,
-                attempt == MAX_ATTEMPTS,
-                "attempt {attempt}"
-            );
+            assert_eq!(tally.failed == 1, attempt == MAX_ATTEMPTS, "attempt {attempt}");
         }
     }
 
     #[test]
     fn a_range_that_grew_is_refused() {
         let mut ledger = Ledger::of(100, &claimed(1, None));
-        let grown = LedgerError::Grown {
-            planned: 1,
-            found: 2,
-        };
+        let grown = LedgerError::Grown { planned: 1, found: 2 };
         assert_eq!(ledger.meet(109, &[100, 101]), Err(grown));
     }
 

@@ -78,11 +78,7 @@ async fn next(
     let ranges = device::next_boundaries(conn, provider, after, ceiling, size, limit).await?;
     Ok(ranges
         .into_iter()
-        .map(|(first, last, planned)| PlannedRange {
-            first,
-            last,
-            planned,
-        })
+        .map(|(first, last, planned)| PlannedRange { first, last, planned })
         .collect())
 }
 
@@ -96,22 +92,13 @@ fn let_out(
     let tasks: Vec<Publication> = keys
         .iter()
         .map(|(provider, first)| {
-            let task = Task::PushV1 {
-                broadcast,
-                provider: *provider,
-                first: *first,
-            };
+            let task = Task::PushV1 { broadcast, provider: *provider, first: *first };
             Publication::task(task, lane, trace.clone())
         })
         .collect();
     let publisher = engine.publisher.clone();
     tokio::spawn(async move {
-        for error in publisher
-            .publish_all(tasks)
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-        {
+        for error in publisher.publish_all(tasks).await.into_iter().filter_map(Result::err) {
             // The batch is in the database; the due-scan finds that nobody attends to it.
             tracing::warn!(%broadcast, %error, "a batch's task is late: {error}");
         }

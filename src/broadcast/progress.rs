@@ -65,25 +65,17 @@ pub struct ProviderProgress {
 
 /// Adds it up; `None` when there is no such broadcast. One snapshot, so that the numbers fit each other.
 pub async fn progress(pool: &PgPool, id: BroadcastId) -> Result<Option<Progress>, StoreError> {
-    let mut tx = pool
-        .begin_with("begin isolation level repeatable read read only")
-        .await?;
+    let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
     let Some(found) = broadcast::find(&mut tx, id).await? else {
         return Ok(None);
     };
     let tallies = broadcast::tallies(&mut tx, id).await?;
     let first_push_at = broadcast::milestone(&mut tx, id, "first_push").await?;
     tx.commit().await?;
-    let tally = tallies
-        .into_iter()
-        .fold(Tally::default(), |sum, tally| sum + tally);
+    let tally = tallies.into_iter().fold(Tally::default(), |sum, tally| sum + tally);
     let providers = Provider::ALL.map(|provider| {
         let tally = tallies[provider.index()];
-        ProviderProgress {
-            provider,
-            audience: tally.audience(),
-            tally,
-        }
+        ProviderProgress { provider, audience: tally.audience(), tally }
     });
     Ok(Some(Progress {
         id,

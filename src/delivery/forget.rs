@@ -41,10 +41,8 @@ pub async fn forget(
         );
         return Ok(Vec::new());
     }
-    let verdicts: Vec<_> = dead
-        .iter()
-        .map(|dead| (dead.number, dead.address, dead.since))
-        .collect();
+    let verdicts: Vec<_> =
+        dead.iter().map(|dead| (dead.number, dead.address, dead.since)).collect();
     let mut conn = pool.acquire().await?;
     device::quarantine(&mut conn, provider, &verdicts).await
 }

@@ -82,8 +82,7 @@ impl Gate {
             i64::try_from(now.unix_timestamp_nanos()).unwrap_or(i64::MAX),
             Ordering::Relaxed,
         );
-        self.beat
-            .store(since.unwrap_or(u64::MAX).max(1), Ordering::Release);
+        self.beat.store(since.unwrap_or(u64::MAX).max(1), Ordering::Release);
         self.news.notify_waiters();
     }
 
@@ -122,15 +121,12 @@ impl Gate {
     /// A pass for one piece of work of `broadcast`, taken now.
     pub fn pass(self: &Arc<Self>, broadcast: BroadcastId, expires: OffsetDateTime) -> Pass {
         let mut steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = steered
-            .get(&broadcast)
-            .and_then(Weak::upgrade)
-            .unwrap_or_else(|| {
-                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                let state = Arc::new(AtomicU8::new(code(known.get(&broadcast).copied())));
-                steered.insert(broadcast, Arc::downgrade(&state));
-                state
-            });
+        let state = steered.get(&broadcast).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = Arc::new(AtomicU8::new(code(known.get(&broadcast).copied())));
+            steered.insert(broadcast, Arc::downgrade(&state));
+            state
+        });
         Pass {
             gate: Arc::clone(self),
             state,
@@ -179,10 +175,7 @@ impl Gate {
             .saturating_duration_since(self.origin)
             .saturating_sub(Duration::from_nanos(beat - 1));
         let database = self.database_at_beat.load(Ordering::Relaxed);
-        (
-            database.saturating_add(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)),
-            elapsed,
-        )
+        (database.saturating_add(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)), elapsed)
     }
 }
 
@@ -341,10 +334,7 @@ mod tests {
         let pass = gate.pass_until(NOON + Duration::from_hours(1));
         gate.born(7);
         assert_eq!(pass.check(), Err(Closed::Orphaned));
-        assert_eq!(
-            gate.pass_until(NOON + Duration::from_hours(1)).check(),
-            Ok(())
-        );
+        assert_eq!(gate.pass_until(NOON + Duration::from_hours(1)).check(), Ok(()));
     }
 
     #[test]

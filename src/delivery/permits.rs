@@ -52,11 +52,7 @@ struct Want {
 impl Permits {
     /// Leases go through `pool`; quotas come from the configuration.
     pub fn new(pool: PgPool, pacing: Pacing) -> Self {
-        Self {
-            pool,
-            pacing,
-            quotas: Mutex::default(),
-        }
+        Self { pool, pacing, quotas: Mutex::default() }
     }
 
     /// Waits for `count` (at most [`BLOCK`]) permits of the quota `name`, whose whole fleet may make `per_second` requests a
@@ -66,9 +62,7 @@ impl Permits {
             return;
         };
         let (go, gone) = oneshot::channel();
-        self.quota(name, per_second)
-            .send(Want { lane, count, go })
-            .ok();
+        self.quota(name, per_second).send(Want { lane, count, go }).ok();
         // An error means the process is ending; the caller's own pass will say so.
         gone.await.ok();
     }
@@ -167,11 +161,7 @@ impl Desk {
         )]
         let window = (pace.rate * WINDOW.as_secs_f64()) as u32;
         let count = self.queues.wanted().min(window).max(BLOCK);
-        let horizon = if self.queues.is_urgent() {
-            URGENT_HORIZON
-        } else {
-            BULK_HORIZON
-        };
+        let horizon = if self.queues.is_urgent() { URGENT_HORIZON } else { BULK_HORIZON };
         let ask = Ask {
             name: &self.name,
             quota: f64::from(self.quota.get()),
@@ -223,11 +213,10 @@ impl Queues {
             self.since_personal = 0;
             return Some(want);
         }
-        let want = self.emergency.pop_front().or_else(|| {
-            self.personal
-                .pop_front()
-                .inspect(|_| self.since_personal = 0)
-        });
+        let want = self
+            .emergency
+            .pop_front()
+            .or_else(|| self.personal.pop_front().inspect(|_| self.since_personal = 0));
         want.or_else(|| self.bulk.pop_front())
     }
 
@@ -240,11 +229,7 @@ impl Queues {
     }
 
     fn wanted(&self) -> u32 {
-        let all = self
-            .emergency
-            .iter()
-            .chain(&self.personal)
-            .chain(&self.bulk);
+        let all = self.emergency.iter().chain(&self.personal).chain(&self.bulk);
         all.map(|want| want.count).fold(0, u32::saturating_add)
     }
 }
@@ -270,21 +255,12 @@ impl Pace {
         let burst_size =
             whole((rate * burst.as_secs_f64()).max(f64::from(BLOCK))).unwrap_or(NonZeroU32::MIN);
         let limiter = RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst_size));
-        Self {
-            rate,
-            burst,
-            limiter,
-            clock: DefaultClock::default(),
-        }
+        Self { rate, burst, limiter, clock: DefaultClock::default() }
     }
 
     /// The same pace if the rate has hardly changed: a new limiter starts with a full burst.
     fn at(self, rate: f64) -> Self {
-        if (rate - self.rate).abs() > self.rate * 0.02 {
-            Self::new(rate, self.burst)
-        } else {
-            self
-        }
+        if (rate - self.rate).abs() > self.rate * 0.02 { Self::new(rate, self.burst) } else { self }
     }
 
     async fn ready(&self, count: u32) {
@@ -301,11 +277,7 @@ mod tests {
     use super::*;
 
     fn want(lane: Lane) -> Want {
-        Want {
-            lane,
-            count: BLOCK,
-            go: oneshot::channel().0,
-        }
+        Want { lane, count: BLOCK, go: oneshot::channel().0 }
     }
 
     #[test]

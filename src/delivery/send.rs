@@ -109,10 +109,7 @@ impl Sender {
         let frames = match self.frames(slice, &targets) {
             Ok(frames) => frames,
             Err(broken_off) => {
-                return Ok(Report {
-                    broken_off: Some(broken_off),
-                    ..Report::default()
-                });
+                return Ok(Report { broken_off: Some(broken_off), ..Report::default() });
             }
         };
         let run = Run::default();
@@ -183,10 +180,8 @@ impl Sender {
             Provider::Apns => pacing.apns_per_second,
             Provider::WebPush => pacing.webpush_per_origin_per_second,
         };
-        let count = u32::try_from(block.targets.len()).unwrap_or(BLOCK);
-        self.permits
-            .take(&block.quota, per_second, slice.lane, count)
-            .await;
+        let count = u32::try_from(count).unwrap_or(BLOCK);
+        self.permits.take(quota, per_second, slice.lane, count).await;
     }
 
     /// With the answer; without one, it was not tried.
@@ -267,11 +262,7 @@ impl Sender {
                 tracing::error!(provider = %slice.provider, what, "a request of ours was wrong: {what}");
                 run.record(target, Outcome::Failed);
             }
-            Verdict::Later {
-                after,
-                scope,
-                slow_down,
-            } => {
+            Verdict::Later { after, scope, slow_down } => {
                 breaker.answered();
                 run.record(target, Outcome::Due);
                 run.ask(after);
@@ -306,32 +297,18 @@ impl Sender {
             }
             Scope::Origin(origin) => origin_quota(&origin),
         };
-        self.permits
-            .slow_down(&quota, after.unwrap_or(SLOWER))
-            .await;
+        self.permits.slow_down(&quota, after.unwrap_or(SLOWER)).await;
     }
 
     /// An address that was called "dead or malformed" is dead if the same message was accepted elsewhere.
     async fn conclude(&self, provider: Provider, run: Run) -> Result<Report, StoreError> {
-        let Gathered {
-            mut report,
-            mut dead,
-            suspects,
-        } = run
-            .gathered
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let accepted_elsewhere = report
-            .outcomes
-            .iter()
-            .any(|(_, outcome)| *outcome == Outcome::Accepted);
+        let Gathered { mut report, mut dead, suspects } =
+            run.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let accepted_elsewhere =
+            report.outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Accepted);
         for (number, address) in suspects {
             if accepted_elsewhere {
-                dead.push(Dead {
-                    number,
-                    address,
-                    since: None,
-                });
+                dead.push(Dead { number, address, since: None });
                 report.outcomes.push((number, Outcome::Gone));
             } else {
                 report.outcomes.push((number, Outcome::Due));
@@ -367,19 +344,12 @@ impl Run {
     }
 
     fn record(&self, target: &Target, outcome: Outcome) {
-        self.gathered()
-            .report
-            .outcomes
-            .push((target.number, outcome));
+        self.gathered().report.outcomes.push((target.number, outcome));
     }
 
     fn dead(&self, target: &Target, since: Option<OffsetDateTime>) {
         let address = target.address.hash();
-        self.gathered().dead.push(Dead {
-            number: target.number,
-            address,
-            since,
-        });
+        self.gathered().dead.push(Dead { number: target.number, address, since });
     }
 
     fn suspect(&self, target: &Target) {
@@ -426,10 +396,7 @@ fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
     for (quota, mut targets) in by_quota {
         while !targets.is_empty() {
             let rest = targets.split_off(size.min(targets.len()));
-            blocks.push(Block {
-                quota: quota.clone(),
-                targets,
-            });
+            blocks.push(Block { quota: quota.clone(), targets });
             targets = rest;
         }
     }
@@ -441,8 +408,6 @@ fn origin_quota(origin: &str) -> String {
 }
 
 fn origin_of(endpoint: &str) -> String {
-    url::Url::parse(endpoint).map_or_else(
-        |_| "invalid".to_owned(),
-        |url| url.origin().ascii_serialization(),
-    )
+    url::Url::parse(endpoint)
+        .map_or_else(|_| "invalid".to_owned(), |url| url.origin().ascii_serialization())
 }

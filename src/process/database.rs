@@ -44,10 +44,8 @@ impl Pools {
                 .acquire_timeout(ACQUIRE)
                 .connect_lazy_with(options.clone())
         };
-        let pools = Self {
-            common: pool(config.max_connections),
-            urgent: pool(config.urgent_connections),
-        };
+        let pools =
+            Self { common: pool(config.max_connections), urgent: pool(config.urgent_connections) };
         pools.ready(shutdown).await?;
         Ok(pools)
     }

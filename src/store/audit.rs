@@ -20,9 +20,7 @@ pub async fn append(
     subject: &str,
     detail: Value,
 ) -> Result<(), StoreError> {
-    sqlx::query!("select pg_advisory_xact_lock($1)", CHAIN_LOCK)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query!("select pg_advisory_xact_lock($1)", CHAIN_LOCK).execute(&mut *conn).await?;
     let last = sqlx::query!(
         r#"select (select max(seq) from audit) as seq, (select hash from audit order by seq desc limit 1) as hash,
                   date_trunc('microseconds', clock_timestamp()) as "at!""#
@@ -31,14 +29,7 @@ pub async fn append(
     .await?;
     let seq = last.seq.unwrap_or(0) + 1;
     let previous = last.hash.unwrap_or_else(|| vec![0; 32]);
-    let entry = Entry {
-        seq,
-        at: last.at,
-        actor,
-        action,
-        subject,
-        detail: &detail,
-    };
+    let entry = Entry { seq, at: last.at, actor, action, subject, detail: &detail };
     let hash = entry.hash(&previous);
     sqlx::query!(
         "insert into audit (seq, at, actor, action, subject, detail, previous, hash) values ($1, $2, $3, $4, $5, $6, $7, $8)",

@@ -75,12 +75,9 @@ pub async fn planning_cursor(
     broadcast: BroadcastId,
     provider: Provider,
 ) -> Result<i64, StoreError> {
-    sqlx::query!(
-        "select id from broadcast where id = $1 for update",
-        broadcast.0
-    )
-    .fetch_one(&mut *conn)
-    .await?;
+    sqlx::query!("select id from broadcast where id = $1 for update", broadcast.0)
+        .fetch_one(&mut *conn)
+        .await?;
     let last = sqlx::query_scalar!(
         "select last from batch where broadcast_id = $1 and provider = $2 order by first desc limit 1",
         broadcast.0,
@@ -97,12 +94,10 @@ pub async fn ceilings(
     conn: &mut PgConnection,
     broadcast: BroadcastId,
 ) -> Result<[i64; 3], StoreError> {
-    let known = sqlx::query_scalar!(
-        "select ceilings from broadcast where id = $1 for update",
-        broadcast.0
-    )
-    .fetch_one(&mut *conn)
-    .await?;
+    let known =
+        sqlx::query_scalar!("select ceilings from broadcast where id = $1 for update", broadcast.0)
+            .fetch_one(&mut *conn)
+            .await?;
     let read = match known {
         Some(known) => known,
         None => {
@@ -117,8 +112,7 @@ pub async fn ceilings(
             .await?
         }
     };
-    read.try_into()
-        .map_err(|_| StoreError::inconsistent("broadcast", "ceilings", broadcast))
+    read.try_into().map_err(|_| StoreError::inconsistent("broadcast", "ceilings", broadcast))
 }
 
 /// Writes planned ranges.
@@ -291,14 +285,7 @@ fn key_of(
 ) -> Result<(BatchKey, String), StoreError> {
     let provider = Provider::from_code(provider)
         .ok_or_else(|| StoreError::inconsistent("batch", "provider", broadcast))?;
-    Ok((
-        BatchKey {
-            broadcast: BroadcastId(broadcast),
-            provider,
-            first,
-        },
-        lane,
-    ))
+    Ok((BatchKey { broadcast: BroadcastId(broadcast), provider, first }, lane))
 }
 
 /// Broadcasts whose planning nobody may be doing: their plan task is published again when the plan queue is empty.
@@ -330,11 +317,5 @@ pub async fn outcome_of(
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| {
-        (
-            row.state,
-            row.outcome.and_then(|byte| u8::try_from(byte).ok()),
-            row.due_at,
-        )
-    }))
+    Ok(row.map(|row| (row.state, row.outcome.and_then(|byte| u8::try_from(byte).ok()), row.due_at)))
 }

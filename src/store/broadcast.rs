@@ -232,11 +232,9 @@ pub async fn set_paused(
 }
 
 async fn raise_epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    Ok(
-        sqlx::query_scalar!("update control set epoch = epoch + 1 returning epoch")
-            .fetch_one(conn)
-            .await?,
-    )
+    Ok(sqlx::query_scalar!("update control set epoch = epoch + 1 returning epoch")
+        .fetch_one(conn)
+        .await?)
 }
 
 /// The seal did not verify: nothing of it is sent until a person has looked.
@@ -341,12 +339,7 @@ pub async fn steered(conn: &mut PgConnection) -> Result<Vec<(BroadcastId, Steeri
     };
     Ok(rows
         .into_iter()
-        .map(|row| {
-            (
-                BroadcastId(row.id),
-                steering(row.stopped, row.paused || row.parked),
-            )
-        })
+        .map(|row| (BroadcastId(row.id), steering(row.stopped, row.paused || row.parked)))
         .collect())
 }
 

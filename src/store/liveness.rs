@@ -46,21 +46,17 @@ impl Liveness {
     /// Takes the lock and announces the process. Dead processes' rows are swept on the way.
     pub async fn open(url: &str, announcement: &Announcement) -> Result<Self, StoreError> {
         // The server must notice a vanished peer within seconds, whatever its own defaults.
-        let options = PgConnectOptions::from_str(url)?
-            .application_name("loa liveness")
-            .options([
-                ("tcp_keepalives_idle", "1"),
-                ("tcp_keepalives_interval", "1"),
-                ("tcp_keepalives_count", "2"),
-                ("statement_timeout", "5s"),
-            ]);
+        let options = PgConnectOptions::from_str(url)?.application_name("loa liveness").options([
+            ("tcp_keepalives_idle", "1"),
+            ("tcp_keepalives_interval", "1"),
+            ("tcp_keepalives_count", "2"),
+            ("statement_timeout", "5s"),
+        ]);
         let mut conn = options.connect().await?;
         let id = DispatcherId::new();
         // The low 63 bits of a random number: two processes never meet in it.
         let lock_key = i64::from_be_bytes(first_eight(uuid::Uuid::new_v4())) & i64::MAX;
-        sqlx::query!("select pg_advisory_lock($1)", lock_key)
-            .execute(&mut conn)
-            .await?;
+        sqlx::query!("select pg_advisory_lock($1)", lock_key).execute(&mut conn).await?;
         sqlx::query!(
             "delete from dispatcher d where not exists (select from live_dispatcher l where l.id = d.id)
              and d.started_at < now() - interval '10 seconds'"
@@ -95,12 +91,7 @@ impl Liveness {
         let query = sqlx::query!(r#"select clock_timestamp() as "now!", epoch from control"#)
             .fetch_one(&mut self.conn);
         match tokio::time::timeout(limit, query).await {
-            Ok(row) => row
-                .map(|row| Pulse {
-                    now: row.now,
-                    epoch: row.epoch,
-                })
-                .map_err(Into::into),
+            Ok(row) => row.map(|row| Pulse { now: row.now, epoch: row.epoch }).map_err(Into::into),
             Err(_) => Err(StoreError::Database(sqlx::Error::PoolTimedOut)),
         }
     }

@@ -6,9 +6,7 @@ use super::StoreError;
 
 /// Takes the lock until the transaction ends, or says that somebody else has it.
 pub async fn try_for_transaction(conn: &mut PgConnection, key: i64) -> Result<bool, StoreError> {
-    Ok(
-        sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, key)
-            .fetch_one(conn)
-            .await?,
-    )
+    Ok(sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, key)
+        .fetch_one(conn)
+        .await?)
 }

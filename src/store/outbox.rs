@@ -54,8 +54,6 @@ pub async fn take(conn: &mut PgConnection, limit: i64) -> Result<Vec<OutboxRow>,
 
 /// The broker has them.
 pub async fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
-    sqlx::query!("delete from outbox where id = any($1)", ids)
-        .execute(conn)
-        .await?;
+    sqlx::query!("delete from outbox where id = any($1)", ids).execute(conn).await?;
     Ok(())
 }

@@ -44,12 +44,9 @@ pub struct Ask<'a> {
 
 /// Leases `count` permits, or none: the quota is spent up to the horizon, or closed by a `Retry-After`.
 pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Lease>, StoreError> {
-    sqlx::query!(
-        "insert into permit (name) values ($1) on conflict do nothing",
-        ask.name
-    )
-    .execute(pool)
-    .await?;
+    sqlx::query!("insert into permit (name) values ($1) on conflict do nothing", ask.name)
+        .execute(pool)
+        .await?;
     let row = sqlx::query!(
         r#"with clock as (select clock_timestamp() as now),
                 rate as (

@@ -73,13 +73,7 @@ impl Due {
             .filter_map(|(key, lane)| Lane::from_word(&lane).map(|lane| task(key, lane)))
             .chain(lost)
             .collect();
-        for error in self
-            .publisher
-            .publish_all(tasks)
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-        {
+        for error in self.publisher.publish_all(tasks).await.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "a task is late: {error}");
         }
         Ok(())
@@ -111,18 +105,6 @@ impl Due {
 }
 
 fn task(key: BatchKey, lane: Lane) -> Publication {
-    let BatchKey {
-        broadcast,
-        provider,
-        first,
-    } = key;
-    Publication::task(
-        Task::PushV1 {
-            broadcast,
-            provider,
-            first,
-        },
-        lane,
-        None,
-    )
+    let BatchKey { broadcast, provider, first } = key;
+    Publication::task(Task::PushV1 { broadcast, provider, first }, lane, None)
 }

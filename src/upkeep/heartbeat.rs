@@ -89,9 +89,7 @@ impl Heartbeat {
             let report = Some((in_flight, parked));
             if obeyed != Some(pulse.epoch) || reported != report {
                 if let Some((in_flight, parked)) = &report {
-                    liveness
-                        .acknowledge(pulse.epoch, *in_flight, parked)
-                        .await?;
+                    liveness.acknowledge(pulse.epoch, *in_flight, parked).await?;
                 }
                 obeyed = Some(pulse.epoch);
                 reported = report;
@@ -106,9 +104,7 @@ impl Heartbeat {
 
     fn parked(&self) -> Value {
         let reasons = self.breakers.iter().filter_map(|breaker| {
-            breaker
-                .reason()
-                .map(|reason| (breaker.provider().to_string(), Value::from(reason)))
+            breaker.reason().map(|reason| (breaker.provider().to_string(), Value::from(reason)))
         });
         Value::Object(reasons.collect::<Map<_, _>>())
     }

@@ -49,9 +49,7 @@ pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreE
     if rows.is_empty() {
         return Ok(0);
     }
-    let answers = publisher
-        .publish_all(rows.iter().filter_map(publication).collect())
-        .await;
+    let answers = publisher.publish_all(rows.iter().filter_map(publication).collect()).await;
     let mut stored = Vec::with_capacity(rows.len());
     for (row, answer) in rows.iter().zip(answers) {
         match answer {
@@ -71,13 +69,7 @@ fn publication(row: &OutboxRow) -> Option<Publication> {
     let trace = row.trace.as_deref().and_then(TraceParent::parse);
     let body = row.body.to_string().into_bytes();
     let id = format!("outbox-{}", row.id);
-    Some(Publication::new(
-        exchange,
-        row.routing_key.clone(),
-        body,
-        id,
-        trace,
-    ))
+    Some(Publication::new(exchange, row.routing_key.clone(), body, id, trace))
 }
 
 async fn listen(pool: PgPool, nudge: Arc<Notify>, end: CancellationToken) {
