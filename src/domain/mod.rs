@@ -40,3 +40,6 @@ pub mod seal;
 
 /// When to try again, as pure functions.
 pub mod retry;
+
+/// How people here write: numbers, times, names of things, in Vietnamese and English.
+pub mod wording;
