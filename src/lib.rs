@@ -30,6 +30,12 @@ pub mod upkeep;
 /// What each subcommand puts together.
 pub mod process;
 
+/// The public record: what every citizen may read, from memory.
+pub mod publication;
+
+/// What pages and API share: who is asking, in which language, from where.
+pub mod web;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

@@ -36,6 +36,9 @@ pub mod liveness;
 /// The audit trail.
 pub mod audit;
 
+/// What the public record is built from.
+pub mod publication;
+
 pub use error::StoreError;
 
 /// Migrations, embedded; `#[sqlx::test]` and `loa migrate` use the same.

@@ -12,3 +12,10 @@ mod queue_delivery;
 mod queue_outage;
 mod queue_topology;
 mod support;
+
+mod devices_import;
+
+mod public_gallery;
+mod public_http;
+mod public_record;
+mod public_world;

@@ -1,0 +1,12 @@
+//! What the faces of the service share: the language of a reader, security headers, and the public record over HTTP.
+//!
+//! No rule of the trade lives here; this is the place where HTTP's own rules (caching, negotiation, cookies) are kept.
+
+/// Which language a reader wants.
+pub mod locale;
+
+/// Headers every answer carries.
+pub mod headers;
+
+/// `/public/…`: the public record over HTTP.
+pub mod public;
