@@ -155,7 +155,8 @@ impl Publication {
         let asked_at = self.clock.instant();
         // Asked before loading: what changes in between is seen as a change by the next look.
         let version = store::version(&self.pool, since).await?;
-        if self.known().version != Some(version) {
+        let held = self.known().version;
+        if held != Some(version) {
             let rows = store::load(&self.pool, since).await?;
             let record = Record::verify(&rows, &self.keys);
             self.raise_alarms(&record.withheld);

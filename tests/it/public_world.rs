@@ -27,7 +27,6 @@ pub struct World {
     pub key: SealingKey,
     pub agency: Uuid,
     pub author: Uuid,
-    pub approver: Uuid,
     document: Uuid,
 }
 
@@ -60,7 +59,6 @@ impl World {
             key: SealingKey::from_pkcs8("test-1", &pkcs8).unwrap(),
             agency,
             author,
-            approver,
             document,
         }
     }
