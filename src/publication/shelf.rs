@@ -156,7 +156,9 @@ impl Publication {
         // Asked before loading: what changes in between is seen as a change by the next look.
         let version = store::version(&self.pool, since).await?;
         let held = self.known().version;
-        if held != Some(version) {
+        if held == Some(version) {
+            self.rebuild_if_time_changed_it();
+        } else {
             let rows = store::load(&self.pool, since).await?;
             let record = Record::verify(&rows, &self.keys);
             self.raise_alarms(&record.withheld);
@@ -164,8 +166,6 @@ impl Publication {
             known.record = Arc::new(record);
             known.version = Some(version);
             self.rebuild(&mut known);
-        } else {
-            self.rebuild_if_time_changed_it();
         }
         self.known().looked_at = Some(asked_at);
         Ok(())
