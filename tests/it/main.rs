@@ -2,6 +2,10 @@
 
 mod demo_input;
 mod devices_import;
+mod public_gallery;
+mod public_http;
+mod public_record;
+mod public_world;
 mod push_apns;
 mod push_fcm;
 mod push_peer;
@@ -12,10 +16,3 @@ mod queue_delivery;
 mod queue_outage;
 mod queue_topology;
 mod support;
-
-mod devices_import;
-
-mod public_gallery;
-mod public_http;
-mod public_record;
-mod public_world;
