@@ -65,7 +65,7 @@ impl World {
 
     /// What a `serve` process of this province holds.
     pub fn publication(&self) -> Arc<Publication> {
-        let keys = TrustedKeys::parse([(self.key.id(), self.key.public().as_str())]).unwrap();
+        let keys = TrustedKeys::of([(self.key.id().to_owned(), self.key.public())]);
         Arc::new(Publication::new(
             self.pool.clone(),
             self.clock.clone(),
