@@ -32,6 +32,8 @@ def tokens(text):
 
 
 class Chart:
+    """The chart with its values, able to render any of its templates."""
+
     def __init__(self, values):
         meta = yaml.safe_load((CHART / "Chart.yaml").read_text())
         self.root = {
@@ -147,7 +149,9 @@ def check(documents, values):
     assert service["selector"].items() <= of["Deployment", "demo-serve"]["spec"]["template"]["metadata"]["labels"].items()
     assert of["ConfigMap", "demo-config"]["data"]["loa.toml"].startswith('mode = "production"')
     job = of["Job", "demo-migrate"]
-    assert "pre-upgrade" in job["metadata"]["annotations"]["helm.sh/hook"]
+    hooks = [job, of["ConfigMap", "demo-migrate"]]
+    assert all("pre-install,pre-upgrade" == hook["metadata"]["annotations"]["helm.sh/hook"] for hook in hooks)
+    assert job["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == hooks[1]["metadata"]["name"]
     assert not {doc["kind"] for doc in documents} & {"StatefulSet", "PersistentVolumeClaim"}, "no bundled databases"
 
 
