@@ -18,6 +18,15 @@ pub mod push;
 /// What broadcasts and notices share: may a request start, how fast, and what its answer means.
 pub mod delivery;
 
+/// A request arrives: parsed, stored as an immutable revision, submitted. Never decides.
+pub mod intake;
+
+/// Who is speaking: keys, sessions, accounts.
+pub mod identity;
+
+/// Sở KH&CN sees exactly what phones will show and decides; a positive decision is one transaction.
+pub mod approval;
+
 /// Phones come, change and leave.
 pub mod registry;
 
@@ -35,6 +44,9 @@ pub mod publication;
 
 /// What pages and API share: who is asking, in which language, from where.
 pub mod web;
+
+/// The JSON API; the only place that knows status codes.
+pub mod http;
 
 // Beside the journey, usable by all: the clock, the configuration, the end.
 

@@ -6,6 +6,21 @@
 /// What went wrong in the database, and rows that cannot be.
 pub mod error;
 
+/// Agencies, officers, keys, sessions.
+pub mod account;
+
+/// Where each alert stands, and every revision of what it says.
+pub mod alert;
+
+/// Source documents.
+pub mod document;
+
+/// Who decided what, and the seals that followed.
+pub mod decision;
+
+/// The same request twice has the effect of once.
+pub mod idempotency;
+
 /// Broadcasts: one per approved alert.
 pub mod broadcast;
 
@@ -32,6 +47,9 @@ pub mod forgetting;
 
 /// Who is alive.
 pub mod liveness;
+
+/// What stands in the way of an alert that came now.
+pub mod readiness;
 
 /// The audit trail.
 pub mod audit;

@@ -16,3 +16,5 @@ mod queue_delivery;
 mod queue_outage;
 mod queue_topology;
 mod support;
+
+mod api_journey;

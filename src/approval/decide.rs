@@ -1,0 +1,362 @@
+//! Approve, hand back, reject: each one transaction on a locked alert.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+
+use super::review::read;
+use super::{Approval, ApprovalError, need};
+use crate::domain::account::{Officer, Power};
+use crate::domain::alert::Attestations;
+use crate::domain::id::{AlertId, BroadcastId};
+use crate::domain::lifecycle::{Action, AlertState};
+use crate::domain::seal::{SealedAlert, SealingKey, digest};
+use crate::domain::text;
+use crate::domain::violation::Violation;
+use crate::store::alert::{self, Alert, Revision};
+use crate::store::broadcast::{self, NewBroadcast};
+use crate::store::decision::{self, DecisionKind, NewDecision, Signed};
+use crate::store::idempotency::Once;
+use crate::store::{StoreError, audit, liveness};
+use crate::telemetry::TraceParent;
+
+/// An alert that ends sooner could not be pushed to anybody in time.
+pub const LEAST_LEFT: Duration = Duration::minutes(1);
+/// User-perceived characters a reason may have.
+pub const REASON_MAX: usize = 1000;
+
+/// What an approver says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApproveRequest {
+    /// The digest of what was on the screen; anything else than the current one is refused.
+    pub digest: String,
+    /// The approver vouches for both, as the submitter did (QC-CB 12.3, 1.3).
+    pub attestations: Attestations,
+}
+
+/// What an approver says when handing back or rejecting.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefuseRequest {
+    /// What to mend, or why not: at most 1,000 characters.
+    pub reason: String,
+    /// The digest of what was on the screen; when given, it must be the current one.
+    pub digest: Option<String>,
+}
+
+/// An alert that has been approved: public, and being broadcast.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Approved {
+    /// Which.
+    pub alert: AlertId,
+    /// Its one broadcast.
+    pub broadcast: BroadcastId,
+    /// What was sealed.
+    pub digest: String,
+    /// The database's clock at the end of the transaction.
+    #[serde(with = "time::serde::rfc3339")]
+    pub approved_at: OffsetDateTime,
+}
+
+/// An alert that has been handed back or rejected.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Refused {
+    /// Which.
+    pub alert: AlertId,
+    /// Where it stands now.
+    pub state: AlertState,
+    /// Which revision it was about.
+    pub revision: u32,
+}
+
+impl Approval {
+    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast.
+    ///
+    /// `trace` travels with the work to the provider.
+    pub async fn approve(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        request: &ApproveRequest,
+        once: Option<&Once>,
+        trace: Option<&TraceParent>,
+    ) -> Result<Approved, ApprovalError> {
+        need(officer, Power::Decide)?;
+        let key = self.trusted_key().await?;
+        let mut tx = self.begin().await?;
+        if let Some(once) = once
+            && let Some(answer) = once.claim(&mut tx, officer.id).await?
+        {
+            return Ok(answer);
+        }
+        let (found, current) = lock(&mut tx, id, Action::Approve).await?;
+        let bytes = shown(&current, Some(&request.digest))?;
+        check_people(officer, &found, &current)?;
+        check_attestations(request.attestations)?;
+        let sealed = read(id, bytes)?;
+        if sealed.expires < alert::database_now(&mut tx).await? + LEAST_LEFT {
+            return Err(ApprovalError::TooLate);
+        }
+        let decision = NewDecision {
+            alert: id,
+            revision: current.number,
+            kind: DecisionKind::Approve,
+            officer: officer.id,
+            digest: Some(&request.digest),
+            reason: None,
+            attested: true,
+        };
+        decision::insert(&mut tx, &decision).await?;
+        write_seals(&mut tx, key, &current, bytes, &sealed).await?;
+        alert::become_live(&mut tx, id, current.number).await?;
+        let new = NewBroadcast {
+            alert: id,
+            lane: sealed.lane,
+            expires: sealed.expires,
+            after_epoch: None,
+        };
+        let broadcast = broadcast::create(&mut tx, new, trace.map(TraceParent::as_str)).await?;
+        let answer = Approved {
+            alert: id,
+            broadcast,
+            digest: request.digest.clone(),
+            approved_at: alert::database_now(&mut tx).await?,
+        };
+        if let Some(once) = once {
+            once.keep(&mut tx, officer.id, &answer).await?;
+        }
+        let detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": key.id()});
+        write_down(&mut tx, officer, "alert.approved", id, detail).await?;
+        tx.commit().await?;
+        tracing::info!(alert.id = %id, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins");
+        Ok(answer)
+    }
+
+    /// Hands the alert back to its agency, saying what to mend.
+    pub async fn send_back(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        request: &RefuseRequest,
+        once: Option<&Once>,
+    ) -> Result<Refused, ApprovalError> {
+        let verdict = (Action::Return, DecisionKind::Return, "alert.returned");
+        self.refuse(officer, id, request, once, verdict).await
+    }
+
+    /// Refuses the alert for good, saying why.
+    pub async fn reject(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        request: &RefuseRequest,
+        once: Option<&Once>,
+    ) -> Result<Refused, ApprovalError> {
+        let verdict = (Action::Reject, DecisionKind::Reject, "alert.rejected");
+        self.refuse(officer, id, request, once, verdict).await
+    }
+
+    async fn refuse(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        request: &RefuseRequest,
+        once: Option<&Once>,
+        (action, kind, deed): (Action, DecisionKind, &'static str),
+    ) -> Result<Refused, ApprovalError> {
+        need(officer, Power::Decide)?;
+        let reason = parse_reason(&request.reason)?;
+        let mut tx = self.begin().await?;
+        if let Some(once) = once
+            && let Some(answer) = once.claim(&mut tx, officer.id).await?
+        {
+            return Ok(answer);
+        }
+        let (found, current) = lock(&mut tx, id, action).await?;
+        shown(&current, request.digest.as_deref())?;
+        let state = found.state.after(action)?;
+        let decision = NewDecision {
+            alert: id,
+            revision: current.number,
+            kind,
+            officer: officer.id,
+            digest: request.digest.as_deref(),
+            reason: Some(&reason),
+            attested: false,
+        };
+        decision::insert(&mut tx, &decision).await?;
+        alert::become_decided(&mut tx, id, state).await?;
+        let answer = Refused {
+            alert: id,
+            state,
+            revision: current.number,
+        };
+        if let Some(once) = once {
+            once.keep(&mut tx, officer.id, &answer).await?;
+        }
+        let detail = json!({"revision": current.number});
+        write_down(&mut tx, officer, deed, id, detail).await?;
+        tx.commit().await?;
+        tracing::info!(alert.id = %id, officer.id = %officer.id, "{deed}");
+        Ok(answer)
+    }
+
+    /// Our key, if every dispatcher that is alive will believe it: a seal that half the fleet refuses must not be made.
+    async fn trusted_key(&self) -> Result<&SealingKey, ApprovalError> {
+        let key = self.key.as_deref().ok_or(ApprovalError::NoSealingKey)?;
+        let doubters: Vec<String> = liveness::live_dispatchers(&self.pool)
+            .await?
+            .into_iter()
+            .filter(|dispatcher| !dispatcher.trusted_keys.iter().any(|id| id == key.id()))
+            .map(|dispatcher| dispatcher.host)
+            .collect();
+        if doubters.is_empty() {
+            Ok(key)
+        } else {
+            Err(ApprovalError::KeyNotTrusted {
+                key_id: key.id().to_owned(),
+                hosts: doubters,
+            })
+        }
+    }
+}
+
+async fn lock(
+    conn: &mut PgConnection,
+    id: AlertId,
+    action: Action,
+) -> Result<(Alert, Revision), ApprovalError> {
+    let found = alert::lock(conn, id)
+        .await?
+        .ok_or(ApprovalError::NotFound)?;
+    found.state.after(action)?;
+    let current = alert::revision(conn, id, found.revision).await?;
+    Ok((found, current))
+}
+
+/// The stored bytes, if `named` is their digest (or nothing was named).
+fn shown<'a>(current: &'a Revision, named: Option<&str>) -> Result<&'a [u8], ApprovalError> {
+    let bytes = current
+        .sealable
+        .as_deref()
+        .ok_or_else(|| StoreError::inconsistent("alert_revision", "sealable", current.alert))?;
+    // The current digest is not told: an approver who saw other words must look again, not send another number.
+    match named {
+        Some(named) if named != digest(bytes) => Err(ApprovalError::DigestMismatch),
+        Some(_) | None => Ok(bytes),
+    }
+}
+
+/// Invariant 2.
+fn check_people(
+    officer: &Officer,
+    found: &Alert,
+    current: &Revision,
+) -> Result<(), ApprovalError> {
+    if officer.id == current.author || Some(officer.id) == found.submitted_by {
+        return Err(ApprovalError::SamePerson);
+    }
+    Ok(())
+}
+
+fn check_attestations(attested: Attestations) -> Result<(), ApprovalError> {
+    let mut broken = Vec::new();
+    if !attested.whole_province {
+        broken.push(Violation::new(
+            "attestations.whole_province",
+            "must_be_true",
+            "Người duyệt phải xác nhận nội dung có phạm vi ảnh hưởng đến toàn bộ người dân trong tỉnh (Điều 12).",
+            "The approver must attest that it concerns the whole population of the province (Article 12).",
+        ));
+    }
+    if !attested.no_state_secret {
+        broken.push(Violation::new(
+            "attestations.no_state_secret",
+            "must_be_true",
+            "Người duyệt phải xác nhận nội dung không chứa bí mật nhà nước.",
+            "The approver must attest that the text holds no state secret.",
+        ));
+    }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(ApprovalError::Invalid(broken))
+    }
+}
+
+fn parse_reason(raw: &str) -> Result<String, ApprovalError> {
+    let reason = text::normalise(raw);
+    let length = text::length(&reason);
+    let violation = if length == 0 {
+        Violation::new(
+            "reason",
+            "required",
+            "Phải nêu rõ lý do hoặc nội dung cần sửa.",
+            "Say why, or what to mend.",
+        )
+    } else if length > REASON_MAX {
+        Violation::new(
+            "reason",
+            "too_long",
+            format!("Tối đa {REASON_MAX} ký tự, hiện có {length}. Hãy rút ngắn."),
+            format!("At most {REASON_MAX} characters; this has {length}. Shorten it."),
+        )
+    } else {
+        return Ok(reason);
+    };
+    Err(ApprovalError::Invalid(vec![violation]))
+}
+
+/// The alert's seal and that of its prepared recall: one decision binds both, because the alert's bytes name the recall's digest.
+async fn write_seals(
+    conn: &mut PgConnection,
+    key: &SealingKey,
+    current: &Revision,
+    bytes: &[u8],
+    sealed: &SealedAlert,
+) -> Result<(), ApprovalError> {
+    let named = current.recall.as_ref().map(|(_, bytes)| digest(bytes));
+    if named != sealed.recall_digest {
+        return Err(StoreError::inconsistent(
+            "alert_revision",
+            "recall_sealable",
+            current.alert,
+        )
+        .into());
+    }
+    let seal = Signed {
+        sealed: bytes,
+        key_id: key.id(),
+        signature: &key.seal(bytes),
+    };
+    decision::insert_seal(conn, current.alert, &seal).await?;
+    if let Some((recall, bytes)) = &current.recall {
+        let seal = Signed {
+            sealed: bytes,
+            key_id: key.id(),
+            signature: &key.seal(bytes),
+        };
+        decision::insert_prepared_recall(conn, current.alert, *recall, &seal).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn write_down(
+    conn: &mut PgConnection,
+    officer: &Officer,
+    action: &str,
+    id: AlertId,
+    detail: serde_json::Value,
+) -> Result<(), StoreError> {
+    audit::append(
+        conn,
+        &officer.id.to_string(),
+        action,
+        &id.to_string(),
+        detail,
+    )
+    .await
+}

@@ -1,0 +1,78 @@
+//! Why a decision is refused. What that means in HTTP is decided in `http::error`.
+
+use crate::domain::account::Power;
+use crate::domain::lifecycle::Refusal;
+use crate::domain::violation::Violation;
+use crate::store::StoreError;
+use crate::store::idempotency::OnceError;
+
+/// Nothing was decided.
+#[derive(Debug, thiserror::Error)]
+pub enum ApprovalError {
+    /// No such alert.
+    #[error("no such alert")]
+    NotFound,
+    /// The officer's role does not include it.
+    #[error("this role may not {0:?}")]
+    Forbidden(Power),
+    /// Invariant 2.
+    #[error("the person who wrote or submitted a revision never approves it")]
+    SamePerson,
+    /// The alert's state does not allow it.
+    #[error(transparent)]
+    State(#[from] Refusal),
+    /// The approver saw other bytes than those that are current.
+    #[error("the digest named is not that of the current revision")]
+    DigestMismatch,
+    /// Rules were broken; all of them are named.
+    #[error("{} rules are broken", .0.len())]
+    Invalid(Vec<Violation>),
+    /// The alert ends too soon to be worth pushing, by the database's clock.
+    #[error("the alert ends within a minute")]
+    TooLate,
+    /// An announcement may come without a prepared recall.
+    #[error("no recall was prepared with this alert")]
+    NoPreparedRecall,
+    /// This process has no key to seal with.
+    #[error("this process has no sealing key")]
+    NoSealingKey,
+    /// A dispatcher that is alive would refuse what is sealed with our key.
+    #[error("{} live dispatchers do not trust the key {key_id:?}: {}", .hosts.len(), .hosts.join(", "))]
+    KeyNotTrusted {
+        /// Our key.
+        key_id: String,
+        /// Where those dispatchers run.
+        hosts: Vec<String>,
+    },
+    /// The idempotency key was used for another request.
+    #[error("this key was used for another request")]
+    KeyReused,
+    /// The database.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for ApprovalError {
+    fn from(error: StoreError) -> Self {
+        match error.broken_constraint() {
+            // The database is the last line of invariant 2, should the check before it ever be lost.
+            Some("approver_is_not_submitter") => Self::SamePerson,
+            _ => Self::Store(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApprovalError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<OnceError> for ApprovalError {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::Reused => Self::KeyReused,
+            OnceError::Store(error) => error.into(),
+        }
+    }
+}

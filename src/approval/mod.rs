@@ -1,0 +1,57 @@
+//! Sở KH&CN decides: sees exactly what phones will show, then approves, hands back, rejects, or calls a published alert back.
+//!
+//! A positive decision is **one transaction**: decision, seal, publication, broadcast with its first task, audit entry — or none of them
+//! (invariant 3). The person who submitted a revision never approves it (invariant 2). It imports neither publication nor broadcast: they
+//! find in the store what is written here.
+
+use std::sync::Arc;
+
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::domain::account::{Officer, Power};
+use crate::domain::seal::SealingKey;
+
+/// Approve, hand back, reject.
+pub mod decide;
+
+/// Why a decision is refused.
+pub mod error;
+
+/// Calling back what was published.
+pub mod recall;
+
+/// What waits for a decision, and what exactly would be sealed.
+pub mod review;
+
+pub use error::ApprovalError;
+
+/// Takes decisions.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    pool: PgPool,
+    key: Option<Arc<SealingKey>>,
+}
+
+impl Approval {
+    /// Without a key everything but approving works.
+    pub fn new(pool: PgPool, key: Option<Arc<SealingKey>>) -> Self {
+        Self { pool, key }
+    }
+
+    /// Has this process a key to seal with?
+    pub fn can_seal(&self) -> bool {
+        self.key.is_some()
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApprovalError> {
+        Ok(self.pool.begin().await?)
+    }
+}
+
+fn need(officer: &Officer, power: Power) -> Result<(), ApprovalError> {
+    if officer.role.may(power) {
+        Ok(())
+    } else {
+        Err(ApprovalError::Forbidden(power))
+    }
+}

@@ -1,0 +1,190 @@
+//! What waits for a decision, and what exactly would be sealed: read from the stored bytes, not from any column.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::{Approval, ApprovalError, need};
+use crate::domain::account::{Officer, Power};
+use crate::domain::alert::Severity;
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Language;
+use crate::domain::id::{AlertId, OfficerId};
+use crate::domain::lifecycle::AlertState;
+use crate::domain::seal::{SealedAgency, SealedAlert, digest};
+use crate::store::alert::{self, Filter, Listed};
+use crate::store::{StoreError, decision};
+
+/// More than this many at once means something else is wrong.
+const QUEUE_MAX: i64 = 500;
+
+/// One line of the approver's queue.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReviewItem {
+    /// Which.
+    pub id: AlertId,
+    /// Who answers for it.
+    pub agency: SealedAgency,
+    /// Which lane its broadcast would take.
+    pub lane: Lane,
+    /// How bad.
+    pub severity: Severity,
+    /// Natural-disaster risk level 1–5.
+    pub risk_level: Option<u8>,
+    /// The Vietnamese headline.
+    pub headline: String,
+    /// Since when it waits.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub submitted_at: Option<OffsetDateTime>,
+    /// When it ends by itself.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// Everything the decision is about, on one screen.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReviewSheet {
+    /// Where the alert stands.
+    pub state: AlertState,
+    /// SHA-256 of the bytes that would be sealed: what an approval names.
+    pub digest: String,
+    /// Those bytes, read: every word, and every platform's screen.
+    pub sealed: SealedAlert,
+    /// Its prepared recall, read.
+    pub recall: Option<SealedAlert>,
+    /// Who wrote this revision.
+    pub author: OfficerId,
+    /// As shown to colleagues.
+    pub author_name: String,
+    /// Who submitted it.
+    pub submitted_by: Option<OfficerId>,
+    /// Since when it waits.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub submitted_at: Option<OffsetDateTime>,
+    /// May the officer who asks approve it?
+    pub may_approve: bool,
+    /// Devices it would reach now.
+    pub reach: Reach,
+}
+
+/// Active devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reach {
+    /// Android.
+    pub fcm: i64,
+    /// iOS.
+    pub apns: i64,
+    /// Browsers.
+    pub webpush: i64,
+    /// All of them.
+    pub total: i64,
+}
+
+impl Approval {
+    /// What waits: emergencies first, then by how long they have waited.
+    pub async fn queue(&self, officer: &Officer) -> Result<Vec<ReviewItem>, ApprovalError> {
+        need(officer, Power::ReadAllAlerts)?;
+        let mut conn = self.pool.acquire().await?;
+        let filter = Filter {
+            state: Some(AlertState::Submitted),
+            ..Filter::default()
+        };
+        let listed = alert::list(&mut conn, filter, QUEUE_MAX).await?;
+        let mut items: Vec<ReviewItem> = listed.into_iter().map(ReviewItem::from).collect();
+        items.sort_by_key(|item| (rank(item.lane), item.submitted_at));
+        Ok(items)
+    }
+
+    /// What exactly would be sealed.
+    pub async fn sheet(&self, officer: &Officer, id: AlertId) -> Result<ReviewSheet, ApprovalError> {
+        need(officer, Power::ReadAllAlerts)?;
+        let mut tx = self.begin().await?;
+        let found = alert::find(&mut tx, id)
+            .await?
+            .ok_or(ApprovalError::NotFound)?;
+        let current = alert::revision(&mut tx, id, found.revision).await?;
+        // A draft without its document has nothing to review.
+        let bytes = current.sealable.ok_or(ApprovalError::NotFound)?;
+        let recall = match &current.recall {
+            Some((recall, bytes)) => Some(read(*recall, bytes)?),
+            None => None,
+        };
+        let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
+        let is_other_person =
+            officer.id != current.author && Some(officer.id) != found.submitted_by;
+        Ok(ReviewSheet {
+            state: found.state,
+            digest: digest(&bytes),
+            sealed: read(id, &bytes)?,
+            recall,
+            author: current.author,
+            author_name: current.author_name,
+            submitted_by: found.submitted_by,
+            submitted_at: found.submitted_at,
+            may_approve: officer.role.may(Power::Decide) && is_other_person,
+            reach: Reach {
+                fcm,
+                apns,
+                webpush,
+                total: fcm + apns + webpush,
+            },
+        })
+    }
+
+    /// Media type and content of the document behind the current revision.
+    pub async fn document(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+    ) -> Result<(String, Vec<u8>), ApprovalError> {
+        need(officer, Power::ReadAllAlerts)?;
+        let mut conn = self.pool.acquire().await?;
+        let found = alert::find(&mut conn, id)
+            .await?
+            .ok_or(ApprovalError::NotFound)?;
+        let current = alert::revision(&mut conn, id, found.revision).await?;
+        let file = current.document.ok_or(ApprovalError::NotFound)?;
+        let content = crate::store::document::content(&mut conn, file).await?;
+        Ok(content.ok_or_else(|| StoreError::inconsistent("document", "id", file))?)
+    }
+}
+
+/// Reads stored bytes, which must be about the alert they are stored with.
+pub(super) fn read(id: AlertId, bytes: &[u8]) -> Result<SealedAlert, StoreError> {
+    serde_json::from_slice(bytes)
+        .ok()
+        .filter(|sealed: &SealedAlert| sealed.id == id)
+        .ok_or_else(|| StoreError::inconsistent("alert_revision", "sealable", id))
+}
+
+fn rank(lane: Lane) -> u8 {
+    match lane {
+        Lane::Emergency => 0,
+        Lane::Personal | Lane::Bulk => 1,
+    }
+}
+
+impl From<Listed> for ReviewItem {
+    fn from(listed: Listed) -> Self {
+        let Listed { alert, content } = listed;
+        let lane = content.lane();
+        let headline = content
+            .texts
+            .get(&Language::vietnamese())
+            .map(|text| text.headline.clone())
+            .unwrap_or_default();
+        Self {
+            id: alert.id,
+            agency: SealedAgency {
+                code: alert.agency_code,
+                name: alert.agency_name,
+            },
+            lane,
+            severity: content.severity,
+            risk_level: content.risk_level,
+            headline,
+            submitted_at: alert.submitted_at,
+            expires: alert.expires,
+        }
+    }
+}

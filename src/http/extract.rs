@@ -1,0 +1,191 @@
+//! What handlers are given: who calls, and what is asked, parsed, or a problem that says what is wrong where.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::request::Parts;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::AppState;
+use super::error::{Kind, Problem, forbidden};
+use crate::domain::account::{Officer, Power};
+use crate::domain::violation::Violation;
+use crate::identity::keys;
+use crate::store::idempotency::Once;
+
+/// The officer behind the API key. Without a valid one there is no handler.
+#[derive(Debug)]
+pub struct Caller(pub Officer);
+
+impl Caller {
+    /// The officer, if the role includes `power`.
+    pub fn with(self, power: Power) -> Result<Officer, Problem> {
+        if self.0.role.may(power) {
+            Ok(self.0)
+        } else {
+            Err(forbidden())
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let key = bearer(&parts.headers).ok_or_else(|| {
+            Problem::new(Kind::Unauthenticated).because(
+                "Thiếu khóa API: gửi tiêu đề Authorization: Bearer loa_…",
+                "No API key: send Authorization: Bearer loa_…",
+            )
+        })?;
+        let officer = keys::officer_of(&state.pool, key).await?;
+        officer.map(Self).ok_or_else(|| {
+            Problem::new(Kind::Unauthenticated).because(
+                "Khóa API không hợp lệ hoặc đã bị thu hồi.",
+                "The API key is not valid, or was revoked.",
+            )
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// A JSON body of at most `http.body_limit` bytes.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let media_type = declared(request.headers()).unwrap_or_default();
+        if media_type != "application/json" && !media_type.ends_with("+json") {
+            return Err(Problem::new(Kind::UnsupportedMediaType).because(
+                "Gửi JSON với Content-Type: application/json.",
+                "Send JSON with Content-Type: application/json.",
+            ));
+        }
+        let limit = state.config.http.body_limit;
+        let bytes = read(request.into_body(), limit).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// The media type a client declared, without parameters, in lower case.
+pub fn declared(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let name = value.split(';').next()?.trim();
+    Some(name.to_ascii_lowercase())
+}
+
+async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
+    to_bytes(body, limit).await.map_err(|_| {
+        Problem::new(Kind::TooLarge).because(
+            format!("Nội dung JSON không quá {limit} byte."),
+            format!("A JSON body has at most {limit} bytes."),
+        )
+    })
+}
+
+/// Parses a body; what is wrong is named with its place.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer);
+    let value = parsed.map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            let violation = Violation::new(
+                if path == "." { String::new() } else { path },
+                "malformed",
+                format!("Không đọc được: {inner}."),
+                format!("It cannot be read: {inner}."),
+            );
+            Problem::invalid(vec![violation])
+        } else {
+            syntax(&inner)
+        }
+    })?;
+    deserializer.end().map_err(|error| syntax(&error))?;
+    Ok(value)
+}
+
+fn syntax(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    Problem::new(Kind::MalformedJson).because(
+        format!("Sai cú pháp ở dòng {line}, cột {column}."),
+        format!("Wrong syntax at line {line}, column {column}."),
+    )
+}
+
+/// One identifier from the path. What cannot be one is simply not found.
+#[derive(Debug)]
+pub struct PathId<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for PathId<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let found: Result<_, PathRejection> =
+            axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        match found {
+            Ok(axum::extract::Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+}
+
+/// The query's parameters.
+#[derive(Debug)]
+pub struct QueryOf<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<AppState> for QueryOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        axum::extract::Query::<T>::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|error| {
+                let text = error.body_text();
+                Problem::new(Kind::BadRequest).because(
+                    format!("Tham số không đúng: {text}."),
+                    format!("A parameter is wrong: {text}."),
+                )
+            })
+    }
+}
+
+/// The `Idempotency-Key`, if the client sent one.
+#[derive(Debug)]
+pub struct IdempotencyKey(Option<String>);
+
+impl IdempotencyKey {
+    /// Binds the key to the operation and its arguments.
+    pub fn bind<T: Serialize>(&self, operation: &str, arguments: &T) -> Option<Once> {
+        let key = self.0.as_deref()?;
+        Some(Once::new(key, operation, arguments))
+    }
+}
+
+impl FromRequestParts<AppState> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else {
+            return Ok(Self(None));
+        };
+        match value.to_str() {
+            Ok(key) if Once::is_lawful(key) => Ok(Self(Some(key.to_owned()))),
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BadRequest).because(
+                "Idempotency-Key gồm 1 đến 200 ký tự ASCII.",
+                "An Idempotency-Key is 1 to 200 ASCII characters.",
+            )),
+        }
+    }
+}

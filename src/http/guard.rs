@@ -1,0 +1,96 @@
+//! What surrounds every handler: a time limit, panics, answers for what has no handler, and the language of problems.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::ACCEPT_LANGUAGE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+
+use super::error::{Kind, Problem, Tongue};
+
+/// How long a handler may take. A live stream counts only until its headers.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a body of 20 MiB from a district office.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(180);
+
+/// Puts everything around `router`.
+pub fn around(router: Router) -> Router {
+    router
+        .fallback(|| async { Problem::new(Kind::NotFound) })
+        .method_not_allowed_fallback(|| async { Problem::new(Kind::MethodNotAllowed) })
+        .layer(middleware::from_fn(limit_time))
+        .layer(CatchPanicLayer::custom(tell_nothing))
+        .layer(middleware::from_fn(choose_language))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new()))
+        .layer(header_layer(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(header_layer(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+}
+
+fn header_layer(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, value)
+}
+
+/// The path without its query: queries may carry what people typed.
+fn span(request: &Request) -> tracing::Span {
+    tracing::info_span!("http", http.request.method = %request.method(), url.path = request.uri().path())
+}
+
+async fn limit_time(request: Request, next: Next) -> Response<Body> {
+    let is_upload = request.method() == Method::PUT && request.uri().path().ends_with("/document");
+    let patience = if is_upload { UPLOAD_PATIENCE } else { PATIENCE };
+    match tokio::time::timeout(patience, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Kind::TimedOut).retry_after(5).into_response(),
+    }
+}
+
+/// A panic is a defect; where it was is in the log, written by the panic hook, and no business of the client.
+fn tell_nothing(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    Problem::new(Kind::Internal).into_response()
+}
+
+async fn choose_language(request: Request, next: Next) -> Response<Body> {
+    let tongue = tongue(request.headers());
+    let response = next.run(request).await;
+    match (tongue, response.extensions().get::<Problem>()) {
+        (Tongue::En, Some(problem)) => problem.response(Tongue::En),
+        (Tongue::Vi | Tongue::En, _) => response,
+    }
+}
+
+/// English if it is preferred to Vietnamese (RFC 9110 §12.5.4); Vietnamese otherwise.
+pub fn tongue(headers: &HeaderMap) -> Tongue {
+    let weight = |wanted: &str| {
+        headers
+            .get_all(ACCEPT_LANGUAGE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|range| {
+                let (tag, parameters) = range.split_once(';').unwrap_or((range, "q=1"));
+                let primary = tag.trim().split('-').next()?.to_ascii_lowercase();
+                let q = parameters.trim().strip_prefix("q=")?.parse::<f32>().ok()?;
+                (primary == wanted).then_some(q)
+            })
+            .fold(0.0, f32::max)
+    };
+    if weight("en") > weight("vi") {
+        Tongue::En
+    } else {
+        Tongue::Vi
+    }
+}

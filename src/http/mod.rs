@@ -1,0 +1,110 @@
+//! The JSON API: `/v1/…`, `/openapi.json`, and what a supervisor asks.
+//!
+//! Handlers are thin: they take what [`extract`] has parsed, call one function of the journey, and give its answer. [`error`] is the
+//! only place that knows status codes. Pages for people are `console`'s and `web`'s.
+
+use std::sync::Arc;
+
+use axum::Router;
+use sqlx::PgPool;
+
+use crate::approval::Approval;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::seal::SealingKey;
+use crate::intake::Intake;
+
+/// Agencies: create, revise, attach, submit, follow.
+mod alerts;
+
+/// Progress, live events, pause, resume, stop.
+mod broadcasts;
+
+/// Problems (RFC 9457): the only place that knows status codes.
+pub mod error;
+
+/// What handlers are given: who calls, what is asked.
+pub mod extract;
+
+/// What surrounds every handler: time limit, panics, the language of problems.
+mod guard;
+
+/// `/healthz`, `/readyz`.
+mod health;
+
+/// `/openapi.json`.
+pub mod openapi;
+
+/// The approver: queue, sheet, approve, return, reject, recall.
+mod review;
+
+pub use openapi::router;
+
+/// Why the broker cannot be used now; `None` when it can.
+pub type BrokerTrouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// What handlers share.
+pub struct App {
+    /// The common connections.
+    pub pool: PgPool,
+    /// Connections that bulk never uses: approvals and recalls.
+    pub urgent: PgPool,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// As read at start.
+    pub config: Arc<Config>,
+    /// Takes requests.
+    pub intake: Intake,
+    /// Takes decisions.
+    pub approval: Approval,
+    /// For the readiness page.
+    pub broker: BrokerTrouble,
+}
+
+/// What handlers share, cloneable.
+pub type AppState = Arc<App>;
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl App {
+    /// Without a sealing key everything but approving works.
+    pub fn new(
+        pool: PgPool,
+        urgent: PgPool,
+        clock: Arc<dyn Clock>,
+        config: Arc<Config>,
+        key: Option<Arc<SealingKey>>,
+        broker: BrokerTrouble,
+    ) -> Self {
+        let intake = Intake::new(
+            pool.clone(),
+            Arc::clone(&clock),
+            config.http.base_url(),
+            config.http.document_limit,
+        );
+        let approval = Approval::new(urgent.clone(), key);
+        Self {
+            pool,
+            urgent,
+            clock,
+            config,
+            intake,
+            approval,
+            broker,
+        }
+    }
+
+    /// As state of a router.
+    pub fn into_state(self) -> AppState {
+        Arc::new(self)
+    }
+}
+
+/// The API as a service, problems and all.
+pub fn service(state: &AppState) -> Router {
+    guard::around(router(state))
+}

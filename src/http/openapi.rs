@@ -1,0 +1,110 @@
+//! `/openapi.json`: OpenAPI 3.1, written by the code that answers.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, Router};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{
+    Content, Info, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
+    SecurityRequirement,
+};
+use utoipa::{IntoResponses, ToSchema as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{self, ProblemBody, ViolationBody};
+use super::{AppState, alerts, broadcasts, health, review};
+
+/// Every route, described.
+fn described() -> OpenApiRouter<AppState> {
+    let document = OpenApiBuilder::new().info(info()).build();
+    let mut router = OpenApiRouter::with_openapi(document)
+        .merge(alerts::routes())
+        .merge(review::routes())
+        .merge(broadcasts::routes())
+        .merge(health::routes())
+        .routes(routes!(openapi));
+    let document = router.get_openapi_mut();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(
+        "api_key",
+        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+    );
+    let schemas = &mut components.schemas;
+    schemas.insert(ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
+    schemas.insert(ViolationBody::name().into_owned(), <ViolationBody as utoipa::PartialSchema>::schema());
+    document.security = Some(vec![SecurityRequirement::new("api_key", Vec::<String>::new())]);
+    router
+}
+
+fn info() -> Info {
+    InfoBuilder::new()
+        .title("loa")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Broadcasts a province's approved warnings to every installed phone. Every refusal is a problem document (RFC 9457), in Vietnamese \
+             or English by Accept-Language.",
+        ))
+        .build()
+}
+
+/// The API's routes and its description.
+pub fn router(state: &AppState) -> Router {
+    let (router, document) = described().split_for_parts();
+    router
+        .layer(axum::Extension(std::sync::Arc::new(document)))
+        .with_state(std::sync::Arc::clone(state))
+}
+
+/// The description alone.
+pub fn document() -> OpenApi {
+    described().into_openapi()
+}
+
+/// This description
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "service", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = serde_json::Value))
+)]
+async fn openapi(
+    axum::Extension(document): axum::Extension<std::sync::Arc<OpenApi>>,
+) -> Json<OpenApi> {
+    Json((*document).clone())
+}
+
+/// What a reading request may be refused with.
+pub struct ReadProblems;
+
+impl IntoResponses for ReadProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[400, 401, 403, 404, 500, 503, 504])
+    }
+}
+
+/// What a writing request may be refused with.
+pub struct WriteProblems;
+
+impl IntoResponses for WriteProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[400, 401, 403, 404, 409, 413, 415, 422, 500, 503, 504])
+    }
+}
+
+fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+    statuses
+        .iter()
+        .map(|status| {
+            let kinds: Vec<String> = error::Kind::ALL
+                .iter()
+                .filter(|kind| kind.status().as_u16() == *status)
+                .map(|kind| format!("`urn:loa:problem:{}`", kind.slug()))
+                .collect();
+            let content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
+            let response = ResponseBuilder::new()
+                .description(kinds.join(", "))
+                .content(error::MEDIA_TYPE, content)
+                .build();
+            (status.to_string(), RefOr::T(response))
+        })
+        .collect()
+}

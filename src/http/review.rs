@@ -1,0 +1,162 @@
+//! `/v1/review…`: Sở KH&CN sees, decides, recalls.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::alerts::download;
+use super::error::Problem;
+use super::extract::{Caller, IdempotencyKey, JsonBody, PathId};
+use super::openapi::{ReadProblems, WriteProblems};
+use crate::approval::decide::{ApproveRequest, Approved, RefuseRequest, Refused};
+use crate::approval::recall::Recalled;
+use crate::approval::review::{ReviewItem, ReviewSheet};
+use crate::domain::id::AlertId;
+use crate::telemetry::TraceParent;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(queue))
+        .routes(routes!(sheet))
+        .routes(routes!(document))
+        .routes(routes!(approve))
+        .routes(routes!(send_back))
+        .routes(routes!(reject))
+        .routes(routes!(recall))
+}
+
+/// What waits for a decision.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReviewQueue {
+    /// Emergencies first, then by how long they have waited.
+    items: Vec<ReviewItem>,
+}
+
+/// List what waits for a decision
+#[utoipa::path(
+    get, path = "/v1/review/alerts", tag = "review",
+    responses((status = 200, description = "Emergencies first", body = ReviewQueue), ReadProblems)
+)]
+async fn queue(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+) -> Result<Json<ReviewQueue>, Problem> {
+    let items = app.approval.queue(&officer).await?;
+    Ok(Json(ReviewQueue { items }))
+}
+
+/// Look at one alert before deciding
+///
+/// Exactly what phones will show, read from the bytes an approval seals, with their digest and the number of devices.
+#[utoipa::path(
+    get, path = "/v1/review/alerts/{id}", tag = "review", params(("id" = AlertId, Path, description = "The alert")),
+    responses((status = 200, description = "What would be sealed", body = ReviewSheet), ReadProblems)
+)]
+async fn sheet(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Json<ReviewSheet>, Problem> {
+    Ok(Json(app.approval.sheet(&officer, id).await?))
+}
+
+/// Fetch the source document behind an alert
+#[utoipa::path(
+    get, path = "/v1/review/alerts/{id}/document", tag = "review", params(("id" = AlertId, Path, description = "The alert")),
+    responses((status = 200, description = "The file as uploaded", body = Vec<u8>, content_type = "application/octet-stream"), ReadProblems)
+)]
+async fn document(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Response, Problem> {
+    let (media_type, content) = app.approval.document(&officer, id).await?;
+    Ok(download(&media_type, content))
+}
+
+/// Approve an alert
+///
+/// Names the digest that was shown; anything else is a conflict. Publishes the alert and begins its broadcast.
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/approve", tag = "review", request_body = ApproveRequest,
+    params(("id" = AlertId, Path, description = "The alert"), ("Idempotency-Key" = Option<String>, Header, description = "A repeated key gets the first answer")),
+    responses((status = 200, description = "Sealed, public, being broadcast", body = Approved), WriteProblems)
+)]
+async fn approve(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+    key: IdempotencyKey,
+    JsonBody(request): JsonBody<ApproveRequest>,
+) -> Result<Json<Approved>, Problem> {
+    let once = key.bind("approve", &(id, &request));
+    let approved = app
+        .approval
+        .approve(&officer, id, &request, once.as_ref(), TraceParent::current().as_ref())
+        .await?;
+    Ok(Json(approved))
+}
+
+/// Return an alert to be mended
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/return", tag = "review", request_body = RefuseRequest,
+    params(("id" = AlertId, Path, description = "The alert"), ("Idempotency-Key" = Option<String>, Header, description = "A repeated key gets the first answer")),
+    responses((status = 200, description = "Back at the agency", body = Refused), WriteProblems)
+)]
+async fn send_back(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+    key: IdempotencyKey,
+    JsonBody(request): JsonBody<RefuseRequest>,
+) -> Result<Json<Refused>, Problem> {
+    let once = key.bind("return", &(id, &request));
+    let refused = app
+        .approval
+        .send_back(&officer, id, &request, once.as_ref())
+        .await?;
+    Ok(Json(refused))
+}
+
+/// Reject an alert for good
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/reject", tag = "review", request_body = RefuseRequest,
+    params(("id" = AlertId, Path, description = "The alert"), ("Idempotency-Key" = Option<String>, Header, description = "A repeated key gets the first answer")),
+    responses((status = 200, description = "Refused for good", body = Refused), WriteProblems)
+)]
+async fn reject(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+    key: IdempotencyKey,
+    JsonBody(request): JsonBody<RefuseRequest>,
+) -> Result<Json<Refused>, Problem> {
+    let once = key.bind("reject", &(id, &request));
+    let refused = app
+        .approval
+        .reject(&officer, id, &request, once.as_ref())
+        .await?;
+    Ok(Json(refused))
+}
+
+/// Call a published alert back
+///
+/// Executes the recall that was sealed together with it: first its broadcast stops, then the recall goes to every active device.
+/// Calling back twice gets the first answer.
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/recall", tag = "review", params(("id" = AlertId, Path, description = "The alert to call back")),
+    responses((status = 200, description = "The recall is public and waits only for the stop to be confirmed", body = Recalled), WriteProblems)
+)]
+async fn recall(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Json<Recalled>, Problem> {
+    Ok(Json(app.approval.recall(&officer, id, TraceParent::current().as_ref()).await?))
+}

@@ -1,0 +1,19 @@
+//! Who is speaking: API keys, console sessions, accounts.
+//!
+//! It answers *who* ([`crate::domain::account::Officer`]); what that person may do is the table of `domain::account`. Secrets are
+//! random tokens of 256 bits of which only the SHA-256 is kept, and passwords under Argon2id. Nothing here is ever logged.
+
+/// Agencies, officers, their keys and passwords; every change is in the audit trail.
+pub mod accounts;
+
+/// API keys of agencies' systems.
+pub mod keys;
+
+/// Passwords: how they are kept and checked.
+mod password;
+
+/// People signed in to the console.
+pub mod sessions;
+
+/// Random tokens and their hashes.
+mod token;

@@ -1,0 +1,163 @@
+//! Console sessions: a person signs in with a local account and carries a random token in a cookie.
+//!
+//! Guessing is slowed down per account and per address together, in the database, whichever process is asked. The limit of the pair
+//! is low; that of the account alone is high, so that nobody can lock an approver out on a bad night by failing in their name.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use time::{Duration, OffsetDateTime};
+
+use super::{password, token};
+use crate::clock::Clock;
+use crate::domain::account::Officer;
+use crate::store::{StoreError, account, audit};
+
+/// How long a session lasts at most: a shift.
+pub const LASTS: Duration = Duration::hours(12);
+/// How long a session may stand idle.
+pub const IDLE: Duration = Duration::hours(2);
+/// How long a failed sign-in counts.
+pub const FAILURES_COUNT: Duration = Duration::minutes(15);
+
+const PAIR_MAX: i64 = 5;
+const ADDRESS_MAX: i64 = 30;
+const ACCOUNT_MAX: i64 = 100;
+
+/// The cookie's name. `__Host-` binds it to this host and to https (RFC 6265bis §4.1.3.2); browsers refuse that prefix over http,
+/// so a demo without TLS goes without it.
+pub fn cookie_name(https: bool) -> &'static str {
+    if https {
+        "__Host-loa_session"
+    } else {
+        "loa_session"
+    }
+}
+
+/// Somebody who has just signed in.
+#[derive(Clone)]
+pub struct SignedIn {
+    /// What the cookie carries. Shown once, never kept.
+    pub token: String,
+    /// Who it is.
+    pub officer: Officer,
+    /// When the session ends at the latest.
+    pub expires: OffsetDateTime,
+}
+
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SignedIn({})", self.officer.id)
+    }
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Unknown login, wrong password or closed account: which of them is not said.
+    #[error("login and password do not fit")]
+    Wrong,
+    /// Too many failures; wait this long.
+    #[error("too many failed sign-ins; wait {} s", .0.whole_seconds())]
+    Throttled(Duration),
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Token(#[from] token::NoRandomness),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for SignInError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Signs people in and out and knows who a token belongs to.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sessions {
+    /// Sessions kept in this database.
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self { pool, clock }
+    }
+
+    /// Checks login and password. `address` is the client's, as the trusted proxies say.
+    pub async fn sign_in(
+        &self,
+        login: &str,
+        password: &str,
+        address: &str,
+    ) -> Result<SignedIn, SignInError> {
+        let now = self.clock.now();
+        let login = login.trim();
+        let login_hash = token::hash(login);
+        let mut conn = self.pool.acquire().await?;
+        let failed =
+            account::failures(&mut conn, &login_hash, address, now - FAILURES_COUNT).await?;
+        if failed.pair >= PAIR_MAX || failed.address >= ADDRESS_MAX || failed.account >= ACCOUNT_MAX
+        {
+            return Err(SignInError::Throttled(FAILURES_COUNT));
+        }
+        let known = account::officer_by_login(&mut conn, login).await?;
+        // Argon2 takes its time: meanwhile somebody else may use the connection.
+        drop(conn);
+        let (officer, kept) = known.map_or((None, None), |(officer, kept)| (Some(officer), kept));
+        let fits = password.len() <= password::LONGEST
+            && password::fits(password.to_owned(), kept).await;
+        let Some(officer) = officer.filter(|_| fits) else {
+            let mut conn = self.pool.acquire().await?;
+            account::insert_failure(&mut conn, &login_hash, address, now, now - FAILURES_COUNT)
+                .await?;
+            return Err(SignInError::Wrong);
+        };
+        self.begin(officer, &login_hash, address, now).await
+    }
+
+    async fn begin(
+        &self,
+        officer: Officer,
+        login_hash: &[u8],
+        address: &str,
+        now: OffsetDateTime,
+    ) -> Result<SignedIn, SignInError> {
+        let token = token::draw()?;
+        let expires = now + LASTS;
+        let mut tx = self.pool.begin().await?;
+        account::clear_failures(&mut tx, login_hash, address).await?;
+        account::insert_session(&mut tx, &token::hash(&token), officer.id, now, expires).await?;
+        let actor = officer.id.to_string();
+        audit::append(
+            &mut tx,
+            &actor,
+            "session.begun",
+            &actor,
+            serde_json::json!({}),
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(SignedIn {
+            token,
+            officer,
+            expires,
+        })
+    }
+
+    /// Who the cookie's token belongs to, if the session is valid.
+    pub async fn officer_of(&self, token: &str) -> Result<Option<Officer>, StoreError> {
+        let now = self.clock.now();
+        let mut conn = self.pool.acquire().await?;
+        account::officer_by_session(&mut conn, &token::hash(token), now, now - IDLE).await
+    }
+
+    /// Ends the session. Ending one that has ended changes nothing.
+    pub async fn sign_out(&self, token: &str) -> Result<(), StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        account::delete_session(&mut conn, &token::hash(token)).await
+    }
+}

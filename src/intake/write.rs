@@ -1,0 +1,204 @@
+//! Create, revise, attach, submit: each one transaction.
+
+use sqlx::PgConnection;
+
+use super::document::Document;
+use super::{AlertView, Deed, Intake, IntakeError, claim, lock_for, need};
+use crate::domain::account::{Officer, Power};
+use crate::domain::alert::{AlertContent, AlertRequest, SHORTEST_LIFE};
+use crate::domain::id::{AlertId, DocumentId, IncidentId};
+use crate::domain::lifecycle::Action;
+use crate::domain::seal::{Identity, SealedAgency, sealable};
+use crate::domain::violation::Violation;
+use crate::store::alert::{self, Alert, NewAlert, NewRevision};
+use crate::store::idempotency::Once;
+use crate::store::{StoreError, document};
+
+impl Intake {
+    /// Begins an alert as a draft of the officer's agency.
+    pub async fn create(
+        &self,
+        officer: &Officer,
+        request: &AlertRequest,
+        once: Option<&Once>,
+    ) -> Result<AlertView, IntakeError> {
+        need(officer, Power::WriteAlert)?;
+        let mut tx = self.begin().await?;
+        if let Some(answer) = claim(&mut tx, officer, once).await? {
+            return Ok(answer);
+        }
+        let content =
+            AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
+        let new = NewAlert {
+            id: AlertId::new(),
+            incident: IncidentId::new(),
+            agency: officer.agency,
+            created_by: officer.id,
+            expires: content.expires,
+        };
+        alert::insert(&mut tx, &new).await?;
+        let revision = NewRevision {
+            alert: new.id,
+            number: 1,
+            content: &content,
+            document: None,
+            author: officer.id,
+            sealable: None,
+            recall: None,
+        };
+        alert::insert_revision(&mut tx, &revision).await?;
+        let deed = Deed {
+            action: "alert.created",
+            alert: new.id,
+        };
+        self.finish(tx, officer, once, &deed).await
+    }
+
+    /// Writes the text anew; the document stays. A returned alert becomes a draft again.
+    pub async fn revise(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        request: &AlertRequest,
+        once: Option<&Once>,
+    ) -> Result<AlertView, IntakeError> {
+        need(officer, Power::WriteAlert)?;
+        let mut tx = self.begin().await?;
+        if let Some(answer) = claim(&mut tx, officer, once).await? {
+            return Ok(answer);
+        }
+        let (found, _) = lock_for(&mut tx, officer, id, Action::Revise).await?;
+        let content =
+            AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
+        let last = alert::revision(&mut tx, id, found.revision).await?;
+        self.write_revision(&mut tx, officer, &found, &content, last.document)
+            .await?;
+        let deed = Deed {
+            action: "alert.revised",
+            alert: id,
+        };
+        self.finish(tx, officer, once, &deed).await
+    }
+
+    /// Attaches the source document, in place of an earlier one; a new revision, because the document is part of what is approved.
+    pub async fn attach(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        file: &Document,
+        once: Option<&Once>,
+    ) -> Result<AlertView, IntakeError> {
+        need(officer, Power::WriteAlert)?;
+        let mut tx = self.begin().await?;
+        if let Some(answer) = claim(&mut tx, officer, once).await? {
+            return Ok(answer);
+        }
+        let (found, _) = lock_for(&mut tx, officer, id, Action::Revise).await?;
+        let last = alert::revision(&mut tx, id, found.revision).await?;
+        let stored = DocumentId::new();
+        document::insert(
+            &mut tx,
+            stored,
+            file.sha256(),
+            file.media_type().as_str(),
+            file.content(),
+            officer.id,
+        )
+        .await?;
+        self.write_revision(&mut tx, officer, &found, &last.content, Some(stored))
+            .await?;
+        let deed = Deed {
+            action: "alert.document_attached",
+            alert: id,
+        };
+        self.finish(tx, officer, once, &deed).await
+    }
+
+    /// Asks Sở KH&CN to decide about the current revision.
+    pub async fn submit(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        once: Option<&Once>,
+    ) -> Result<AlertView, IntakeError> {
+        need(officer, Power::WriteAlert)?;
+        let mut tx = self.begin().await?;
+        if let Some(answer) = claim(&mut tx, officer, once).await? {
+            return Ok(answer);
+        }
+        let (found, _) = lock_for(&mut tx, officer, id, Action::Submit).await?;
+        let current = alert::revision(&mut tx, id, found.revision).await?;
+        let mut broken = Vec::new();
+        if current.sealable.is_none() {
+            broken.push(Violation::new(
+                "document",
+                "required",
+                "Chưa đính kèm văn bản nguồn (PDF, JPEG hoặc PNG). Hãy đính kèm trước khi gửi duyệt.",
+                "The source document (PDF, JPEG or PNG) is missing. Attach it before submitting.",
+            ));
+        }
+        if current.content.expires < self.clock.now() + SHORTEST_LIFE {
+            broken.push(Violation::new(
+                "expires",
+                "not_in_future",
+                "Thời điểm hết hiệu lực phải sau hiện tại ít nhất 5 phút. Hãy sửa lại rồi gửi duyệt.",
+                "The expiry must be at least 5 minutes in the future. Revise it, then submit.",
+            ));
+        }
+        if !broken.is_empty() {
+            return Err(IntakeError::Invalid(broken));
+        }
+        alert::become_submitted(&mut tx, id, officer.id).await?;
+        let deed = Deed {
+            action: "alert.submitted",
+            alert: id,
+        };
+        self.finish(tx, officer, once, &deed).await
+    }
+
+    /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The recall's id is drawn here,
+    /// once: the same revision always seals to the same bytes.
+    async fn write_revision(
+        &self,
+        conn: &mut PgConnection,
+        officer: &Officer,
+        found: &Alert,
+        content: &AlertContent,
+        file: Option<DocumentId>,
+    ) -> Result<(), IntakeError> {
+        let number = found.revision + 1;
+        let bound = match file {
+            Some(file) => {
+                let described = document::describe(conn, file).await?;
+                let described = described
+                    .ok_or_else(|| StoreError::inconsistent("document", "id", file))?;
+                let identity = Identity {
+                    id: found.id,
+                    incident: found.incident,
+                    version: found.version,
+                    revision: number,
+                    agency: SealedAgency {
+                        code: found.agency_code.clone(),
+                        name: found.agency_name.clone(),
+                    },
+                    public_url: self.public_url.clone(),
+                };
+                Some(sealable(&identity, content, &described, AlertId::new()))
+            }
+            None => None,
+        };
+        let recall = bound.as_ref().and_then(|bound| bound.recall.as_ref());
+        let revision = NewRevision {
+            alert: found.id,
+            number,
+            content,
+            document: file,
+            author: officer.id,
+            sealable: bound.as_ref().map(|bound| bound.alert.as_slice()),
+            recall: recall.map(|(id, bytes)| (*id, bytes.as_slice())),
+        };
+        alert::insert_revision(conn, &revision).await?;
+        alert::become_draft(conn, found.id, number, content.expires).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! Who decided what about exactly which bytes, and the seal that followed. Append-only.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+use crate::domain::id::{AlertId, BroadcastId, OfficerId};
+
+/// What was decided.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// Sealed, published, broadcast.
+    Approve,
+    /// Handed back to be mended.
+    Return,
+    /// Refused for good.
+    Reject,
+    /// Called back.
+    Recall,
+}
+
+impl DecisionKind {
+    /// The word the database and the API use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Return => "return",
+            Self::Reject => "reject",
+            Self::Recall => "recall",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Approve, Self::Return, Self::Reject, Self::Recall]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A decision about to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewDecision<'a> {
+    /// About which alert.
+    pub alert: AlertId,
+    /// About which revision of it.
+    pub revision: u32,
+    /// What.
+    pub kind: DecisionKind,
+    /// By whom.
+    pub officer: OfficerId,
+    /// Exactly which bytes.
+    pub digest: Option<&'a str>,
+    /// What to mend, or why not.
+    pub reason: Option<&'a str>,
+    /// An approver vouches for both attestations, or does not approve.
+    pub attested: bool,
+}
+
+/// Writes a decision. The trigger `approver_is_not_submitter` is the last line of invariant 2.
+pub async fn insert(conn: &mut PgConnection, new: &NewDecision<'_>) -> Result<(), StoreError> {
+    let revision = i32::try_from(new.revision)
+        .map_err(|_| StoreError::inconsistent("alert", "revision", new.alert))?;
+    sqlx::query!(
+        "insert into decision (alert_id, revision, verdict, officer_id, digest, reason, attests_whole_province, attests_no_state_secret)
+         values ($1, $2, $3, $4, $5, $6, $7, $7)",
+        new.alert.0,
+        revision,
+        new.kind.as_str(),
+        new.officer.0,
+        new.digest,
+        new.reason,
+        new.attested
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A decision that was taken.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// About which revision.
+    pub revision: u32,
+    /// What.
+    pub kind: DecisionKind,
+    /// By whom.
+    pub officer: OfficerId,
+    /// As shown to colleagues.
+    pub officer_name: String,
+    /// Exactly which bytes.
+    pub digest: Option<String>,
+    /// What to mend, or why not.
+    pub reason: Option<String>,
+    /// When.
+    pub at: OffsetDateTime,
+}
+
+/// Every decision about an alert, in order.
+pub async fn of_alert(
+    conn: &mut PgConnection,
+    alert: AlertId,
+) -> Result<Vec<Decision>, StoreError> {
+    let rows = sqlx::query!(
+        "select d.revision, d.verdict, d.officer_id, o.name, d.digest, d.reason, d.decided_at
+         from decision d join officer o on o.id = d.officer_id where d.alert_id = $1 order by d.id",
+        alert.0
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let broken = |column| StoreError::inconsistent("decision", column, alert);
+            Ok(Decision {
+                revision: u32::try_from(row.revision).map_err(|_| broken("revision"))?,
+                kind: DecisionKind::from_word(&row.verdict).ok_or_else(|| broken("verdict"))?,
+                officer: OfficerId(row.officer_id),
+                officer_name: row.name,
+                digest: row.digest,
+                reason: row.reason,
+                at: row.decided_at,
+            })
+        })
+        .collect()
+}
+
+/// A signature over stored bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// The bytes.
+    pub sealed: &'a [u8],
+    /// Which key.
+    pub key_id: &'a str,
+    /// Its signature.
+    pub signature: &'a [u8],
+}
+
+/// Writes the seal of an alert.
+pub async fn insert_seal(
+    conn: &mut PgConnection,
+    alert: AlertId,
+    seal: &Signed<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into seal (alert_id, sealed, key_id, signature) values ($1, $2, $3, $4)",
+        alert.0,
+        seal.sealed,
+        seal.key_id,
+        seal.signature
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes the recall that was sealed together with its original.
+pub async fn insert_prepared_recall(
+    conn: &mut PgConnection,
+    original: AlertId,
+    recall: AlertId,
+    seal: &Signed<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into prepared_recall (original_id, recall_id, sealed, key_id, signature) values ($1, $2, $3, $4, $5)",
+        original.0,
+        recall.0,
+        seal.sealed,
+        seal.key_id,
+        seal.signature
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A recall ready to be executed.
+#[derive(Clone, Debug)]
+pub struct PreparedRecall {
+    /// The id its bytes name.
+    pub id: AlertId,
+    /// Its bytes.
+    pub sealed: Vec<u8>,
+    /// Which key signed them.
+    pub key_id: String,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+/// The recall sealed together with an alert.
+pub async fn prepared_recall(
+    conn: &mut PgConnection,
+    original: AlertId,
+) -> Result<Option<PreparedRecall>, StoreError> {
+    let row = sqlx::query!(
+        "select recall_id, sealed, key_id, signature from prepared_recall where original_id = $1",
+        original.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| PreparedRecall {
+        id: AlertId(row.recall_id),
+        sealed: row.sealed,
+        key_id: row.key_id,
+        signature: row.signature,
+    }))
+}
+
+/// A recall that has been executed: the recall, its broadcast, when it became public.
+pub async fn executed_recall(
+    conn: &mut PgConnection,
+    original: AlertId,
+) -> Result<Option<(AlertId, BroadcastId, OffsetDateTime)>, StoreError> {
+    let row = sqlx::query!(
+        r#"select a.id, b.id as broadcast, a.published_at as "published_at!" from alert a join broadcast b on b.alert_id = a.id
+           where a.refers_to = $1 and a.purpose = 'recall'"#,
+        original.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (AlertId(row.id), BroadcastId(row.broadcast), row.published_at)))
+}
+
+/// Active devices of each provider, in the order of their numbers: who an approval now would reach.
+pub async fn reach(conn: &mut PgConnection) -> Result<[i64; 3], StoreError> {
+    let rows = sqlx::query!(
+        r#"select provider, count(*) as "devices!" from device where state = 0 group by provider"#
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut reach = [0; 3];
+    for row in rows {
+        let slot = usize::try_from(row.provider)
+            .ok()
+            .and_then(|index| reach.get_mut(index))
+            .ok_or_else(|| StoreError::inconsistent("device", "provider", row.provider))?;
+        *slot = row.devices;
+    }
+    Ok(reach)
+}
+
+/// The epoch of a stop that may not have been confirmed yet; nothing when the broadcast is over or was never stopped.
+pub async fn pending_stop(
+    conn: &mut PgConnection,
+    broadcast: BroadcastId,
+) -> Result<Option<i64>, StoreError> {
+    let epoch = sqlx::query_scalar!(
+        "select stop_epoch from broadcast where id = $1 and state <> 'completed'",
+        broadcast.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(epoch.flatten())
+}
