@@ -25,13 +25,8 @@ pub enum AddressKind {
 
 impl AddressKind {
     /// Every kind, at the index of its number.
-    pub const ALL: [Self; 5] = [
-        Self::FcmToken,
-        Self::FcmFid,
-        Self::ApnsProduction,
-        Self::ApnsSandbox,
-        Self::WebPush,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::FcmToken, Self::FcmFid, Self::ApnsProduction, Self::ApnsSandbox, Self::WebPush];
 
     /// The number the database stores.
     pub fn code(self) -> i16 {
@@ -73,14 +68,10 @@ impl Address {
         match self {
             Self::Fcm(FcmTarget::Token(_)) => AddressKind::FcmToken,
             Self::Fcm(FcmTarget::Fid(_)) => AddressKind::FcmFid,
-            Self::Apns {
-                environment: ApnsEnvironment::Production,
-                ..
-            } => AddressKind::ApnsProduction,
-            Self::Apns {
-                environment: ApnsEnvironment::Sandbox,
-                ..
-            } => AddressKind::ApnsSandbox,
+            Self::Apns { environment: ApnsEnvironment::Production, .. } => {
+                AddressKind::ApnsProduction
+            }
+            Self::Apns { environment: ApnsEnvironment::Sandbox, .. } => AddressKind::ApnsSandbox,
             Self::WebPush(_) => AddressKind::WebPush,
         }
     }
@@ -122,10 +113,7 @@ mod tests {
     #[test]
     fn the_same_text_of_another_kind_is_another_address() {
         let token = "ab".repeat(32);
-        let apns = |environment| Address::Apns {
-            token: token.clone(),
-            environment,
-        };
+        let apns = |environment| Address::Apns { token: token.clone(), environment };
         let addresses = [
             Address::Fcm(FcmTarget::Token(token.clone())),
             Address::Fcm(FcmTarget::Fid(token.clone())),

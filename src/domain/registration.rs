@@ -103,11 +103,7 @@ impl Registration {
                 None
             }
         });
-        if request
-            .app_version
-            .as_deref()
-            .is_some_and(|version| !is_word(version))
-        {
+        if request.app_version.as_deref().is_some_and(|version| !is_word(version)) {
             broken.push(word_rule("app_version"));
         }
         // A phone with a locale we do not know must still hear a warning.
@@ -118,12 +114,9 @@ impl Registration {
             .unwrap_or_else(Language::vietnamese);
         let app_version = request.app_version.clone();
         match parse_address(request, rules, &mut broken) {
-            Some(address) if broken.is_empty() => Ok(Self {
-                address,
-                language,
-                platform,
-                app_version,
-            }),
+            Some(address) if broken.is_empty() => {
+                Ok(Self { address, language, platform, app_version })
+            }
             Some(_) | None => Err(broken),
         }
     }
@@ -141,10 +134,9 @@ fn parse_address(
             ("endpoint", request.endpoint.is_some()),
         ],
         Some("apns") => &[("endpoint", request.endpoint.is_some())],
-        Some("webpush") => &[
-            ("token", request.token.is_some()),
-            ("environment", request.environment.is_some()),
-        ],
+        Some("webpush") => {
+            &[("token", request.token.is_some()), ("environment", request.environment.is_some())]
+        }
         Some(_) | None => &[],
     };
     for (field, _) in foreign.iter().filter(|(_, present)| *present) {
@@ -177,9 +169,7 @@ fn parse_address(
 /// Only characters that can stand in a URL or a JSON string as they are: the token is spliced into requests.
 fn parse_fcm_token(raw: Option<String>, broken: &mut Vec<Violation>) -> Option<String> {
     let token = required("token", raw, broken)?;
-    let lawful = token
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_:.=%~+/".contains(&b));
+    let lawful = token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:.=%~+/".contains(&b));
     if lawful && (8..=ADDRESS_MAX).contains(&token.len()) {
         return Some(token);
     }
@@ -194,9 +184,7 @@ fn parse_fcm_token(raw: Option<String>, broken: &mut Vec<Violation>) -> Option<S
 
 fn parse_fid(raw: Option<String>, broken: &mut Vec<Violation>) -> Option<String> {
     let fid = required("token", raw, broken)?;
-    let lawful = fid
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let lawful = fid.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if lawful && (16..=WORD_MAX).contains(&fid.len()) {
         return Some(fid);
     }

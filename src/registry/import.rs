@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, Write};
 
 use serde::Serialize;
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::mpsc;
 
 use crate::domain::address::AddressHash;
@@ -16,7 +16,7 @@ use crate::domain::device::Provider;
 use crate::domain::id::InstallationId;
 use crate::domain::registration::WebPushRules;
 use crate::store::StoreError;
-use crate::store::device::arrival::{self, Arrival, Landed};
+use crate::store::device::arrival::{self, Arrival, LandError, Landed};
 
 /// Reading lines of bounded length, and what a line means.
 mod lines;
@@ -28,6 +28,9 @@ pub use command::{ImportFileError, import_file};
 
 /// Lines in one transaction. Registrations wait for the ceilings that long, and so may a planner: about 0.1 s.
 const PAGE: usize = 5_000;
+
+/// How often a page is landed again when a registration came between.
+const ATTEMPTS: u32 = 20;
 
 /// How an import ended, in devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -71,6 +74,23 @@ impl Summary {
     }
 }
 
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} lines: {} numbered, {} changed, {} unchanged, {} superseded, {} stayed away, {} refused; {} others displaced",
+            self.lines,
+            self.numbered,
+            self.changed,
+            self.unchanged,
+            self.superseded,
+            self.stayed_away,
+            self.refused,
+            self.displaced
+        )
+    }
+}
+
 /// How far an import has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -89,6 +109,11 @@ pub enum ImportError {
     /// The report cannot be written: rather stop than lose a reason.
     #[error("the report cannot be written: {0}")]
     Report(std::io::Error),
+    /// Phones registered faster than a page could land.
+    #[error(
+        "registrations came between {ATTEMPTS} times; run the import again when fewer phones register"
+    )]
+    Overtaken,
     /// The database refused or is away.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -120,13 +145,10 @@ pub async fn run(
     let (sender, mut pages) = mpsc::channel(2);
     let reading = tokio::task::spawn_blocking(move || read_pages(reader, report, &rules, &sender));
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-    arrival::prepare(&mut conn).await?;
     let mut summary = Summary::default();
     let mut reached = Progress::default();
     while let Some(page) = pages.recv().await {
-        let mut tx = conn.begin().await.map_err(StoreError::from)?;
-        summary.add(arrival::land(&mut tx, &page.arrivals).await?);
-        tx.commit().await.map_err(StoreError::from)?;
+        summary.add(land(&mut conn, &page.arrivals).await?);
         summary.lines += page.lines;
         summary.superseded += page.superseded;
         summary.refused += page.refused;
@@ -139,6 +161,24 @@ pub async fn run(
         Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
     }
     Ok(summary)
+}
+
+/// One page, one transaction; again when a registration came between.
+async fn land(conn: &mut PgConnection, page: &[Arrival]) -> Result<Landed, ImportError> {
+    let mut attempts = 1;
+    loop {
+        let mut tx = conn.begin().await.map_err(StoreError::from)?;
+        match arrival::land(&mut tx, page).await {
+            Ok(landed) => {
+                tx.commit().await.map_err(StoreError::from)?;
+                return Ok(landed);
+            }
+            Err(LandError::Overtaken) if attempts < ATTEMPTS => attempts += 1,
+            Err(LandError::Overtaken) => return Err(ImportError::Overtaken),
+            Err(LandError::Store(error)) => return Err(error.into()),
+        }
+        tx.rollback().await.map_err(StoreError::from)?;
+    }
 }
 
 /// Runs until the file ends or nobody takes pages any more.
@@ -190,8 +230,7 @@ fn keep_the_last(arrivals: &mut Vec<Arrival>) -> u64 {
     let mut addresses: HashSet<(Provider, AddressHash)> = HashSet::with_capacity(before);
     let mut kept = Vec::with_capacity(before);
     for arrival in arrivals.drain(..).rev() {
-        let address = &arrival.registration.address;
-        let key = (address.provider(), address.hash());
+        let key = (arrival.registration.address.provider(), arrival.hash);
         if installations.contains(&arrival.installation) || addresses.contains(&key) {
             continue;
         }

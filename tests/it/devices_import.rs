@@ -50,15 +50,9 @@ async fn import(pool: &PgPool, file: impl Into<Vec<u8>>) -> (Summary, Report) {
         allowed_hosts: vec!["*.push.services.mozilla.com".into()],
         ..WebPushRules::default()
     };
-    let summary = import::run(
-        pool,
-        rules,
-        Cursor::new(file.into()),
-        report.clone(),
-        |_| {},
-    )
-    .await
-    .expect("the import runs to its end");
+    let summary = import::run(pool, rules, Cursor::new(file.into()), report.clone(), |_| {})
+        .await
+        .expect("the import runs to its end");
     assert!(summary.adds_up(), "{summary:?}");
     (summary, report)
 }
@@ -71,11 +65,7 @@ fn android(installation: u128, token: &str) -> Value {
 }
 
 fn lines(values: &[Value]) -> String {
-    let mut file = values
-        .iter()
-        .map(Value::to_string)
-        .collect::<Vec<_>>()
-        .join("\n");
+    let mut file = values.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     file.push('\n');
     file
 }
@@ -107,12 +97,7 @@ async fn every_kind_of_device_gets_a_dense_number_of_its_provider(pool: PgPool) 
         (0, 2, "cAfebAbe0123456789abcd".to_owned(), 0),
         (0, 3, "token-number-5".to_owned(), 0),
         (1, 1, apple, 0),
-        (
-            2,
-            1,
-            "https://updates.push.services.mozilla.com/wpush/v2/x".to_owned(),
-            0,
-        ),
+        (2, 1, "https://updates.push.services.mozilla.com/wpush/v2/x".to_owned(), 0),
     ];
     assert_eq!(registry(&pool).await, expected);
     let ceilings: Vec<i64> =
@@ -133,31 +118,18 @@ async fn importing_again_changes_nothing(pool: PgPool) {
     let (first, _) = import(&pool, file.clone()).await;
     assert_eq!((first.numbered, first.superseded), (2, 1));
     let everything = "select jsonb_agg(to_jsonb(d) order by number) from device d";
-    let before: Value = sqlx::query_scalar(everything)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let before: Value = sqlx::query_scalar(everything).fetch_one(&pool).await.unwrap();
 
     let (second, _) = import(&pool, file).await;
 
-    assert_eq!(
-        (second.unchanged, second.superseded, second.numbered),
-        (2, 1, 0)
-    );
-    let after: Value = sqlx::query_scalar(everything)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    assert_eq!((second.unchanged, second.superseded, second.numbered), (2, 1, 0));
+    let after: Value = sqlx::query_scalar(everything).fetch_one(&pool).await.unwrap();
     assert_eq!(after, before);
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn the_later_registration_wins_in_the_file_and_against_the_table(pool: PgPool) {
-    import(
-        &pool,
-        lines(&[android(1, "shared-token"), android(2, "token-number-2")]),
-    )
-    .await;
+    import(&pool, lines(&[android(1, "shared-token"), android(2, "token-number-2")])).await;
 
     let (summary, _) = import(
         &pool,
@@ -190,16 +162,8 @@ async fn the_later_registration_wins_in_the_file_and_against_the_table(pool: PgP
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn two_installations_that_swapped_their_addresses_both_keep_one(pool: PgPool) {
-    import(
-        &pool,
-        lines(&[android(1, "token-number-1"), android(2, "token-number-2")]),
-    )
-    .await;
-    import(
-        &pool,
-        lines(&[android(1, "token-number-2"), android(2, "token-number-1")]),
-    )
-    .await;
+    import(&pool, lines(&[android(1, "token-number-1"), android(2, "token-number-2")])).await;
+    import(&pool, lines(&[android(1, "token-number-2"), android(2, "token-number-1")])).await;
     let live: Vec<(Uuid, String)> =
         sqlx::query_as("select installation, address from device where state = 0 order by 1")
             .fetch_all(&pool)
@@ -216,20 +180,15 @@ async fn two_installations_that_swapped_their_addresses_both_keep_one(pool: PgPo
 async fn a_file_is_no_sign_of_life_but_another_address_is_one(pool: PgPool) {
     let file = lines(&[android(1, "token-number-1"), android(2, "token-number-2")]);
     import(&pool, file.clone()).await;
-    sqlx::query("update device set state = number::smallint")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query("update device set state = number::smallint").execute(&pool).await.unwrap();
 
     let (again, _) = import(&pool, file).await;
     assert_eq!(again.stayed_away, 2);
 
     let (other, _) = import(&pool, lines(&[android(1, "token-of-a-new-phone")])).await;
     assert_eq!(other.numbered, 1);
-    let expected = [
-        (0, 2, "token-number-2".to_owned(), 2),
-        (0, 3, "token-of-a-new-phone".to_owned(), 0),
-    ];
+    let expected =
+        [(0, 2, "token-number-2".to_owned(), 2), (0, 3, "token-of-a-new-phone".to_owned(), 0)];
     assert_eq!(registry(&pool).await, expected);
 }
 
@@ -254,11 +213,7 @@ async fn a_bad_line_is_refused_whole_with_its_number_and_reason(pool: PgPool) {
         .as_bytes(),
     );
     line(b"\0\0\0\0");
-    line(
-        json!({"kind": "fcm_token", "token": "abcdefgh"})
-            .to_string()
-            .as_bytes(),
-    );
+    line(json!({"kind": "fcm_token", "token": "abcdefgh"}).to_string().as_bytes());
     line(json!({"installation": id, "kind": "webpush", "endpoint": "https://updates.push.services.mozilla.com/x",
         "p256dh": "****", "auth": "AAAA", "vapid_key_id": "2026"}).to_string().as_bytes());
     line(
@@ -308,10 +263,7 @@ async fn a_bad_line_is_refused_whole_with_its_number_and_reason(pool: PgPool) {
         ]
     );
     assert_eq!((summary.numbered, summary.refused), (1, 14));
-    assert_eq!(
-        registry(&pool).await,
-        [(0, 1, "token-number-1".to_owned(), 0)]
-    );
+    assert_eq!(registry(&pool).await, [(0, 1, "token-number-1".to_owned(), 0)]);
     let told = String::from_utf8(report.0.lock().unwrap().clone()).unwrap();
     assert!(!told.contains("12345678"), "the report quotes no token");
 }
@@ -333,9 +285,7 @@ async fn a_last_line_without_an_end_is_taken_if_it_is_whole(pool: PgPool) {
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn numbers_stay_dense_over_many_pages(pool: PgPool) {
-    let many: Vec<Value> = (0..12_345)
-        .map(|n| android(n, &format!("token-number-{n}")))
-        .collect();
+    let many: Vec<Value> = (0..12_345).map(|n| android(n, &format!("token-number-{n}"))).collect();
     let (summary, _) = import(&pool, lines(&many)).await;
     assert_eq!(summary.numbered, 12_345);
     let (count, least, most): (i64, i64, i64) =

@@ -26,10 +26,7 @@ fn browser() -> RegistrationRequest {
 
 fn broken(request: RegistrationRequest) -> Vec<String> {
     let violations = Registration::parse(request, &rules()).expect_err("a rule is broken");
-    violations
-        .iter()
-        .map(|v| format!("{} {}", v.field, v.rule))
-        .collect()
+    violations.iter().map(|v| format!("{} {}", v.field, v.rule)).collect()
 }
 
 fn phone(kind: &str, token: &str) -> RegistrationRequest {
@@ -81,10 +78,7 @@ fn a_subscription_is_taken_with_and_without_padding() {
 fn a_key_beside_the_curve_is_refused() {
     let mut wrong = P256DH.to_owned();
     wrong.replace_range(40..41, "A");
-    let request = RegistrationRequest {
-        p256dh: Some(wrong),
-        ..browser()
-    };
+    let request = RegistrationRequest { p256dh: Some(wrong), ..browser() };
     assert_eq!(broken(request), ["p256dh not_on_curve"]);
 }
 
@@ -102,84 +96,49 @@ fn a_strangers_endpoint_cannot_choose_whom_we_call() {
         "https://169.254.169.254/latest",
         "https://localhost/x",
     ] {
-        let request = RegistrationRequest {
-            endpoint: Some(endpoint.into()),
-            ..browser()
-        };
+        let request = RegistrationRequest { endpoint: Some(endpoint.into()), ..browser() };
         assert_eq!(broken(request), ["endpoint host_not_allowed"], "{endpoint}");
     }
-    let request = RegistrationRequest {
-        endpoint: Some("https://web.push.apple.com/x".into()),
-        ..browser()
-    };
+    let request =
+        RegistrationRequest { endpoint: Some("https://web.push.apple.com/x".into()), ..browser() };
     assert!(Registration::parse(request, &rules()).is_ok());
 }
 
 #[test]
 fn this_machine_is_reached_only_when_it_is_allowed() {
-    let lenient = WebPushRules {
-        allow_loopback: true,
-        ..rules()
-    };
+    let lenient = WebPushRules { allow_loopback: true, ..rules() };
     for (endpoint, allowed) in [
         ("https://127.0.0.1:9443/x", true),
         ("http://localhost:9/x", true),
         ("https://10.0.0.1/x", false),
     ] {
-        assert_eq!(
-            lenient.allow(&endpoint.parse().unwrap()),
-            allowed,
-            "{endpoint}"
-        );
+        assert_eq!(lenient.allow(&endpoint.parse().unwrap()), allowed, "{endpoint}");
     }
 }
 
 #[test]
 fn a_subscription_made_with_a_key_we_do_not_have_is_refused() {
-    let request = RegistrationRequest {
-        vapid_key_id: Some("2019".into()),
-        ..browser()
-    };
+    let request = RegistrationRequest { vapid_key_id: Some("2019".into()), ..browser() };
     assert_eq!(broken(request), ["vapid_key_id unknown_key"]);
 }
 
 #[test]
 fn tokens_that_could_break_out_of_a_request_are_refused() {
-    for token in [
-        "short",
-        "abcdefgh\"}",
-        "abcdefgh\\u0000",
-        "abcdefgh\0ijk",
-        "abc defghi",
-        "mã-đăng-ký",
-    ] {
-        assert_eq!(
-            broken(phone("fcm_token", token)),
-            ["token not_a_token"],
-            "{token:?}"
-        );
+    for token in
+        ["short", "abcdefgh\"}", "abcdefgh\\u0000", "abcdefgh\0ijk", "abc defghi", "mã-đăng-ký"]
+    {
+        assert_eq!(broken(phone("fcm_token", token)), ["token not_a_token"], "{token:?}");
     }
-    assert_eq!(
-        broken(phone("fcm_fid", "a b")),
-        ["token not_an_installation_id"]
-    );
-    assert_eq!(
-        broken(phone("apns", "abc")),
-        ["environment required", "token not_a_token"]
-    );
+    assert_eq!(broken(phone("fcm_fid", "a b")), ["token not_an_installation_id"]);
+    assert_eq!(broken(phone("apns", "abc")), ["environment required", "token not_a_token"]);
 }
 
 #[test]
 fn one_apple_token_has_one_hash_however_it_is_written() {
     let token = |raw: String| {
-        let request = RegistrationRequest {
-            environment: Some("production".into()),
-            ..phone("apns", &raw)
-        };
-        Registration::parse(request, &rules())
-            .unwrap()
-            .address
-            .hash()
+        let request =
+            RegistrationRequest { environment: Some("production".into()), ..phone("apns", &raw) };
+        Registration::parse(request, &rules()).unwrap().address.hash()
     };
     assert_eq!(token("AB".repeat(32)), token("ab".repeat(32)));
 }

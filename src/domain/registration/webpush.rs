@@ -42,16 +42,13 @@ impl WebPushRules {
         };
         endpoint.scheme() == "https"
             && endpoint.port().is_none()
-            && self
-                .allowed_hosts
-                .iter()
-                .any(|pattern| match pattern.strip_prefix("*.") {
-                    Some(parent) => host
-                        .strip_suffix(parent)
-                        .and_then(|below| below.strip_suffix('.'))
-                        .is_some_and(|below| !below.is_empty()),
-                    None => host == pattern,
-                })
+            && self.allowed_hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {
+                Some(parent) => host
+                    .strip_suffix(parent)
+                    .and_then(|below| below.strip_suffix('.'))
+                    .is_some_and(|below| !below.is_empty()),
+                None => host == pattern,
+            })
     }
 }
 
@@ -151,10 +148,7 @@ fn parse_key<const N: usize>(
         broken.push(Violation::missing(field));
         return None;
     };
-    let bytes: Option<[u8; N]> = BASE64URL
-        .decode(raw)
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok());
+    let bytes: Option<[u8; N]> = BASE64URL.decode(raw).ok().and_then(|bytes| bytes.try_into().ok());
     if bytes.is_none() {
         broken.push(Violation::new(
             field,

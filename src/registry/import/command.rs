@@ -37,10 +37,7 @@ pub async fn import_file(
     path: &Path,
     report: &Path,
 ) -> Result<Summary, ImportFileError> {
-    let open = |path: &Path, source| ImportFileError::Open {
-        path: path.to_owned(),
-        source,
-    };
+    let open = |path: &Path, source| ImportFileError::Open { path: path.to_owned(), source };
     let file = File::open(path).map_err(|error| open(path, error))?;
     let length = file.metadata().map_err(|error| open(path, error))?.len();
     let reasons = File::create(report).map_err(|error| open(report, error))?;

@@ -55,10 +55,7 @@ struct Record {
 
 /// The next line, or `None` at the end of the file. However long a line is, no more than [`LINE_MAX`] bytes are held.
 pub(super) fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
-    let mut line = Line {
-        content: Vec::with_capacity(512),
-        size: 0,
-    };
+    let mut line = Line { content: Vec::with_capacity(512), size: 0 };
     loop {
         let chunk = match reader.fill_buf() {
             Ok(chunk) => chunk,
@@ -73,8 +70,7 @@ pub(super) fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
         let content = &chunk[..end.unwrap_or(chunk.len())];
         // One byte more than allowed is kept, so that parsing sees that the line is too long.
         let room = (LINE_MAX + 1).saturating_sub(line.content.len());
-        line.content
-            .extend_from_slice(&content[..content.len().min(room)]);
+        line.content.extend_from_slice(&content[..content.len().min(room)]);
         line.size += taken as u64;
         reader.consume(taken);
         if end.is_some() {
@@ -89,13 +85,10 @@ impl Line {
     }
 
     pub(super) fn parse(&self, number: i64, rules: &WebPushRules) -> Result<Arrival, Refusal> {
-        self.read(number, rules).map_err(|reasons| Refusal {
-            line: number,
-            reasons,
-        })
+        self.read(rules).map_err(|reasons| Refusal { line: number, reasons })
     }
 
-    fn read(&self, number: i64, rules: &WebPushRules) -> Result<Arrival, Vec<Violation>> {
+    fn read(&self, rules: &WebPushRules) -> Result<Arrival, Vec<Violation>> {
         if self.content.len() > LINE_MAX {
             return Err(vec![Violation::new(
                 "",
@@ -105,10 +98,7 @@ impl Line {
             )]);
         }
         // A byte order mark belongs to the file, not to the first device.
-        let content = self
-            .content
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&self.content);
+        let content = self.content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.content);
         let text = std::str::from_utf8(content).map_err(|error| {
             let at = error.valid_up_to() + 1;
             vec![Violation::new(
@@ -138,8 +128,8 @@ impl Line {
         let parsed = Registration::parse(request, rules);
         if lawful {
             return parsed.map(|registration| Arrival {
-                line: number,
                 installation: record.installation,
+                hash: registration.address.hash(),
                 registration,
                 subject,
             });
@@ -164,14 +154,8 @@ fn parse_json(text: &str) -> Result<Record, Vec<Violation>> {
             Err(error) => Violation::new(
                 "",
                 "not_one_object",
-                format!(
-                    "Sau đối tượng JSON còn ký tự thừa, tại cột {}.",
-                    error.column()
-                ),
-                format!(
-                    "Something follows the JSON object, at column {}.",
-                    error.column()
-                ),
+                format!("Sau đối tượng JSON còn ký tự thừa, tại cột {}.", error.column()),
+                format!("Something follows the JSON object, at column {}.", error.column()),
             ),
         },
         Err(error) => {

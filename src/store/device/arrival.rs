@@ -1,27 +1,39 @@
-//! A page of an import: by COPY into a temporary table, from there into the registry, numbers handed out as one block.
+//! A page of an import: what is known is read once, each line's fate is decided, and at most three writes follow — displaced and
+//! changed rows by one `UPDATE` each, new ones by COPY with numbers from one block.
 //!
-//! The SQL here is not checked at compile time: the temporary table exists only while an import runs. The tests of `import` run
-//! every statement.
+//! Reading locks nothing, so that an import does not stand in the way of phones that register meanwhile. Every write therefore
+//! guards what was read, and [`LandError::Overtaken`] asks for the page to be landed again.
+
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::device::Address;
+use crate::domain::address::AddressHash;
+use crate::domain::device::{Address, Provider};
 use crate::domain::id::InstallationId;
-use crate::domain::registration::Registration;
+use crate::domain::registration::{Platform, Registration};
 use crate::store::StoreError;
+
+mod write;
 
 /// One line of an import.
 #[derive(Clone, Debug)]
 pub struct Arrival {
-    /// Line of the file: within a page numbers are handed out in this order.
-    pub line: i64,
     /// Who.
     pub installation: InstallationId,
     /// Where and how.
     pub registration: Registration,
+    /// SHA-256 of kind and address.
+    pub hash: AddressHash,
     /// The citizen it belongs to, as the exporting system knows. Absent leaves what is known.
     pub subject: Option<String>,
+}
+
+impl Arrival {
+    fn provider(&self) -> Provider {
+        self.registration.address.provider()
+    }
 }
 
 /// What became of a page.
@@ -39,178 +51,187 @@ pub struct Landed {
     pub displaced: u64,
 }
 
-/// Makes the temporary table on this connection, once. It empties itself at every commit.
-pub async fn prepare(conn: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query(
-        "create temporary table if not exists device_arrival (
-            line bigint not null,
-            installation uuid not null,
-            provider smallint not null,
-            kind smallint not null,
-            address text not null,
-            address_hash bytea not null,
-            p256dh bytea,
-            auth bytea,
-            vapid_key text,
-            language text not null,
-            platform text,
-            app_version text,
-            subject text
-        ) on commit delete rows",
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+/// Why a page did not land. Nothing of it may be committed.
+#[derive(Debug, thiserror::Error)]
+pub enum LandError {
+    /// Somebody registered meanwhile and changed what was read: land the page again, in a new transaction.
+    #[error("a registration came between")]
+    Overtaken,
+    /// The database refused or is away.
+    #[error(transparent)]
+    Store(StoreError),
 }
 
-/// Brings a page into the registry. Needs a transaction of its own after [`prepare`]; in a page no installation and no address
-/// occurs twice.
-pub async fn land(conn: &mut PgConnection, page: &[Arrival]) -> Result<Landed, StoreError> {
-    let mut copy = conn
-        .copy_in_raw("copy device_arrival from stdin (format binary)")
-        .await?;
-    if let Err(error) = copy.send(encode(page)).await {
-        copy.abort("the page could not be sent").await?;
-        return Err(error.into());
+impl From<sqlx::Error> for LandError {
+    fn from(error: sqlx::Error) -> Self {
+        // 23505: somebody took the installation or the address; 40P01: a ring of waiting, of which we are the one chosen to yield.
+        let overtaken = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code == "23505" || code == "40P01");
+        if overtaken { Self::Overtaken } else { Self::Store(error.into()) }
     }
-    copy.finish().await?;
-
-    // The ceilings first, then the devices, each in order: nobody waits for us in a ring.
-    run(
-        conn,
-        "select from device_ceiling where provider in (select provider from device_arrival) order by provider for update",
-    )
-    .await?;
-    run(conn, LOCK_KNOWN).await?;
-    let stayed_away = run(conn, DROP_STALE).await?;
-    let displaced = run(conn, DISPLACE).await?;
-    let changed = run(conn, CHANGE).await?;
-    let unchanged = run(conn, DROP_KNOWN).await? - changed;
-    let numbered = run(conn, NUMBER).await?;
-    Ok(Landed {
-        numbered,
-        changed,
-        unchanged,
-        stayed_away,
-        displaced,
-    })
 }
 
-/// Planned anew each time: a plan made for the first page, when the registry was small, would scan it whole for the hundredth.
-async fn run(conn: &mut PgConnection, sql: &'static str) -> Result<u64, StoreError> {
-    let done = sqlx::query(sql).persistent(false).execute(conn).await?;
-    Ok(done.rows_affected())
+/// A row as it was read.
+struct Known {
+    provider: i16,
+    number: i64,
+    state: i16,
+    hash: Vec<u8>,
+    same: bool,
 }
 
-/// In the order of numbers, like quarantine.
-const LOCK_KNOWN: &str = "
-    select from device where installation in (
-        select d.installation from device_arrival a join device d using (installation)
-        union
-        select d.installation from device_arrival a
-        join device d on d.provider = a.provider and d.address_hash = a.address_hash and d.state < 2
-    )
-    order by provider, number
-    for update";
+/// What is to become of a line.
+enum Fate {
+    Unchanged,
+    StayAway,
+    Change,
+    Number,
+}
 
-const DROP_STALE: &str = "
-    delete from device_arrival a using device d
-    where d.installation = a.installation and d.state > 0
-      and d.provider = a.provider and d.address_hash = a.address_hash";
+/// Brings a page into the registry, within the caller's transaction. In a page no installation and no address occurs twice.
+pub async fn land(conn: &mut PgConnection, page: &[Arrival]) -> Result<Landed, LandError> {
+    let known = read_known(conn, page).await?;
+    let moving: Vec<&Arrival> = page
+        .iter()
+        .filter(|arrival| match known.get(&arrival.installation.0) {
+            Some(row) => row.hash != arrival.hash,
+            None => true,
+        })
+        .collect();
+    let holders = read_holders(conn, &moving).await?;
 
-const DISPLACE: &str = "
-    update device d set state = 2, gone_at = clock_timestamp()
-    from device_arrival a
-    where d.provider = a.provider and d.address_hash = a.address_hash and d.state < 2
-      and d.installation <> a.installation";
-
-const CHANGE: &str = "
-    update device d set
-        kind = a.kind, address = a.address, address_hash = a.address_hash,
-        p256dh = a.p256dh, auth = a.auth, vapid_key = a.vapid_key,
-        language = a.language, platform = a.platform, app_version = a.app_version,
-        subject = coalesce(a.subject, d.subject),
-        registered_at = case when d.address_hash = a.address_hash then d.registered_at else clock_timestamp() end
-    from device_arrival a
-    where d.installation = a.installation and d.provider = a.provider and d.state = 0
-      and (d.address_hash, d.p256dh, d.auth, d.vapid_key, d.language, d.platform, d.app_version, d.subject)
-          is distinct from
-          (a.address_hash, a.p256dh, a.auth, a.vapid_key, a.language, a.platform, a.app_version, coalesce(a.subject, d.subject))";
-
-const DROP_KNOWN: &str = "
-    delete from device_arrival a using device d
-    where d.installation = a.installation and d.provider = a.provider and d.state = 0";
-
-/// The rest is new, or comes back, or changed its provider: a block of numbers per provider, in the order of the lines.
-const NUMBER: &str = "
-    with block as (
-        update device_ceiling c set last_number = c.last_number + fresh.count
-        from (select provider, count(*) as count from device_arrival group by provider) fresh
-        where c.provider = fresh.provider
-        returning c.provider, c.last_number - fresh.count as base
-    )
-    insert into device as d (
-        installation, provider, number, kind, address, address_hash, p256dh, auth, vapid_key,
-        language, platform, app_version, subject
-    )
-    select a.installation, a.provider, b.base + row_number() over (partition by a.provider order by a.line),
-        a.kind, a.address, a.address_hash, a.p256dh, a.auth, a.vapid_key,
-        a.language, a.platform, a.app_version, a.subject
-    from device_arrival a join block b using (provider)
-    on conflict (installation) do update set
-        provider = excluded.provider, number = excluded.number, kind = excluded.kind,
-        address = excluded.address, address_hash = excluded.address_hash,
-        p256dh = excluded.p256dh, auth = excluded.auth, vapid_key = excluded.vapid_key,
-        language = excluded.language, platform = excluded.platform, app_version = excluded.app_version,
-        subject = coalesce(excluded.subject, d.subject),
-        state = 0, gone_at = null, registered_at = clock_timestamp()";
-
-/// COPY's binary form: nothing needs escaping, so nothing can be escaped wrongly.
-fn encode(page: &[Arrival]) -> Vec<u8> {
-    const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-    const COLUMNS: i16 = 13;
-    let mut out = Vec::with_capacity(page.len() * 400 + 32);
-    out.extend_from_slice(HEADER);
+    let mut landed = Landed::default();
+    let mut displaced = Vec::new();
+    let mut changes = Vec::new();
+    let mut comebacks = Vec::new();
+    let mut fresh = Vec::new();
     for arrival in page {
-        let Registration {
-            address,
-            language,
-            platform,
-            app_version,
-        } = &arrival.registration;
-        let keys = match address {
-            Address::WebPush(subscription) => Some(subscription),
-            Address::Fcm(_) | Address::Apns { .. } => None,
-        };
-        out.extend_from_slice(&COLUMNS.to_be_bytes());
-        field(&mut out, Some(&arrival.line.to_be_bytes()));
-        field(&mut out, Some(Uuid::as_bytes(&arrival.installation.0)));
-        field(&mut out, Some(&address.provider().code().to_be_bytes()));
-        field(&mut out, Some(&address.kind().code().to_be_bytes()));
-        field(&mut out, Some(address.text().as_bytes()));
-        field(&mut out, Some(&address.hash()));
-        field(&mut out, keys.map(|keys| keys.p256dh.as_slice()));
-        field(&mut out, keys.map(|keys| keys.auth.as_slice()));
-        field(&mut out, keys.map(|keys| keys.vapid_key.as_bytes()));
-        field(&mut out, Some(language.as_str().as_bytes()));
-        field(
-            &mut out,
-            platform.map(|platform| platform.as_str().as_bytes()),
-        );
-        field(&mut out, app_version.as_deref().map(str::as_bytes));
-        field(&mut out, arrival.subject.as_deref().map(str::as_bytes));
+        let row = known.get(&arrival.installation.0);
+        match fate(arrival, row) {
+            Fate::Unchanged => landed.unchanged += 1,
+            Fate::StayAway => landed.stayed_away += 1,
+            Fate::Change => changes.push(arrival),
+            Fate::Number if row.is_some() => comebacks.push(arrival),
+            Fate::Number => fresh.push(arrival),
+        }
     }
-    out.extend_from_slice(&(-1i16).to_be_bytes());
-    out
+    for arrival in moving {
+        // The same provider and hash, and not the holder itself: `moving` has no line that keeps its address.
+        let key = (arrival.provider().code(), arrival.hash.to_vec());
+        if let Some(holder) = holders.get(&key) {
+            displaced.push((*holder, arrival.hash));
+        }
+    }
+    // Who loses its address and gets another one in the same page leaves first and comes back with a new number: two that swap
+    // could not otherwise pass each other under the unique index.
+    let leaving: HashSet<Uuid> = displaced.iter().map(|(holder, _)| *holder).collect();
+    let (swapping, changes): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|arrival| leaving.contains(&arrival.installation.0));
+    comebacks.extend(swapping);
+
+    landed.displaced = displaced.len() as u64;
+    landed.changed = changes.len() as u64;
+    landed.numbered = (comebacks.len() + fresh.len()) as u64;
+
+    // The ceilings before any device: whoever takes both takes them in this order.
+    let mut numbers = write::take_numbers(conn, comebacks.iter().chain(&fresh)).await?;
+    write::displace(conn, &displaced).await?;
+    let keep = |arrival: &Arrival| known.get(&arrival.installation.0).map_or(0, |row| row.number);
+    let changes: Vec<_> = changes.into_iter().map(|arrival| (arrival, keep(arrival))).collect();
+    write::update(conn, &changes, &known, &leaving).await?;
+    let mut next = |arrival: &Arrival| {
+        let next = &mut numbers[arrival.provider().index()];
+        *next += 1;
+        *next
+    };
+    let comebacks: Vec<_> = comebacks.into_iter().map(|arrival| (arrival, next(arrival))).collect();
+    let fresh: Vec<_> = fresh.into_iter().map(|arrival| (arrival, next(arrival))).collect();
+    write::update(conn, &comebacks, &known, &leaving).await?;
+    write::copy(conn, &fresh).await?;
+    Ok(landed)
 }
 
-fn field(out: &mut Vec<u8>, value: Option<&[u8]>) {
-    let Some(value) = value else {
-        out.extend_from_slice(&(-1i32).to_be_bytes());
-        return;
-    };
-    // Unwrap safety: parsing bounds every field to a few kilobytes.
-    let length = i32::try_from(value.len()).expect("a field is short");
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(value);
+fn fate(arrival: &Arrival, row: Option<&Known>) -> Fate {
+    let Some(row) = row else { return Fate::Number };
+    let same_address = row.hash == arrival.hash && row.provider == arrival.provider().code();
+    match (row.state, same_address) {
+        (0, true) if row.same => Fate::Unchanged,
+        (0, true) => Fate::Change,
+        (0, false) if row.provider == arrival.provider().code() => Fate::Change,
+        (_, false) => Fate::Number,
+        (_, true) => Fate::StayAway,
+    }
+}
+
+async fn read_known(
+    conn: &mut PgConnection,
+    page: &[Arrival],
+) -> Result<HashMap<Uuid, Known>, LandError> {
+    let ids: Vec<Uuid> = page.iter().map(|arrival| arrival.installation.0).collect();
+    let by_id: HashMap<Uuid, &Arrival> =
+        page.iter().map(|arrival| (arrival.installation.0, arrival)).collect();
+    let rows = sqlx::query!(
+        r#"
+        select installation, provider, number, state, address_hash, p256dh, auth, vapid_key,
+            language, platform, app_version, subject
+        from device where installation = any($1)
+        "#,
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    let known = rows.into_iter().map(|row| {
+        let arrival = by_id[&row.installation];
+        let Registration { address, language, platform, app_version } = &arrival.registration;
+        let keys = match address {
+            Address::WebPush(s) => {
+                (Some(&s.p256dh[..]), Some(&s.auth[..]), Some(s.vapid_key.as_str()))
+            }
+            Address::Fcm(_) | Address::Apns { .. } => (None, None, None),
+        };
+        let same = row.address_hash == arrival.hash
+            && (row.p256dh.as_deref(), row.auth.as_deref(), row.vapid_key.as_deref()) == keys
+            && row.language == language.as_str()
+            && row.platform.as_deref() == platform.map(Platform::as_str)
+            && row.app_version == *app_version
+            && (arrival.subject.is_none() || row.subject == arrival.subject);
+        let known = Known {
+            provider: row.provider,
+            number: row.number,
+            state: row.state,
+            hash: row.address_hash,
+            same,
+        };
+        (row.installation, known)
+    });
+    Ok(known.collect())
+}
+
+/// Who holds the addresses that `moving` wants.
+async fn read_holders(
+    conn: &mut PgConnection,
+    moving: &[&Arrival],
+) -> Result<HashMap<(i16, Vec<u8>), Uuid>, LandError> {
+    let providers: Vec<i16> = moving.iter().map(|arrival| arrival.provider().code()).collect();
+    let hashes: Vec<Vec<u8>> = moving.iter().map(|arrival| arrival.hash.to_vec()).collect();
+    // `limit 1` keeps this a probe of the unique index per address. As a plain join the planner, which has no statistics while
+    // the first import runs, reads the whole registry for every page: the twentieth page took five times as long as the first.
+    let rows = sqlx::query!(
+        r#"
+        select a.provider as "provider!", a.hash as "hash!", d.installation as "installation!"
+        from unnest($1::smallint[], $2::bytea[]) as a (provider, hash)
+        cross join lateral (
+            select installation from device
+            where provider = a.provider and address_hash = a.hash and state < 2
+            limit 1
+        ) as d
+        "#,
+        &providers,
+        &hashes,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.provider, row.hash), row.installation)).collect())
 }

@@ -27,11 +27,7 @@ pub async fn ceilings(conn: &mut PgConnection) -> Result<[i64; 3], StoreError> {
     }
     match ceilings {
         [Some(fcm), Some(apns), Some(webpush)] => Ok([fcm, apns, webpush]),
-        _ => Err(StoreError::inconsistent(
-            "device_ceiling",
-            "provider",
-            "(missing)",
-        )),
+        _ => Err(StoreError::inconsistent("device_ceiling", "provider", "(missing)")),
     }
 }
 
@@ -67,34 +63,43 @@ pub async fn next_boundaries(
     limit: u32,
 ) -> Result<Vec<(i64, i64, i32)>, StoreError> {
     let size = i64::from(batch_size.max(1));
-    // One pass over device_active, which holds all that is asked for: no row of the table is read (Index Only Scan).
+    // Each step skips a batch's worth of entries of device_active, which holds all that is asked for, so no row of the table is
+    // read (Index Only Scan). Numbering the rows with a window function took three times as long. The tail counts what is left
+    // when the last step finds no whole batch any more.
     let rows = sqlx::query!(
         r#"
-        select min(number) as "first!", max(number) as "last!", count(*)::int as "planned!"
-        from (
-            select number, (row_number() over (order by number) - 1) / $4::bigint as page
-            from (
-                select number from device
-                where provider = $1 and state = 0 and number > $2 and number <= $3
-                order by number
-                limit $4::bigint * $5::bigint
-            ) as reach
-        ) as paged
-        group by page
-        order by page
+        with recursive step (k, after, first, last) as (
+            select 0::bigint, $3::bigint, null::bigint, $3::bigint
+            union all
+            select s.k + 1, s.last,
+                (select number from device
+                 where provider = $1 and state = 0 and number > s.last and number <= $4
+                 order by number limit 1),
+                (select number from device
+                 where provider = $1 and state = 0 and number > s.last and number <= $4
+                 order by number offset $2::bigint - 1 limit 1)
+            from step s
+            where s.k < $5::bigint and s.last is not null
+        )
+        select s.first as "first!", coalesce(s.last, tail.last) as "last!",
+            coalesce(tail.planned, $2)::int as "planned!"
+        from step s
+        left join lateral (
+            select max(number) as last, count(*) as planned from device
+            where provider = $1 and state = 0 and number > s.after and number <= $4
+        ) as tail on s.last is null
+        where s.k > 0 and s.first is not null
+        order by s.k
         "#,
         provider.code(),
+        size,
         after,
         ceiling,
-        size,
         i64::from(limit),
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.first, row.last, row.planned))
-        .collect())
+    Ok(rows.into_iter().map(|row| (row.first, row.last, row.planned)).collect())
 }
 
 /// One device as a dispatcher needs it.
@@ -132,9 +137,7 @@ pub async fn read_batch(
     let mut devices = Vec::new();
     let mut languages: Vec<Arc<Language>> = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        let known = languages
-            .iter()
-            .find(|language| language.as_str() == row.language);
+        let known = languages.iter().find(|language| language.as_str() == row.language);
         let language = if let Some(language) = known {
             Arc::clone(language)
         } else {
