@@ -1,3 +1,78 @@
 //! The table of contents: what `loa` can be asked to do. Everything is put together in [`loa::process`].
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use loa::config::Config;
+use loa::process;
+
+/// loa takes a province's approved alerts to every phone.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The configuration file; LOA_CONFIG names one too. Without any, the defaults and the environment.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The HTTP API, the console, the public pages, upkeep.
+    Serve,
+    /// Plans broadcasts, sends batches and notices, settles outcomes.
+    Dispatch,
+    /// Both in one process, for a small province on one machine.
+    Run,
+    /// Brings the database's schema to this release's.
+    Migrate,
+    /// Devices of the citizen app.
+    #[command(subcommand)]
+    Devices(process::command::Devices),
+    /// Messages that could not be worked on: list them, or send them back to where they came from.
+    Replay(process::command::Replay),
+    /// Walks the audit trail and every seal.
+    Verify,
+    /// Makes a key: for seals, or for Web Push (VAPID).
+    #[command(subcommand)]
+    Keygen(process::command::Keygen),
+    /// Lets forgetting go on after a person has looked at why it was suspended.
+    ReleaseForgetting(process::command::ReleaseForgetting),
+    /// Prints RabbitMQ's definitions (queues/definitions.json).
+    Definitions(process::command::Definitions),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // One line a cause; configuration problems come one line a key.
+            eprintln!("loa: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = || -> anyhow::Result<Config> {
+        Config::load(arguments.config.as_deref()).map_err(|problems| anyhow::anyhow!("{problems}"))
+    };
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match arguments.command {
+        Command::Serve => done(process::serve(&config()?)),
+        Command::Dispatch => done(process::dispatch(&config()?)),
+        Command::Run => done(process::both(&config()?)),
+        Command::Migrate => done(process::command::migrate(&config()?)),
+        Command::Devices(command) => process::command::devices(&config()?, command),
+        Command::Replay(command) => done(process::command::replay(&config()?, &command)),
+        Command::Verify => process::command::verify(&config()?),
+        Command::Keygen(command) => done(process::command::keygen(&command)),
+        Command::ReleaseForgetting(command) => {
+            done(process::command::release_forgetting(&config()?, &command))
+        }
+        Command::Definitions(command) => done(process::command::definitions(&command)),
+    }
+}

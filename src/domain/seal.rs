@@ -324,9 +324,9 @@ impl TrustedKeys {
         self.0.keys().cloned().collect()
     }
 
-    /// Is a key of this name trusted?
-    pub fn contains(&self, id: &str) -> bool {
-        self.0.contains_key(id)
+    /// The public key of this name.
+    pub fn key(&self, id: &str) -> Option<[u8; 32]> {
+        self.0.get(id).copied()
     }
 
     /// Verifies the signature over `bytes` and only then reads them.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Pools;
+use super::status::{self, Status};
 use crate::broadcast::{Engine, dispatch, plan};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, dispatch as settings};
@@ -50,8 +52,15 @@ pub struct Dispatcher {
 
 /// Runs until shutdown is requested and what is in hand is finished.
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listen = config.dispatch.status_listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("dispatch.status_listen: {listen} cannot be used"))?;
     let dispatcher = Dispatcher::start(config, shutdown).await?;
-    tracing::info!("dispatching");
+    let status =
+        Status { engine: Arc::clone(&dispatcher.engine), broker: dispatcher.broker.clone() };
+    tokio::spawn(status::show(listener, status, shutdown.clone()));
+    tracing::info!(%listen, "dispatching; status on {listen}");
     shutdown.requested().await;
     dispatcher.stop().await;
     Ok(())
@@ -61,7 +70,7 @@ impl Dispatcher {
     /// Connects, begins to beat, and takes work.
     pub async fn start(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let trusted = trusted_keys(config)?;
+        let trusted = trusted_keys(config);
         let providers = Providers::of(config, &clock).context("a provider cannot be set up")?;
         let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
         let gate = Gate::new(Arc::clone(&clock));
@@ -139,9 +148,8 @@ pub fn spawn_upkeep(
 }
 
 /// The keys this process believes.
-pub fn trusted_keys(config: &Config) -> anyhow::Result<TrustedKeys> {
-    let keys = config.seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key));
-    Ok(TrustedKeys::of(keys))
+pub fn trusted_keys(config: &Config) -> TrustedKeys {
+    TrustedKeys::of(config.seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)))
 }
 
 fn consumers(

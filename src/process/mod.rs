@@ -5,3 +5,80 @@ pub mod database;
 
 /// `loa dispatch`: plans, sends, settles.
 pub mod dispatch;
+
+/// `loa serve`: the API, the console, the public pages, intake from the broker, upkeep.
+pub mod serve;
+
+/// The operator's commands.
+pub mod command;
+
+/// What a dispatcher shows of itself.
+pub mod status;
+
+/// Does this installation refuse what production must refuse?
+pub mod refusal;
+
+use std::thread;
+
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::config::Config;
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// Runs `loa serve` to its end.
+pub fn serve(config: &Config) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let guard = telemetry::start(&config.telemetry, "serve")?;
+        let shutdown = Shutdown::on_signals()?;
+        let ended = serve::run(config, &shutdown).await;
+        flush(guard).await;
+        ended
+    })
+}
+
+/// Runs `loa dispatch` to its end, on one thread.
+pub fn dispatch(config: &Config) -> anyhow::Result<()> {
+    single()?.block_on(async {
+        let guard = telemetry::start(&config.telemetry, "dispatch")?;
+        let shutdown = Shutdown::on_signals()?;
+        let ended = dispatch::run(config, &shutdown).await;
+        flush(guard).await;
+        ended
+    })
+}
+
+/// Runs both in one process: the dispatcher keeps a thread of its own.
+pub fn both(config: &Config) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let guard = telemetry::start(&config.telemetry, "run")?;
+        let shutdown = Shutdown::on_signals()?;
+        let (config_of_dispatch, stop) = (config.clone(), shutdown.clone());
+        let dispatching = thread::Builder::new().name("dispatch".into()).spawn(move || {
+            let ended = single()
+                .and_then(|runtime| runtime.block_on(dispatch::run(&config_of_dispatch, &stop)));
+            // One half without the other is not what was asked for.
+            stop.request();
+            ended
+        })?;
+        let served = serve::run(config, &shutdown).await;
+        shutdown.request();
+        let dispatched = tokio::task::spawn_blocking(move || dispatching.join()).await?;
+        flush(guard).await;
+        served?;
+        dispatched.map_err(|_| anyhow::anyhow!("the dispatcher panicked"))?
+    })
+}
+
+async fn flush(guard: telemetry::Guard) {
+    drop(tokio::task::spawn_blocking(move || guard.flush()).await);
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("no runtime")
+}
+
+fn single() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("no runtime")
+}

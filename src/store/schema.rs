@@ -17,3 +17,9 @@ pub async fn applied(pool: &PgPool) -> Result<Vec<i64>, StoreError> {
         .fetch_all(pool)
         .await?)
 }
+
+/// Refreshes the devices' statistics and visibility map, without which planning reads the table instead of the index.
+pub async fn refresh_devices(pool: &PgPool) -> Result<(), StoreError> {
+    sqlx::query("vacuum (analyze) device").execute(pool).await?;
+    Ok(())
+}

@@ -1,7 +1,10 @@
 //! The promises of the whole, kept on real servers.
 
+mod api_journey;
+mod claims;
 mod demo_input;
 mod devices_import;
+mod layering;
 mod public_gallery;
 mod public_http;
 mod public_record;
@@ -15,6 +18,5 @@ mod queue_dead;
 mod queue_delivery;
 mod queue_outage;
 mod queue_topology;
+mod quota;
 mod support;
-
-mod api_journey;

@@ -1,5 +1,5 @@
 //! What the promises need in order to be kept: servers, clocks, the means to hurt them.
 
-pub mod broker;
-
 pub mod app;
+pub mod broker;
+pub mod seed;

@@ -1,0 +1,153 @@
+//! What came of it: our numbers beside the simulators'.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::journey::Told;
+use crate::seed::{PASSWORD, People};
+use crate::stage::Stage;
+
+/// The demo's last line.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    audience: i64,
+    accepted: i64,
+    gone: i64,
+    refused: i64,
+    failed: i64,
+    expired: i64,
+    stopped: i64,
+    withdrawn: i64,
+    unknown: i64,
+    /// Live devices whose simulator saw no push.
+    lost: i64,
+    /// Devices whose simulator saw more than one.
+    duplicates: i64,
+    /// From the approval's commit to the first request at a simulator.
+    first_push_ms: f64,
+    /// From the approval's commit to the last request at a simulator.
+    seconds: f64,
+    pushes_per_s: f64,
+}
+
+/// The line, and what else is worth seeing.
+pub struct Report {
+    /// The last line.
+    pub line: Line,
+    providers: Vec<(String, Value, Value)>,
+    dispatcher_memory: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    per_provider: std::collections::BTreeMap<String, Value>,
+    first_request_unix_ms: Option<f64>,
+    last_request_unix_ms: Option<f64>,
+    lost: i64,
+    duplicates: i64,
+}
+
+/// Asks the simulators what arrived.
+pub async fn report(stage: &Stage, told: &Told) -> anyhow::Result<Report> {
+    let url = format!("{}/control/report?cid={}", stage.site.control_url, told.collapse);
+    let counted: Counted = stage.client.get(url).send().await?.error_for_status()?.json().await?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double")]
+    let approved_ms = told.approved_at.unix_timestamp_nanos() as f64 / 1e6;
+    let since = |at: Option<f64>| at.map_or(f64::NAN, |at| at - approved_ms);
+    let seconds = since(counted.last_request_unix_ms) / 1e3;
+    let tally = &told.progress["tally"];
+    let count = |name: &str| tally[name].as_i64().unwrap_or(0);
+    let requests: i64 =
+        counted.per_provider.values().filter_map(|provider| provider["requests"].as_i64()).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a number of phones fits a double")]
+    let pushes_per_s = requests as f64 / seconds;
+    let line = Line {
+        audience: told.progress["audience"].as_i64().unwrap_or(0),
+        accepted: count("accepted"),
+        gone: count("gone"),
+        refused: count("refused"),
+        failed: count("failed"),
+        expired: count("expired"),
+        stopped: count("stopped"),
+        withdrawn: count("withdrawn"),
+        unknown: count("unknown"),
+        lost: counted.lost,
+        duplicates: counted.duplicates,
+        first_push_ms: tenth(since(counted.first_request_unix_ms)),
+        seconds: (seconds * 1000.0).round() / 1000.0,
+        pushes_per_s: pushes_per_s.round(),
+    };
+    let ours = told.progress["providers"].as_array().cloned().unwrap_or_default();
+    let providers = ours
+        .into_iter()
+        .map(|provider| {
+            let name = provider["provider"].as_str().unwrap_or_default().to_owned();
+            let theirs = counted.per_provider.get(&name).cloned().unwrap_or_default();
+            (name, provider, theirs)
+        })
+        .collect();
+    Ok(Report { line, providers, dispatcher_memory: stage.dispatcher_memory() })
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+impl Report {
+    /// Nothing lost, nothing doubled, and the sum is the audience.
+    pub fn is_sound(&self) -> bool {
+        let line = &self.line;
+        let sum = line.accepted
+            + line.gone
+            + line.refused
+            + line.failed
+            + line.expired
+            + line.stopped
+            + line.withdrawn
+            + line.unknown;
+        line.audience > 0 && sum == line.audience && line.lost == 0 && line.duplicates == 0
+    }
+}
+
+/// The table, for people.
+pub fn print(report: &Report) {
+    let line = &report.line;
+    eprintln!();
+    eprintln!("              chúng tôi / ours                  máy giả lập / simulators");
+    eprintln!("              thiết bị  nhận      mất           yêu cầu   nhận      trùng");
+    eprintln!("              devices   accepted  gone          requests  accepted  doubled");
+    for (name, ours, theirs) in &report.providers {
+        let n = |value: &Value| value.as_i64().unwrap_or(0);
+        eprintln!(
+            "   {name:<10} {:>8}  {:>8}  {:>8}      {:>8}  {:>8}  {:>8}",
+            n(&ours["audience"]),
+            n(&ours["tally"]["accepted"]),
+            n(&ours["tally"]["gone"]),
+            n(&theirs["requests"]),
+            n(&theirs["accepted"]),
+            n(&theirs["duplicates"]),
+        );
+    }
+    eprintln!();
+    eprintln!("   cú đầu tiên / first push   {} ms", line.first_push_ms);
+    eprintln!("   toàn bộ / whole broadcast  {} s, {} pushes/s", line.seconds, line.pushes_per_s);
+    eprintln!("   không tới / lost           {}", line.lost);
+    eprintln!("   trùng / duplicates         {}", line.duplicates);
+    if let Some(bytes) = report.dispatcher_memory {
+        eprintln!("   loa dispatch               {} MB resident at most", bytes / 1_000_000);
+    }
+    eprintln!();
+}
+
+/// Where to look, and as whom.
+pub fn print_invitation(stage: &Stage, people: &People) {
+    eprintln!("\n   Trang công khai / public page   {}/public/alerts", stage.url);
+    eprintln!("   Bàn duyệt / approver's desk     {}/console", stage.url);
+    for (login, role) in &people.logins {
+        eprintln!("     {login}  {PASSWORD}  ({role})");
+    }
+    eprintln!("   API                             {}/openapi.json", stage.url);
+    eprintln!("   Số liệu / metrics               {}/metrics  {}/metrics", stage.url, stage.status);
+    eprintln!("   Nhật ký / logs                  {}", stage.file("*.log").display());
+    eprintln!("\n   Ctrl-C để dừng / to stop\n");
+}

@@ -1,0 +1,64 @@
+//! What a dispatcher shows of itself: `/healthz`, `/readyz` with reasons, `/metrics`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::broadcast::Engine;
+use crate::queue::Broker;
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// What is looked at.
+#[derive(Clone)]
+pub struct Status {
+    /// Gate and breakers.
+    pub engine: Arc<Engine>,
+    /// To the broker.
+    pub broker: Broker,
+}
+
+/// Shows it until shutdown.
+pub async fn show(listener: TcpListener, status: Status, shutdown: Shutdown) {
+    let routes = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(status);
+    let stop = async move { shutdown.requested().await };
+    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stop).await {
+        tracing::error!(%error, "the status pages ended: {error}");
+    }
+}
+
+/// 503 while nothing at all could be pushed; a single parked provider is named, and the others go on.
+async fn ready(State(status): State<Status>) -> Response {
+    let gate = &status.engine.sender.gate;
+    let mut reasons = Vec::new();
+    let alive = gate.is_open() && gate.holder().is_some();
+    if !alive {
+        reasons.push(json!({"part": "database", "detail": "the liveness lock is not held"}));
+    }
+    let trouble = status.broker.trouble();
+    if let Some(trouble) = &trouble {
+        reasons.push(json!({"part": "broker", "detail": trouble.to_string()}));
+    }
+    for breaker in &status.engine.sender.breakers {
+        if let Some(reason) = breaker.reason() {
+            reasons.push(json!({"part": breaker.provider().as_str(), "detail": reason}));
+        }
+    }
+    let ready = alive && trouble.is_none();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(json!({"ready": ready, "reasons": reasons}))).into_response()
+}
+
+async fn metrics() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::render())
+}

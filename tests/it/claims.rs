@@ -1,0 +1,180 @@
+//! Who may work on a batch, and whose word about it counts.
+
+use std::time::Duration;
+
+use loa::domain::broadcast::{Lane, Tally};
+use loa::domain::device::Provider;
+use loa::domain::id::{AlertId, BroadcastId};
+use loa::store::batch::{self, BatchKey, Claim, Claimed, Next, PlannedRange};
+use loa::store::broadcast::{self, NewBroadcast};
+use loa::store::liveness::{self, Announcement, Liveness};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use crate::support::seed;
+
+const ALL_ACCEPTED: Tally = Tally {
+    accepted: 3,
+    gone: 0,
+    refused: 0,
+    failed: 0,
+    expired: 0,
+    stopped: 0,
+    withdrawn: 0,
+    unknown: 0,
+    pending: 0,
+};
+
+async fn dispatcher(pool: &PgPool) -> Liveness {
+    let announcement =
+        Announcement { host: "test".into(), release: "0".into(), trusted_keys: vec!["k".into()] };
+    Liveness::open(&seed::url_of(pool), &announcement).await.expect("the lock")
+}
+
+/// A broadcast with one batch of three devices.
+async fn one_batch(pool: &PgPool) -> BatchKey {
+    let alert = seed::live_alert(pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let id = new_broadcast(&mut conn, alert).await;
+    let range = PlannedRange { first: 1, last: 5, planned: 3 };
+    batch::insert(&mut conn, id, Provider::Fcm, &[range]).await.unwrap();
+    BatchKey { broadcast: id, provider: Provider::Fcm, first: 1 }
+}
+
+async fn new_broadcast(conn: &mut sqlx::PgConnection, alert: AlertId) -> BroadcastId {
+    let new = NewBroadcast {
+        alert,
+        lane: Lane::Emergency,
+        expires: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        after_epoch: None,
+    };
+    broadcast::create(conn, new, None).await.expect("a broadcast")
+}
+
+async fn claim(pool: &PgPool, by: &Liveness, key: BatchKey) -> Option<Claimed> {
+    match batch::claim(pool, by.lock_key(), key).await.unwrap() {
+        Claim::Taken(claimed) => Some(claimed),
+        Claim::NotNow => None,
+    }
+}
+
+async fn settle(pool: &PgPool, key: BatchKey, claim: i32, next: Next) -> bool {
+    batch::settle(pool, key, claim, 1, Some(&[2, 0, 2, 0, 2]), &ALL_ACCEPTED, &next).await.unwrap()
+}
+
+#[sqlx::test]
+async fn a_batch_belongs_to_its_dispatcher_while_it_lives_and_to_the_next_when_it_dies(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let (first, second) = (dispatcher(&pool).await, dispatcher(&pool).await);
+    let held = claim(&pool, &first, key).await.expect("nobody has it");
+    assert!(claim(&pool, &second, key).await.is_none(), "its holder lives");
+
+    first.close().await.unwrap();
+    let taken = claim(&pool, &second, key).await.expect("its holder is dead");
+    assert!(taken.claim > held.claim);
+    assert!(!settle(&pool, key, held.claim, Next::Final).await, "the dead one's word counts no more");
+    assert!(settle(&pool, key, taken.claim, Next::Final).await);
+}
+
+#[sqlx::test]
+async fn a_final_batch_is_never_claimed_again(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let dispatcher = dispatcher(&pool).await;
+    let claimed = claim(&pool, &dispatcher, key).await.unwrap();
+    assert!(settle(&pool, key, claimed.claim, Next::Final).await);
+    assert!(claim(&pool, &dispatcher, key).await.is_none());
+    assert!(!settle(&pool, key, claimed.claim, Next::Final).await, "nor settled twice");
+}
+
+#[sqlx::test]
+async fn a_batch_that_waits_is_left_alone_until_its_time(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let dispatcher = dispatcher(&pool).await;
+    let claimed = claim(&pool, &dispatcher, key).await.unwrap();
+    assert!(settle(&pool, key, claimed.claim, Next::DueIn(Duration::from_hours(1))).await);
+    assert!(claim(&pool, &dispatcher, key).await.is_none());
+    let mut conn = pool.acquire().await.unwrap();
+    assert_eq!(batch::take_due(&mut conn, 10).await.unwrap(), []);
+    broadcast::request_stop(&mut conn, key.broadcast).await.unwrap().expect("it was open");
+    let due = batch::take_due(&mut conn, 10).await.unwrap();
+    assert_eq!(due, [(key, "emergency".to_owned())], "a stop brings it back at once, to be closed");
+}
+
+#[sqlx::test]
+async fn invariant_3_an_alert_has_exactly_one_broadcast(pool: PgPool) {
+    let alert = seed::live_alert(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    new_broadcast(&mut conn, alert).await;
+    let twice = NewBroadcast {
+        alert,
+        lane: Lane::Emergency,
+        expires: OffsetDateTime::now_utc(),
+        after_epoch: None,
+    };
+    assert!(broadcast::create(&mut conn, twice, None).await.is_err());
+}
+
+#[sqlx::test]
+async fn invariant_4_the_database_refuses_a_sum_that_is_not_the_plan(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let dispatcher = dispatcher(&pool).await;
+    let claimed = claim(&pool, &dispatcher, key).await.unwrap();
+    let short = Tally { accepted: 2, ..Tally::default() };
+    let settled =
+        batch::settle(&pool, key, claimed.claim, 1, None, &short, &Next::Final).await.unwrap_err();
+    assert_eq!(settled.broken_constraint(), Some("batch_adds_up"));
+}
+
+#[sqlx::test]
+async fn a_dispatcher_is_alive_exactly_while_it_holds_its_lock(pool: PgPool) {
+    let dispatcher = dispatcher(&pool).await;
+    let live = liveness::live_dispatchers(&pool).await.unwrap();
+    assert_eq!(live.iter().map(|live| live.id).collect::<Vec<_>>(), [dispatcher.id()]);
+    assert_eq!(live[0].trusted_keys, ["k"]);
+    // As if the process were killed: the connection goes without a word.
+    drop(dispatcher);
+    let gone = async {
+        while !liveness::live_dispatchers(&pool).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the server frees the lock");
+}
+
+#[sqlx::test]
+async fn a_recall_waits_until_every_dispatcher_has_obeyed_the_stop(pool: PgPool) {
+    let (original, recall) = (seed::live_alert(&pool).await, seed::live_alert(&pool).await);
+    let mut dispatcher = dispatcher(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let stopped = new_broadcast(&mut conn, original).await;
+    let epoch = broadcast::request_stop(&mut conn, stopped).await.unwrap().expect("it was open");
+    let new = NewBroadcast {
+        alert: recall,
+        lane: Lane::Emergency,
+        expires: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        after_epoch: Some(epoch),
+    };
+    broadcast::create(&mut conn, new, None).await.unwrap();
+    let (patience, hold) = (time::Duration::hours(1), time::Duration::hours(6));
+    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 0, "not yet obeyed");
+    dispatcher.acknowledge(epoch, 0, &serde_json::json!({})).await.unwrap();
+    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 1);
+}
+
+#[sqlx::test]
+async fn new_bulk_is_held_while_an_emergency_is_live(pool: PgPool) {
+    let (emergency, news) = (seed::live_alert(&pool).await, seed::live_alert(&pool).await);
+    let mut conn = pool.acquire().await.unwrap();
+    new_broadcast(&mut conn, emergency).await;
+    let bulk = NewBroadcast {
+        alert: news,
+        lane: Lane::Bulk,
+        expires: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        after_epoch: None,
+    };
+    broadcast::create(&mut conn, bulk, None).await.unwrap();
+    let (patience, hold) = (time::Duration::seconds(2), time::Duration::hours(6));
+    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 0);
+    seed::end(&pool, emergency).await;
+    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 1);
+}

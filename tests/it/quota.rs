@@ -1,0 +1,74 @@
+//! The fleet's rate stays within the quota, whoever joins and leaves.
+
+use std::time::Duration;
+
+use loa::store::permit::{self, Ask};
+use sqlx::PgPool;
+
+fn ask(count: u32) -> Ask<'static> {
+    Ask {
+        name: "fcm",
+        quota: 1000.0,
+        count,
+        horizon: Duration::from_millis(200),
+        ramp: Duration::ZERO,
+    }
+}
+
+/// Leases as often as it can and adds up what it got, until the quota is spent up to the horizon.
+async fn grab(pool: PgPool) -> u32 {
+    let mut got = 0;
+    for _ in 0..40 {
+        got += permit::lease(&pool, ask(10)).await.unwrap().map_or(0, |_| 10);
+    }
+    got
+}
+
+#[sqlx::test]
+async fn invariant_11_ten_dispatchers_lease_no_more_than_the_quota(pool: PgPool) {
+    let began: f64 = database_clock(&pool).await;
+    let all = (0..10).map(|_| tokio::spawn(grab(pool.clone())));
+    let mut leased = 0;
+    for grabbing in all {
+        leased += grabbing.await.unwrap();
+    }
+    let elapsed = database_clock(&pool).await - began;
+    // What fell due meanwhile, the horizon, and the last lease that began within it.
+    let allowed = 1000.0 * (elapsed + 0.2) + 10.0;
+    assert!(f64::from(leased) <= allowed, "{leased} leased, {allowed} allowed");
+    assert!(leased >= 200, "no share lies idle: {leased}");
+}
+
+#[sqlx::test]
+async fn slower_is_obeyed_at_once_and_forgiven_bit_by_bit(pool: PgPool) {
+    let before = permit::lease(&pool, ask(1)).await.unwrap().expect("a permit");
+    assert!((before.rate - 1000.0).abs() < 1.0);
+    permit::slow_down(&pool, "fcm", Duration::from_hours(1)).await.unwrap();
+    assert_eq!(permit::lease(&pool, ask(1)).await.unwrap(), None, "closed by Retry-After");
+    permit::slow_down(&pool, "apns", Duration::ZERO).await.unwrap();
+    let halved = permit::lease(&pool, Ask { name: "apns", ..ask(1) }).await.unwrap().expect("open");
+    assert!((500.0..600.0).contains(&halved.rate), "{}", halved.rate);
+}
+
+#[sqlx::test]
+async fn a_burst_of_slower_halves_the_rate_once(pool: PgPool) {
+    for _ in 0..50 {
+        permit::slow_down(&pool, "fcm", Duration::ZERO).await.unwrap();
+    }
+    let lease = permit::lease(&pool, ask(1)).await.unwrap().expect("a permit");
+    assert!(lease.rate >= 500.0, "{}", lease.rate);
+}
+
+#[sqlx::test]
+async fn after_a_pause_the_rate_grows_from_a_fraction(pool: PgPool) {
+    let ramped = Ask { ramp: Duration::from_mins(1), ..ask(1) };
+    let first = permit::lease(&pool, ramped).await.unwrap().expect("a permit");
+    assert!(first.rate < 100.0, "{}", first.rate);
+}
+
+async fn database_clock(pool: &PgPool) -> f64 {
+    sqlx::query_scalar("select extract(epoch from clock_timestamp())::float8")
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
