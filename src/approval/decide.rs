@@ -189,11 +189,7 @@ impl Approval {
         };
         decision::insert(&mut tx, &decision).await?;
         alert::become_decided(&mut tx, id, state).await?;
-        let answer = Refused {
-            alert: id,
-            state,
-            revision: current.number,
-        };
+        let answer = Refused { alert: id, state, revision: current.number };
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
         }
@@ -216,10 +212,7 @@ impl Approval {
         if doubters.is_empty() {
             Ok(key)
         } else {
-            Err(ApprovalError::KeyNotTrusted {
-                key_id: key.id().to_owned(),
-                hosts: doubters,
-            })
+            Err(ApprovalError::KeyNotTrusted { key_id: key.id().to_owned(), hosts: doubters })
         }
     }
 }
@@ -229,9 +222,7 @@ async fn lock(
     id: AlertId,
     action: Action,
 ) -> Result<(Alert, Revision), ApprovalError> {
-    let found = alert::lock(conn, id)
-        .await?
-        .ok_or(ApprovalError::NotFound)?;
+    let found = alert::lock(conn, id).await?.ok_or(ApprovalError::NotFound)?;
     found.state.after(action)?;
     let current = alert::revision(conn, id, found.revision).await?;
     Ok((found, current))
@@ -251,11 +242,7 @@ fn shown<'a>(current: &'a Revision, named: Option<&str>) -> Result<&'a [u8], App
 }
 
 /// Invariant 2.
-fn check_people(
-    officer: &Officer,
-    found: &Alert,
-    current: &Revision,
-) -> Result<(), ApprovalError> {
+fn check_people(officer: &Officer, found: &Alert, current: &Revision) -> Result<(), ApprovalError> {
     if officer.id == current.author || Some(officer.id) == found.submitted_by {
         return Err(ApprovalError::SamePerson);
     }
@@ -280,11 +267,7 @@ fn check_attestations(attested: Attestations) -> Result<(), ApprovalError> {
             "The approver must attest that the text holds no state secret.",
         ));
     }
-    if broken.is_empty() {
-        Ok(())
-    } else {
-        Err(ApprovalError::Invalid(broken))
-    }
+    if broken.is_empty() { Ok(()) } else { Err(ApprovalError::Invalid(broken)) }
 }
 
 fn parse_reason(raw: &str) -> Result<String, ApprovalError> {
@@ -320,25 +303,14 @@ async fn write_seals(
 ) -> Result<(), ApprovalError> {
     let named = current.recall.as_ref().map(|(_, bytes)| digest(bytes));
     if named != sealed.recall_digest {
-        return Err(StoreError::inconsistent(
-            "alert_revision",
-            "recall_sealable",
-            current.alert,
-        )
-        .into());
+        return Err(
+            StoreError::inconsistent("alert_revision", "recall_sealable", current.alert).into()
+        );
     }
-    let seal = Signed {
-        sealed: bytes,
-        key_id: key.id(),
-        signature: &key.seal(bytes),
-    };
+    let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
     decision::insert_seal(conn, current.alert, &seal).await?;
     if let Some((recall, bytes)) = &current.recall {
-        let seal = Signed {
-            sealed: bytes,
-            key_id: key.id(),
-            signature: &key.seal(bytes),
-        };
+        let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
         decision::insert_prepared_recall(conn, current.alert, *recall, &seal).await?;
     }
     Ok(())
@@ -351,12 +323,5 @@ pub(super) async fn write_down(
     id: AlertId,
     detail: serde_json::Value,
 ) -> Result<(), StoreError> {
-    audit::append(
-        conn,
-        &officer.id.to_string(),
-        action,
-        &id.to_string(),
-        detail,
-    )
-    .await
+    audit::append(conn, &officer.id.to_string(), action, &id.to_string(), detail).await
 }

@@ -49,9 +49,5 @@ impl Approval {
 }
 
 fn need(officer: &Officer, power: Power) -> Result<(), ApprovalError> {
-    if officer.role.may(power) {
-        Ok(())
-    } else {
-        Err(ApprovalError::Forbidden(power))
-    }
+    if officer.role.may(power) { Ok(()) } else { Err(ApprovalError::Forbidden(power)) }
 }

@@ -46,18 +46,15 @@ impl Approval {
     ) -> Result<Recalled, ApprovalError> {
         need(officer, Power::Recall)?;
         let mut tx = self.begin().await?;
-        let original = alert::lock(&mut tx, id)
-            .await?
-            .ok_or(ApprovalError::NotFound)?;
+        let original = alert::lock(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
         if original.state == AlertState::Recalled
             && let Some(done) = executed(&mut tx, id).await?
         {
             return Ok(done);
         }
         original.state.after(Action::Recall)?;
-        let prepared = decision::prepared_recall(&mut tx, id)
-            .await?
-            .ok_or(ApprovalError::NoPreparedRecall)?;
+        let prepared =
+            decision::prepared_recall(&mut tx, id).await?.ok_or(ApprovalError::NoPreparedRecall)?;
         let sealed = read(prepared.id, &prepared.sealed)?;
         if sealed.expires <= alert::database_now(&mut tx).await? {
             return Err(ApprovalError::TooLate);
@@ -89,12 +86,7 @@ impl Approval {
         write_down(&mut tx, officer, "alert.recalled", id, detail).await?;
         tx.commit().await?;
         tracing::warn!(alert.id = %id, recall.id = %prepared.id, officer.id = %officer.id, "alert {id} is called back by {}", prepared.id);
-        Ok(Recalled {
-            original: id,
-            recall: prepared.id,
-            broadcast,
-            recalled_at,
-        })
+        Ok(Recalled { original: id, recall: prepared.id, broadcast, recalled_at })
     }
 }
 
@@ -131,14 +123,7 @@ async fn write_recall(
     prepared: &PreparedRecall,
     sealed: &SealedAlert,
 ) -> Result<(), ApprovalError> {
-    alert::insert_recall(
-        conn,
-        prepared.id,
-        sealed.version,
-        sealed.expires,
-        original,
-    )
-    .await?;
+    alert::insert_recall(conn, prepared.id, sealed.version, sealed.expires, original).await?;
     let content = AlertContent {
         texts: sealed.texts.clone(),
         effective: sealed.effective,

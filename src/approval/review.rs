@@ -85,10 +85,7 @@ impl Approval {
     pub async fn queue(&self, officer: &Officer) -> Result<Vec<ReviewItem>, ApprovalError> {
         need(officer, Power::ReadAllAlerts)?;
         let mut conn = self.pool.acquire().await?;
-        let filter = Filter {
-            state: Some(AlertState::Submitted),
-            ..Filter::default()
-        };
+        let filter = Filter { state: Some(AlertState::Submitted), ..Filter::default() };
         let listed = alert::list(&mut conn, filter, QUEUE_MAX).await?;
         let mut items: Vec<ReviewItem> = listed.into_iter().map(ReviewItem::from).collect();
         items.sort_by_key(|item| (rank(item.lane), item.submitted_at));
@@ -96,12 +93,14 @@ impl Approval {
     }
 
     /// What exactly would be sealed.
-    pub async fn sheet(&self, officer: &Officer, id: AlertId) -> Result<ReviewSheet, ApprovalError> {
+    pub async fn sheet(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+    ) -> Result<ReviewSheet, ApprovalError> {
         need(officer, Power::ReadAllAlerts)?;
         let mut tx = self.begin().await?;
-        let found = alert::find(&mut tx, id)
-            .await?
-            .ok_or(ApprovalError::NotFound)?;
+        let found = alert::find(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
         let current = alert::revision(&mut tx, id, found.revision).await?;
         // A draft without its document has nothing to review.
         let bytes = current.sealable.ok_or(ApprovalError::NotFound)?;
@@ -122,12 +121,7 @@ impl Approval {
             submitted_by: found.submitted_by,
             submitted_at: found.submitted_at,
             may_approve: officer.role.may(Power::Decide) && is_other_person,
-            reach: Reach {
-                fcm,
-                apns,
-                webpush,
-                total: fcm + apns + webpush,
-            },
+            reach: Reach { fcm, apns, webpush, total: fcm + apns + webpush },
         })
     }
 
@@ -139,9 +133,7 @@ impl Approval {
     ) -> Result<(String, Vec<u8>), ApprovalError> {
         need(officer, Power::ReadAllAlerts)?;
         let mut conn = self.pool.acquire().await?;
-        let found = alert::find(&mut conn, id)
-            .await?
-            .ok_or(ApprovalError::NotFound)?;
+        let found = alert::find(&mut conn, id).await?.ok_or(ApprovalError::NotFound)?;
         let current = alert::revision(&mut conn, id, found.revision).await?;
         let file = current.document.ok_or(ApprovalError::NotFound)?;
         let content = crate::store::document::content(&mut conn, file).await?;
@@ -175,10 +167,7 @@ impl From<Listed> for ReviewItem {
             .unwrap_or_default();
         Self {
             id: alert.id,
-            agency: SealedAgency {
-                code: alert.agency_code,
-                name: alert.agency_name,
-            },
+            agency: SealedAgency { code: alert.agency_code, name: alert.agency_name },
             lane,
             severity: content.severity,
             risk_level: content.risk_level,

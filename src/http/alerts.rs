@@ -80,10 +80,7 @@ async fn list(
     Caller(officer): Caller,
     QueryOf(query): QueryOf<ListQuery>,
 ) -> Result<Json<AlertPage>, Problem> {
-    let page = app
-        .intake
-        .list(&officer, query.state, query.cursor, query.limit)
-        .await?;
+    let page = app.intake.list(&officer, query.state, query.cursor, query.limit).await?;
     Ok(Json(page))
 }
 
@@ -118,10 +115,7 @@ async fn revise(
     JsonBody(request): JsonBody<AlertRequest>,
 ) -> Result<Json<AlertView>, Problem> {
     let once = key.bind("revise", &(id, &request));
-    let view = app
-        .intake
-        .revise(&officer, id, &request, once.as_ref())
-        .await?;
+    let view = app.intake.revise(&officer, id, &request, once.as_ref()).await?;
     Ok(Json(view))
 }
 
@@ -178,10 +172,7 @@ async fn attach(
     })?;
     let file = receive(&app, request).await?;
     let once = key.bind("attach", &(id, file.sha256()));
-    let view = app
-        .intake
-        .attach(&officer, id, &file, once.as_ref())
-        .await?;
+    let view = app.intake.attach(&officer, id, &file, once.as_ref()).await?;
     Ok(Json(view))
 }
 

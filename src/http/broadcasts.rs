@@ -36,9 +36,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 /// An agency sees the broadcasts of its own alerts.
 async fn visible(app: &AppState, officer: &Officer, id: BroadcastId) -> Result<Progress, Problem> {
-    let found = progress(&app.pool, id)
-        .await?
-        .ok_or(Problem::new(Kind::NotFound))?;
+    let found = progress(&app.pool, id).await?.ok_or(Problem::new(Kind::NotFound))?;
     app.intake.check_visible(officer, found.alert).await?;
     Ok(found)
 }
@@ -69,9 +67,8 @@ async fn events(
     PathId(id): PathId<BroadcastId>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let first = visible(&app, &officer, id).await?;
-    let stream = stream::unfold(Watch::First(Box::new(first)), move |watch| {
-        next_event(app.clone(), watch)
-    });
+    let stream =
+        stream::unfold(Watch::First(Box::new(first)), move |watch| next_event(app.clone(), watch));
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
@@ -98,11 +95,7 @@ async fn next_event(app: AppState, watch: Watch) -> Option<(Result<Event, Infall
     let is_over = now.state == BroadcastState::Completed;
     let name = if is_over { "completed" } else { "progress" };
     let event = Event::default().event(name).json_data(&now).ok()?;
-    let watch = if is_over {
-        Watch::Over
-    } else {
-        Watch::Seen(now)
-    };
+    let watch = if is_over { Watch::Over } else { Watch::Seen(now) };
     Some((Ok(event), watch))
 }
 

@@ -14,21 +14,13 @@ use crate::approval::ApprovalError;
 use crate::broadcast::control::SteerError;
 use crate::domain::lifecycle::Refusal;
 use crate::domain::violation::Violation;
+use crate::domain::wording::Tongue;
 use crate::intake::IntakeError;
 use crate::intake::document::DocumentError;
 use crate::store::StoreError;
 
 /// `application/problem+json`
 pub const MEDIA_TYPE: &str = "application/problem+json";
-
-/// The two languages of the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tongue {
-    /// Vietnamese, unless somebody asks otherwise.
-    Vi,
-    /// English.
-    En,
-}
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $status:ident, $slug:literal, $vi:literal, $en:literal;)+) => {
@@ -116,10 +108,7 @@ pub struct Said {
 impl Said {
     /// Both at once.
     pub fn new(vi: impl Into<String>, en: impl Into<String>) -> Self {
-        Self {
-            vi: vi.into(),
-            en: en.into(),
-        }
+        Self { vi: vi.into(), en: en.into() }
     }
 
     /// In one language.
@@ -175,12 +164,7 @@ pub struct ViolationBody {
 impl Problem {
     /// A problem without further words.
     pub fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            detail: None,
-            violations: Vec::new(),
-            retry_after: None,
-        }
+        Self { kind, detail: None, violations: Vec::new(), retry_after: None }
     }
 
     /// With what is wrong this time.
@@ -192,10 +176,7 @@ impl Problem {
 
     /// Rules were broken.
     pub fn invalid(violations: Vec<Violation>) -> Self {
-        Self {
-            violations,
-            ..Self::new(Kind::Invalid)
-        }
+        Self { violations, ..Self::new(Kind::Invalid) }
     }
 
     /// The client may try again after so many seconds.
@@ -224,10 +205,7 @@ impl Problem {
             kind: format!("urn:loa:problem:{}", self.kind.slug()),
             title: self.kind.title(tongue).to_owned(),
             status: self.kind.status().as_u16(),
-            detail: self
-                .detail
-                .as_ref()
-                .map(|detail| detail.said(tongue).to_owned()),
+            detail: self.detail.as_ref().map(|detail| detail.said(tongue).to_owned()),
             violations: violations.collect(),
         }
     }
@@ -301,10 +279,7 @@ impl From<DocumentError> for Problem {
             }
             DocumentError::Empty | DocumentError::Broken(_) => Kind::Invalid,
         };
-        Self {
-            violations: vec![error.violation()],
-            ..Self::new(kind)
-        }
+        Self { violations: vec![error.violation()], ..Self::new(kind) }
     }
 }
 

@@ -23,11 +23,7 @@ pub struct Caller(pub Officer);
 impl Caller {
     /// The officer, if the role includes `power`.
     pub fn with(self, power: Power) -> Result<Officer, Problem> {
-        if self.0.role.may(power) {
-            Ok(self.0)
-        } else {
-            Err(forbidden())
-        }
+        if self.0.role.may(power) { Ok(self.0) } else { Err(forbidden()) }
     }
 }
 

@@ -6,20 +6,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::ACCEPT_LANGUAGE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use axum::http::{HeaderName, HeaderValue, Method, Response, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 
-use super::error::{Kind, Problem, Tongue};
+use super::error::{Kind, Problem};
+use crate::domain::wording::Tongue;
+use crate::web::locale::tongue;
 
 /// How long a handler may take. A live stream counts only until its headers.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a body of 20 MiB from a district office.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(180);
+const UPLOAD_PATIENCE: Duration = Duration::from_mins(3);
 
 /// Puts everything around `router`.
 pub fn around(router: Router) -> Router {
@@ -29,15 +30,11 @@ pub fn around(router: Router) -> Router {
         .layer(middleware::from_fn(limit_time))
         .layer(CatchPanicLayer::custom(tell_nothing))
         .layer(middleware::from_fn(choose_language))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new()))
-        .layer(header_layer(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
-        .layer(header_layer(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-store"),
-        ))
+        .layer(
+            TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new()),
+        )
+        .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(header_layer(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
 fn header_layer(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<HeaderValue> {
@@ -64,33 +61,10 @@ fn tell_nothing(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
 }
 
 async fn choose_language(request: Request, next: Next) -> Response<Body> {
-    let tongue = tongue(request.headers());
+    let tongue = tongue(request.uri().query(), request.headers());
     let response = next.run(request).await;
     match (tongue, response.extensions().get::<Problem>()) {
         (Tongue::En, Some(problem)) => problem.response(Tongue::En),
         (Tongue::Vi | Tongue::En, _) => response,
-    }
-}
-
-/// English if it is preferred to Vietnamese (RFC 9110 §12.5.4); Vietnamese otherwise.
-pub fn tongue(headers: &HeaderMap) -> Tongue {
-    let weight = |wanted: &str| {
-        headers
-            .get_all(ACCEPT_LANGUAGE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|range| {
-                let (tag, parameters) = range.split_once(';').unwrap_or((range, "q=1"));
-                let primary = tag.trim().split('-').next()?.to_ascii_lowercase();
-                let q = parameters.trim().strip_prefix("q=")?.parse::<f32>().ok()?;
-                (primary == wanted).then_some(q)
-            })
-            .fold(0.0, f32::max)
-    };
-    if weight("en") > weight("vi") {
-        Tongue::En
-    } else {
-        Tongue::Vi
     }
 }

@@ -12,20 +12,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::error::{Said, Tongue};
-use super::guard::tongue;
+use super::error::Said;
+use crate::domain::wording::Tongue;
 use crate::store::{StoreError, liveness, readiness};
 use crate::telemetry;
+use crate::web::locale::tongue;
 
 /// How long the database may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(healthz))
-        .routes(routes!(readyz))
-        .routes(routes!(metrics))
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
 /// Is this process alive?
@@ -43,10 +41,7 @@ async fn healthz() -> &'static str {
     responses((status = 200, description = "Text exposition format 0.0.4", body = String, content_type = "text/plain"))
 )]
 async fn metrics() -> ([(HeaderName, &'static str); 1], String) {
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        telemetry::render(),
-    )
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::render())
 }
 
 /// Could an alert that came now be taken and broadcast?
@@ -77,7 +72,7 @@ pub struct Reason {
     responses((status = 200, description = "Requests are taken", body = Readiness), (status = 503, description = "The database is away", body = Readiness))
 )]
 async fn readyz(State(app): State<AppState>, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
-    let tongue = tongue(&headers);
+    let tongue = tongue(None, &headers);
     let mut found = Found::default();
     if let Some(trouble) = (app.broker)() {
         found.add(
@@ -104,18 +99,11 @@ async fn readyz(State(app): State<AppState>, headers: HeaderMap) -> (StatusCode,
         tracing::warn!(%error, "not ready: {error}");
         found.add(
             "database",
-            Said::new(
-                "Cơ sở dữ liệu không trả lời.",
-                "The database does not answer.",
-            ),
+            Said::new("Cơ sở dữ liệu không trả lời.", "The database does not answer."),
         );
     }
     let ready = database.is_none();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(found.into_readiness(ready, tongue)))
 }
 
@@ -132,9 +120,7 @@ async fn look(app: &AppState, found: &mut Found) -> Result<(), StoreError> {
     }
     for dispatcher in &dispatchers {
         for (provider, reason) in dispatcher.parked.as_object().into_iter().flatten() {
-            let reason = reason
-                .as_str()
-                .map_or_else(|| reason.to_string(), str::to_owned);
+            let reason = reason.as_str().map_or_else(|| reason.to_string(), str::to_owned);
             let host = &dispatcher.host;
             found.add(
                 provider,
@@ -147,11 +133,7 @@ async fn look(app: &AppState, found: &mut Found) -> Result<(), StoreError> {
     }
     let mut conn = app.pool.acquire().await?;
     for suspended in readiness::suspended_forgetting(&mut conn).await? {
-        let readiness::Suspended {
-            provider,
-            sent,
-            gone,
-        } = suspended;
+        let readiness::Suspended { provider, sent, gone } = suspended;
         found.notes.push((
             "forgetting".to_owned(),
             Said::new(
@@ -192,10 +174,7 @@ impl Found {
             ready,
             can_broadcast,
             reasons: reasons
-                .map(|(part, said)| Reason {
-                    part,
-                    detail: said.said(tongue).to_owned(),
-                })
+                .map(|(part, said)| Reason { part, detail: said.said(tongue).to_owned() })
                 .collect(),
         }
     }

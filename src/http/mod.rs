@@ -87,15 +87,7 @@ impl App {
             config.http.document_limit,
         );
         let approval = Approval::new(urgent.clone(), key);
-        Self {
-            pool,
-            urgent,
-            clock,
-            config,
-            intake,
-            approval,
-            broker,
-        }
+        Self { pool, urgent, clock, config, intake, approval, broker }
     }
 
     /// As state of a router.

@@ -26,13 +26,15 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(openapi));
     let document = router.get_openapi_mut();
     let components = document.components.get_or_insert_default();
-    components.add_security_scheme(
-        "api_key",
-        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
-    );
+    components
+        .add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     let schemas = &mut components.schemas;
-    schemas.insert(ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
-    schemas.insert(ViolationBody::name().into_owned(), <ViolationBody as utoipa::PartialSchema>::schema());
+    schemas
+        .insert(ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema());
+    schemas.insert(
+        ViolationBody::name().into_owned(),
+        <ViolationBody as utoipa::PartialSchema>::schema(),
+    );
     document.security = Some(vec![SecurityRequirement::new("api_key", Vec::<String>::new())]);
     router
 }

@@ -117,10 +117,7 @@ async fn send_back(
     JsonBody(request): JsonBody<RefuseRequest>,
 ) -> Result<Json<Refused>, Problem> {
     let once = key.bind("return", &(id, &request));
-    let refused = app
-        .approval
-        .send_back(&officer, id, &request, once.as_ref())
-        .await?;
+    let refused = app.approval.send_back(&officer, id, &request, once.as_ref()).await?;
     Ok(Json(refused))
 }
 
@@ -138,10 +135,7 @@ async fn reject(
     JsonBody(request): JsonBody<RefuseRequest>,
 ) -> Result<Json<Refused>, Problem> {
     let once = key.bind("reject", &(id, &request));
-    let refused = app
-        .approval
-        .reject(&officer, id, &request, once.as_ref())
-        .await?;
+    let refused = app.approval.reject(&officer, id, &request, once.as_ref()).await?;
     Ok(Json(refused))
 }
 

@@ -113,13 +113,13 @@ pub async fn create_officer(
         demo: request.demo,
     };
     let mut tx = pool.begin().await?;
-    account::insert_officer(&mut tx, &new)
-        .await
-        .map_err(|error| match error.broken_constraint() {
+    account::insert_officer(&mut tx, &new).await.map_err(|error| {
+        match error.broken_constraint() {
             Some("officer_login_key") => AccountError::LoginTaken(login.to_owned()),
             _ if is_check_violation(&error) => AccountError::NotFocalUnit,
             _ => error.into(),
-        })?;
+        }
+    })?;
     let detail = json!({"agency": request.agency, "role": request.role, "demo": request.demo});
     audit::append(&mut tx, actor, "officer.created", &id.to_string(), detail).await?;
     tx.commit().await?;
@@ -182,14 +182,7 @@ pub async fn revoke_api_key(pool: &PgPool, actor: &str, id: Uuid) -> Result<bool
     let mut tx = pool.begin().await?;
     let revoked = account::revoke_api_key(&mut tx, id).await?;
     if revoked {
-        audit::append(
-            &mut tx,
-            actor,
-            "api_key.revoked",
-            &id.to_string(),
-            json!({}),
-        )
-        .await?;
+        audit::append(&mut tx, actor, "api_key.revoked", &id.to_string(), json!({})).await?;
     }
     tx.commit().await?;
     Ok(revoked)
@@ -246,14 +239,7 @@ pub async fn set_broker_user(
     let mut tx = pool.begin().await?;
     account::set_broker_user(&mut tx, &user_id, officer).await?;
     let detail = json!({"user_id": user_id});
-    audit::append(
-        &mut tx,
-        actor,
-        "broker_user.set",
-        &officer.to_string(),
-        detail,
-    )
-    .await?;
+    audit::append(&mut tx, actor, "broker_user.set", &officer.to_string(), detail).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -290,9 +276,7 @@ fn bounded(field: &'static str, raw: &str, max: usize) -> Result<String, Account
 
 fn lawful_login(raw: &str) -> Result<&str, AccountError> {
     let lawful = (3..=60).contains(&raw.len())
-        && raw
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b));
+        && raw.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b));
     lawful.then_some(raw).ok_or(AccountError::Invalid {
         field: "login",
         rule: "must be 3 to 60 lower-case letters, digits, dots, hyphens or underscores",

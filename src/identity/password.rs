@@ -41,9 +41,7 @@ pub async fn fits(password: String, kept: Option<String>) -> bool {
             return false;
         };
         let fits = PasswordHash::new(&kept).is_ok_and(|kept| {
-            Argon2::default()
-                .verify_password(password.as_bytes(), &kept)
-                .is_ok()
+            Argon2::default().verify_password(password.as_bytes(), &kept).is_ok()
         });
         fits && known
     })

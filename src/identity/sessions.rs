@@ -27,11 +27,7 @@ const ACCOUNT_MAX: i64 = 100;
 /// The cookie's name. `__Host-` binds it to this host and to https (RFC 6265bis §4.1.3.2); browsers refuse that prefix over http,
 /// so a demo without TLS goes without it.
 pub fn cookie_name(https: bool) -> &'static str {
-    if https {
-        "__Host-loa_session"
-    } else {
-        "loa_session"
-    }
+    if https { "__Host-loa_session" } else { "loa_session" }
 }
 
 /// Somebody who has just signed in.
@@ -108,8 +104,8 @@ impl Sessions {
         // Argon2 takes its time: meanwhile somebody else may use the connection.
         drop(conn);
         let (officer, kept) = known.map_or((None, None), |(officer, kept)| (Some(officer), kept));
-        let fits = password.len() <= password::LONGEST
-            && password::fits(password.to_owned(), kept).await;
+        let fits =
+            password.len() <= password::LONGEST && password::fits(password.to_owned(), kept).await;
         let Some(officer) = officer.filter(|_| fits) else {
             let mut conn = self.pool.acquire().await?;
             account::insert_failure(&mut conn, &login_hash, address, now, now - FAILURES_COUNT)
@@ -132,20 +128,9 @@ impl Sessions {
         account::clear_failures(&mut tx, login_hash, address).await?;
         account::insert_session(&mut tx, &token::hash(&token), officer.id, now, expires).await?;
         let actor = officer.id.to_string();
-        audit::append(
-            &mut tx,
-            &actor,
-            "session.begun",
-            &actor,
-            serde_json::json!({}),
-        )
-        .await?;
+        audit::append(&mut tx, &actor, "session.begun", &actor, serde_json::json!({})).await?;
         tx.commit().await?;
-        Ok(SignedIn {
-            token,
-            officer,
-            expires,
-        })
+        Ok(SignedIn { token, officer, expires })
     }
 
     /// Who the cookie's token belongs to, if the session is valid.

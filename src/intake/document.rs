@@ -75,17 +75,19 @@ impl DocumentError {
     /// The rule that was broken, for people.
     pub fn violation(&self) -> Violation {
         let (rule, vi, en) = match self {
-            Self::Empty => (
-                "required",
-                "Tệp văn bản rỗng.".to_owned(),
-                "The document is empty.".to_owned(),
-            ),
+            Self::Empty => {
+                ("required", "Tệp văn bản rỗng.".to_owned(), "The document is empty.".to_owned())
+            }
             Self::TooLarge(limit) => {
                 let mebibytes = limit / (1024 * 1024);
                 (
                     "too_large",
-                    format!("Tệp văn bản lớn hơn {mebibytes} MB. Hãy quét lại ở độ phân giải thấp hơn."),
-                    format!("The document is larger than {mebibytes} MiB. Scan it at a lower resolution."),
+                    format!(
+                        "Tệp văn bản lớn hơn {mebibytes} MB. Hãy quét lại ở độ phân giải thấp hơn."
+                    ),
+                    format!(
+                        "The document is larger than {mebibytes} MiB. Scan it at a lower resolution."
+                    ),
                 )
             }
             Self::UnknownType => (
@@ -95,8 +97,14 @@ impl DocumentError {
             ),
             Self::Broken(found) => (
                 "broken",
-                format!("Tệp mở đầu như {} nhưng không trọn vẹn. Hãy xuất lại tệp.", found.as_str()),
-                format!("The document begins like {} but is not whole. Export it again.", found.as_str()),
+                format!(
+                    "Tệp mở đầu như {} nhưng không trọn vẹn. Hãy xuất lại tệp.",
+                    found.as_str()
+                ),
+                format!(
+                    "The document begins like {} but is not whole. Export it again.",
+                    found.as_str()
+                ),
             ),
             Self::Declared { declared, found } => (
                 "type_mismatch",
@@ -124,11 +132,7 @@ impl std::fmt::Debug for Upload {
 impl Upload {
     /// Takes at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            content: Vec::new(),
-            hash: Context::new(&SHA256),
-        }
+        Self { limit, content: Vec::new(), hash: Context::new(&SHA256) }
     }
 
     /// Takes the next piece, or says as early as possible that this will not become a document.
@@ -182,11 +186,7 @@ pub struct Document {
 
 impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            media_type,
-            content,
-            ..
-        } = self;
+        let Self { media_type, content, .. } = self;
         write!(f, "Document({}, {} bytes)", media_type.as_str(), content.len())
     }
 }
@@ -215,10 +215,7 @@ fn pdf_is_whole(content: &[u8]) -> bool {
         return false;
     };
     // After the mark only line ends and padding: no second file rides behind the first.
-    if !tail[end + 5..]
-        .iter()
-        .all(|byte| byte.is_ascii_whitespace() || *byte == 0)
-    {
+    if !tail[end + 5..].iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
         return false;
     }
     let Some(start) = rfind(&tail[..end], b"startxref") else {
@@ -231,9 +228,7 @@ fn pdf_is_whole(content: &[u8]) -> bool {
 }
 
 fn rfind(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .rposition(|window| window == needle)
+    haystack.windows(needle.len()).rposition(|window| window == needle)
 }
 
 /// Segments follow one another to the scan, a frame header with a size came before it, and the end mark ends the file.
@@ -292,7 +287,11 @@ fn png_is_whole(content: &[u8]) -> bool {
         let Some(&[c1, c2, c3, c4]) = content.get(at + 8 + length..at + 12 + length) else {
             return false;
         };
-        if is_first && (kind != b"IHDR" || length != 13 || crc32(body) != u32::from_be_bytes([c1, c2, c3, c4])) {
+        if is_first
+            && (kind != b"IHDR"
+                || length != 13
+                || crc32(body) != u32::from_be_bytes([c1, c2, c3, c4]))
+        {
             return false;
         }
         is_first = false;
@@ -308,9 +307,7 @@ fn png_is_whole(content: &[u8]) -> bool {
 /// CRC-32 as PNG uses it (ISO 3309). Only the header's 17 bytes are checked, so no table is needed.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
     })
 }
 

@@ -36,11 +36,7 @@ impl Intake {
         cursor: Option<AlertId>,
         limit: Option<u16>,
     ) -> Result<AlertPage, IntakeError> {
-        let filter = Filter {
-            agency: scope(officer)?,
-            state,
-            before: cursor,
-        };
+        let filter = Filter { agency: scope(officer)?, state, before: cursor };
         let limit = usize::from(limit.unwrap_or(PAGE).clamp(1, PAGE_MAX));
         let mut conn = self.pool.acquire().await?;
         // One more than asked tells whether there is a next page.

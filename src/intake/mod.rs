@@ -51,12 +51,7 @@ impl Intake {
         public_url: String,
         document_limit: usize,
     ) -> Self {
-        Self {
-            pool,
-            clock,
-            public_url,
-            document_limit,
-        }
+        Self { pool, clock, public_url, document_limit }
     }
 
     /// The largest document taken, bytes.
@@ -103,11 +98,7 @@ struct Deed {
 }
 
 fn need(officer: &Officer, power: Power) -> Result<(), IntakeError> {
-    if officer.role.may(power) {
-        Ok(())
-    } else {
-        Err(IntakeError::Forbidden(power))
-    }
+    if officer.role.may(power) { Ok(()) } else { Err(IntakeError::Forbidden(power)) }
 }
 
 async fn claim(
@@ -129,9 +120,8 @@ async fn lock_for(
     action: Action,
 ) -> Result<(Alert, AlertState), IntakeError> {
     let found = alert::lock(conn, id).await?;
-    let found = found
-        .filter(|found| found.agency == officer.agency)
-        .ok_or(IntakeError::NotFound)?;
+    let found =
+        found.filter(|found| found.agency == officer.agency).ok_or(IntakeError::NotFound)?;
     let next = found.state.after(action)?;
     Ok((found, next))
 }

@@ -224,29 +224,19 @@ async fn read_broadcast(
 }
 
 fn agency(alert: &Alert) -> SealedAgency {
-    SealedAgency {
-        code: alert.agency_code.clone(),
-        name: alert.agency_name.clone(),
-    }
+    SealedAgency { code: alert.agency_code.clone(), name: alert.agency_name.clone() }
 }
 
 fn headline(content: &AlertContent) -> String {
     // Parsing lets no alert through without Vietnamese.
-    content
-        .texts
-        .get(&Language::vietnamese())
-        .map(|text| text.headline.clone())
-        .unwrap_or_default()
+    content.texts.get(&Language::vietnamese()).map(|text| text.headline.clone()).unwrap_or_default()
 }
 
 impl From<Revision> for RevisionView {
     fn from(revision: Revision) -> Self {
         Self {
             revision: revision.number,
-            author: PersonView {
-                id: revision.author,
-                name: revision.author_name,
-            },
+            author: PersonView { id: revision.author, name: revision.author_name },
             created_at: revision.created_at,
             digest: revision.sealable.as_deref().map(digest),
         }
@@ -258,10 +248,7 @@ impl From<Decision> for DecisionView {
         Self {
             verdict: decision.kind,
             revision: decision.revision,
-            officer: PersonView {
-                id: decision.officer,
-                name: decision.officer_name,
-            },
+            officer: PersonView { id: decision.officer, name: decision.officer_name },
             digest: decision.digest,
             reason: decision.reason,
             at: decision.at,

@@ -47,10 +47,7 @@ impl Intake {
             recall: None,
         };
         alert::insert_revision(&mut tx, &revision).await?;
-        let deed = Deed {
-            action: "alert.created",
-            alert: new.id,
-        };
+        let deed = Deed { action: "alert.created", alert: new.id };
         self.finish(tx, officer, once, &deed).await
     }
 
@@ -71,12 +68,8 @@ impl Intake {
         let content =
             AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
         let last = alert::revision(&mut tx, id, found.revision).await?;
-        self.write_revision(&mut tx, officer, &found, &content, last.document)
-            .await?;
-        let deed = Deed {
-            action: "alert.revised",
-            alert: id,
-        };
+        self.write_revision(&mut tx, officer, &found, &content, last.document).await?;
+        let deed = Deed { action: "alert.revised", alert: id };
         self.finish(tx, officer, once, &deed).await
     }
 
@@ -105,12 +98,8 @@ impl Intake {
             officer.id,
         )
         .await?;
-        self.write_revision(&mut tx, officer, &found, &last.content, Some(stored))
-            .await?;
-        let deed = Deed {
-            action: "alert.document_attached",
-            alert: id,
-        };
+        self.write_revision(&mut tx, officer, &found, &last.content, Some(stored)).await?;
+        let deed = Deed { action: "alert.document_attached", alert: id };
         self.finish(tx, officer, once, &deed).await
     }
 
@@ -149,10 +138,7 @@ impl Intake {
             return Err(IntakeError::Invalid(broken));
         }
         alert::become_submitted(&mut tx, id, officer.id).await?;
-        let deed = Deed {
-            action: "alert.submitted",
-            alert: id,
-        };
+        let deed = Deed { action: "alert.submitted", alert: id };
         self.finish(tx, officer, once, &deed).await
     }
 
@@ -170,8 +156,8 @@ impl Intake {
         let bound = match file {
             Some(file) => {
                 let described = document::describe(conn, file).await?;
-                let described = described
-                    .ok_or_else(|| StoreError::inconsistent("document", "id", file))?;
+                let described =
+                    described.ok_or_else(|| StoreError::inconsistent("document", "id", file))?;
                 let identity = Identity {
                     id: found.id,
                     incident: found.incident,

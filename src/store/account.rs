@@ -44,12 +44,10 @@ pub async fn upsert_agency(
     name: &str,
     is_focal_unit: bool,
 ) -> Result<(AgencyId, bool), StoreError> {
-    let known = sqlx::query!(
-        "select id, name, is_focal_unit from agency where code = $1 for update",
-        code
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
+    let known =
+        sqlx::query!("select id, name, is_focal_unit from agency where code = $1 for update", code)
+            .fetch_optional(&mut *conn)
+            .await?;
     match known {
         Some(row) if row.name == name && row.is_focal_unit == is_focal_unit => {
             Ok((AgencyId(row.id), false))
@@ -135,19 +133,12 @@ pub async fn set_password_hash(
     officer: OfficerId,
     hash: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update officer set password_hash = $2 where id = $1",
-        officer.0,
-        hash
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "delete from console_session where officer_id = $1",
-        officer.0
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!("update officer set password_hash = $2 where id = $1", officer.0, hash)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from console_session where officer_id = $1", officer.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -162,12 +153,9 @@ pub async fn disable_officer(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
-        "delete from console_session where officer_id = $1",
-        officer.0
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!("delete from console_session where officer_id = $1", officer.0)
+        .execute(conn)
+        .await?;
     Ok(closed.rows_affected() == 1)
 }
 
@@ -299,9 +287,7 @@ pub async fn insert_session(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!("delete from console_session where expires_at < $1", now)
-        .execute(conn)
-        .await?;
+    sqlx::query!("delete from console_session where expires_at < $1", now).execute(conn).await?;
     Ok(())
 }
 
@@ -337,12 +323,9 @@ pub async fn officer_by_session(
 
 /// Signs out.
 pub async fn delete_session(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
-    sqlx::query!(
-        "delete from console_session where token_hash = $1",
-        token_hash
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!("delete from console_session where token_hash = $1", token_hash)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -394,9 +377,7 @@ pub async fn insert_failure(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!("delete from sign_in_failure where at < $1", forget_before)
-        .execute(conn)
-        .await?;
+    sqlx::query!("delete from sign_in_failure where at < $1", forget_before).execute(conn).await?;
     Ok(())
 }
 

@@ -157,8 +157,9 @@ impl TryFrom<RevisionRow> for Revision {
     fn try_from(row: RevisionRow) -> Result<Self, StoreError> {
         Ok(Self {
             alert: AlertId(row.alert_id),
-            number: u32::try_from(row.revision)
-                .map_err(|_| StoreError::inconsistent("alert_revision", "revision", row.alert_id))?,
+            number: u32::try_from(row.revision).map_err(|_| {
+                StoreError::inconsistent("alert_revision", "revision", row.alert_id)
+            })?,
             content: content(row.alert_id, row.content)?,
             document: row.document_id.map(DocumentId),
             author: OfficerId(row.author),
@@ -364,11 +365,7 @@ pub async fn insert_recall(
 
 fn exactly_one(touched: u64, id: AlertId) -> Result<(), StoreError> {
     // The row is locked and its state was read under the lock, so anything but one is a defect, not a race.
-    if touched == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::inconsistent("alert", "state", id))
-    }
+    if touched == 1 { Ok(()) } else { Err(StoreError::inconsistent("alert", "state", id)) }
 }
 
 /// One alert.
@@ -500,19 +497,12 @@ pub async fn list(
                 expires_at: row.expires_at,
                 ended_at: row.ended_at,
             };
-            Ok(Listed {
-                alert: alert.try_into()?,
-                content: words,
-            })
+            Ok(Listed { alert: alert.try_into()?, content: words })
         })
         .collect()
 }
 
 /// What the database's clock says: expiry is decided by it (invariant 5).
 pub async fn database_now(conn: &mut PgConnection) -> Result<OffsetDateTime, StoreError> {
-    Ok(
-        sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
-            .fetch_one(conn)
-            .await?,
-    )
+    Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(conn).await?)
 }

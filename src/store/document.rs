@@ -40,13 +40,9 @@ pub async fn describe(
     .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let size = u64::try_from(row.size)
-        .map_err(|_| StoreError::inconsistent("document", "content", id))?;
-    Ok(Some(SealedDocument {
-        sha256: row.sha256,
-        media_type: row.media_type,
-        size,
-    }))
+    let size =
+        u64::try_from(row.size).map_err(|_| StoreError::inconsistent("document", "content", id))?;
+    Ok(Some(SealedDocument { sha256: row.sha256, media_type: row.media_type, size }))
 }
 
 /// Media type and content.
@@ -54,11 +50,8 @@ pub async fn content(
     conn: &mut PgConnection,
     id: DocumentId,
 ) -> Result<Option<(String, Vec<u8>)>, StoreError> {
-    let row = sqlx::query!(
-        "select media_type, content from document where id = $1",
-        id.0
-    )
-    .fetch_optional(conn)
-    .await?;
+    let row = sqlx::query!("select media_type, content from document where id = $1", id.0)
+        .fetch_optional(conn)
+        .await?;
     Ok(row.map(|row| (row.media_type, row.content)))
 }

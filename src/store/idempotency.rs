@@ -52,10 +52,7 @@ impl Once {
         let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
         let mut request_hash = [0; 32];
         request_hash.copy_from_slice(digest.as_ref());
-        Self {
-            key: key.to_owned(),
-            request_hash,
-        }
+        Self { key: key.to_owned(), request_hash }
     }
 
     /// Claims the key for the transaction. `Some` is the answer already given: the caller does nothing more.
@@ -87,9 +84,7 @@ impl Once {
         }
         let broken = || StoreError::inconsistent("idempotency", "answer", &self.key);
         let answer = row.answer.ok_or_else(broken)?;
-        serde_json::from_value(answer)
-            .map(Some)
-            .map_err(|_| broken().into())
+        serde_json::from_value(answer).map(Some).map_err(|_| broken().into())
     }
 
     /// Keeps the answer for whoever asks again.

@@ -28,11 +28,7 @@ pub async fn suspended_forgetting(conn: &mut PgConnection) -> Result<Vec<Suspend
         .map(|row| {
             let provider = Provider::from_code(row.provider)
                 .ok_or_else(|| StoreError::inconsistent("forgetting", "provider", row.provider))?;
-            Ok(Suspended {
-                provider,
-                sent: row.window_sent,
-                gone: row.window_gone,
-            })
+            Ok(Suspended { provider, sent: row.window_sent, gone: row.window_gone })
         })
         .collect()
 }
@@ -47,8 +43,5 @@ pub async fn parked_broadcasts(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (BroadcastId(row.id), row.reason))
-        .collect())
+    Ok(rows.into_iter().map(|row| (BroadcastId(row.id), row.reason)).collect())
 }

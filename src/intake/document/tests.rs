@@ -21,13 +21,8 @@ fn png() -> Vec<u8> {
         [&length[..], &named, &crc32(&named).to_be_bytes()].concat()
     };
     let header = [0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0];
-    [
-        PNG_SIGNATURE.to_vec(),
-        chunk(b"IHDR", &header),
-        chunk(b"IDAT", &[1]),
-        chunk(b"IEND", &[]),
-    ]
-    .concat()
+    [PNG_SIGNATURE.to_vec(), chunk(b"IHDR", &header), chunk(b"IDAT", &[1]), chunk(b"IEND", &[])]
+        .concat()
 }
 
 fn jpeg() -> Vec<u8> {
@@ -42,11 +37,9 @@ fn jpeg() -> Vec<u8> {
 
 #[test]
 fn each_of_the_three_types_is_known_by_its_content() {
-    for (content, name) in [
-        (pdf(), "application/pdf"),
-        (png(), "image/png"),
-        (jpeg(), "image/jpeg"),
-    ] {
+    for (content, name) in
+        [(pdf(), "application/pdf"), (png(), "image/png"), (jpeg(), "image/jpeg")]
+    {
         let taken = take(&content, None).unwrap();
         assert_eq!(taken.media_type().as_str(), name);
         assert_eq!(taken.content(), content);
@@ -63,10 +56,7 @@ fn the_checksum_of_png_is_the_standard_one() {
 #[test]
 fn a_page_of_script_is_refused_at_its_first_bytes() {
     let mut upload = Upload::new(LIMIT);
-    assert_eq!(
-        upload.push(b"<!doctype html><script>"),
-        Err(DocumentError::UnknownType)
-    );
+    assert_eq!(upload.push(b"<!doctype html><script>"), Err(DocumentError::UnknownType));
 }
 
 #[test]
@@ -77,10 +67,7 @@ fn script_behind_the_first_bytes_of_a_document_is_no_document() {
         (&[0xff, 0xd8, 0xff][..], MediaType::Jpeg),
     ] {
         let spoofed = [start, b"<script>alert(1)</script>"].concat();
-        assert_eq!(
-            take(&spoofed, None).unwrap_err(),
-            DocumentError::Broken(found)
-        );
+        assert_eq!(take(&spoofed, None).unwrap_err(), DocumentError::Broken(found));
     }
 }
 
@@ -88,10 +75,7 @@ fn script_behind_the_first_bytes_of_a_document_is_no_document() {
 fn nothing_rides_behind_a_whole_document() {
     for content in [pdf(), png(), jpeg()] {
         let ridden = [content, b"<script>alert(1)</script>".to_vec()].concat();
-        assert!(matches!(
-            take(&ridden, None),
-            Err(DocumentError::Broken(_))
-        ));
+        assert!(matches!(take(&ridden, None), Err(DocumentError::Broken(_))));
     }
 }
 
@@ -112,10 +96,7 @@ fn a_cut_document_is_not_whole() {
 fn what_the_client_calls_it_must_be_what_it_is() {
     assert_eq!(
         take(&pdf(), Some("image/png; name=a")).unwrap_err(),
-        DocumentError::Declared {
-            declared: "image/png".into(),
-            found: MediaType::Pdf
-        }
+        DocumentError::Declared { declared: "image/png".into(), found: MediaType::Pdf }
     );
 }
 
@@ -125,10 +106,7 @@ fn the_limit_holds_to_the_byte() {
     content.resize(LIMIT, b'\n');
     assert!(take(&content, None).is_ok());
     content.push(b'\n');
-    assert_eq!(
-        take(&content, None).unwrap_err(),
-        DocumentError::TooLarge(LIMIT)
-    );
+    assert_eq!(take(&content, None).unwrap_err(), DocumentError::TooLarge(LIMIT));
 }
 
 #[test]

@@ -95,7 +95,9 @@ impl TestApp {
     /// The agency with this code, made if need be.
     pub async fn agency(&self, code: &str) -> AgencyId {
         let name = format!("Cơ quan {code}");
-        accounts::upsert_agency(&self.pool, "test", code, &name, code == FOCAL).await.expect("an agency")
+        accounts::upsert_agency(&self.pool, "test", code, &name, code == FOCAL)
+            .await
+            .expect("an agency")
     }
 
     /// A person with a key.
@@ -103,12 +105,13 @@ impl TestApp {
         let agency = self.agency(agency).await;
         let request = OfficerRequest { agency, name: login, login, role, demo: false };
         let id = accounts::create_officer(&self.pool, "test", request).await.expect("an officer");
-        let key = accounts::create_api_key(&self.pool, "test", id, "test", false).await.expect("a key");
+        let key =
+            accounts::create_api_key(&self.pool, "test", id, "test", false).await.expect("a key");
         Person { id, key: key.secret }
     }
 
     /// Somebody who writes for an agency.
-    pub async fn submitter(&self) -> Person {
+    pub async fn writer(&self) -> Person {
         self.person("BCHPTDS", "bch.soanthao", Role::Submitter).await
     }
 
@@ -183,10 +186,10 @@ impl TestApp {
     }
 
     /// Public and being broadcast.
-    pub async fn live(&self, submitter: &Person, approver: &Person) -> Value {
-        let submitted = self.submitted(submitter).await;
+    pub async fn live(&self, writer: &Person, approver: &Person) -> Value {
+        let submitted = self.submitted(writer).await;
         self.approve(approver, &submitted).await.expect(200);
-        self.get(submitter, &format!("/v1/alerts/{}", id(&submitted))).await.expect(200)
+        self.get(writer, &format!("/v1/alerts/{}", id(&submitted))).await.expect(200)
     }
 
     /// What dispatchers would be configured to trust.
