@@ -2,8 +2,6 @@
 # Which servers serve this checkout: those on the machine, Docker's, or packages yet to be installed.
 # shellcheck disable=SC2154 # checkout, instance and local_dir come from state.sh and scripts/services
 
-readonly wanted='PostgreSQL 15 or later and RabbitMQ 3.10 or later'
-
 backend_up() {
     choose_backend
     ensure_secrets
@@ -46,10 +44,10 @@ install_packages() {
 
 explain_what_is_missing() {
     local missing=()
-    postgres_bin >/dev/null || missing+=('PostgreSQL 15 or later (Debian, Ubuntu: postgresql)')
-    rabbitmq_bin >/dev/null || missing+=('RabbitMQ 3.10 or later (Debian, Ubuntu: rabbitmq-server)')
-    say "cannot get $wanted. Install ${missing[0]}${missing[1]:+ and ${missing[1]}}," \
-        "or start a Docker engine with the compose plug-in, or set DATABASE_URL and AMQP_URL; then try again"
+    postgres_bin >/dev/null || missing+=('PostgreSQL 15 or later (postgresql)')
+    rabbitmq_bin >/dev/null || missing+=('RabbitMQ 3.10 or later (rabbitmq-server)')
+    say "install ${missing[0]}${missing[1]:+ and ${missing[1]}}; or start a Docker engine with the compose plug-in;" \
+        "or set DATABASE_URL and AMQP_URL. Then try again"
 }
 
 backend_down() {

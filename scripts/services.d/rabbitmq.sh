@@ -40,8 +40,8 @@ rabbitmq_start() {
     rabbitmq_pid >/dev/null && rabbitmq_await && return
     private_dir "$(rabbitmq_user)" "$(rabbitmq_dir)"
     for attempt in 1 2 3; do
-        # What a killed node left behind would look like somebody else's.
-        rabbitmq_stop_epmd
+        # A node that hangs, or the epmd of one that was killed, would look like somebody else's.
+        rabbitmq_stop
         ensure_port RABBITMQ_PORT
         ensure_port RABBITMQ_MANAGEMENT_PORT
         ensure_port RABBITMQ_DIST_PORT
@@ -50,7 +50,6 @@ rabbitmq_start() {
         rabbitmq_configure
         rabbitmq_launch
         rabbitmq_await && return
-        rabbitmq_stop
         sleep "$attempt"
     done
     show_tail "$(rabbitmq_startup_log)"
@@ -62,8 +61,6 @@ rabbitmq_start() {
 rabbitmq_launch() {
     local dir
     dir=$(rabbitmq_dir)
-    # The pid file of a node that did not end well names nobody, or a stranger.
-    rm -f "$dir/pid"
     ulimit -n 65536 2>/dev/null || true
     exec_as_user "$(rabbitmq_user)" \
         HOME="$dir" \
@@ -81,7 +78,6 @@ rabbitmq_launch() {
         RABBITMQ_MNESIA_BASE="$dir/mnesia" \
         RABBITMQ_LOG_BASE="$dir" \
         RABBITMQ_LOGS="$(rabbitmq_log)" \
-        RABBITMQ_PID_FILE="$dir/pid" \
         setsid "$(rabbitmq_bin)/rabbitmq-server" </dev/null >"$(rabbitmq_startup_log)" 2>&1 &
     rabbitmq_launched=$!
 }
@@ -104,7 +100,7 @@ rabbitmq_ready() {
 rabbitmq_stop() {
     local pid
     if pid=$(rabbitmq_pid); then
-        kill -TERM "$pid"
+        kill -TERM "$pid" 2>/dev/null || true
         wait_until 60 rabbitmq_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
         wait_until 10 rabbitmq_gone "$pid" || die "RabbitMQ (process $pid) does not stop: see $(rabbitmq_log)"
     fi
@@ -123,11 +119,16 @@ rabbitmq_stop_epmd() {
     ) 2>/dev/null || true
 }
 
+# The node is the process whose command line has our directory as one whole argument (-home). Its own pid file would not do:
+# it goes before the node has ended, and stays when the node is killed.
 rabbitmq_pid() {
-    local pid
-    [[ -n $DATA_DIR && -r $(rabbitmq_dir)/pid ]] || return 1
-    pid=$(<"$(rabbitmq_dir)/pid")
-    process_has "$pid" "$(rabbitmq_dir)" && echo "$pid"
+    local found
+    [[ -n $DATA_DIR ]] || return 1
+    # The pattern comes by standard input, or grep would find itself.
+    # shellcheck disable=SC2062 # what follows are files
+    found=$(rabbitmq_dir | grep -lszxF --file=- /proc/[0-9]*/cmdline | head -n 1)
+    found=${found#/proc/}
+    [[ -n $found ]] && echo "${found%/cmdline}"
 }
 
 # Written at every start. The empty files keep the machine's own /etc/rabbitmq out.
