@@ -75,10 +75,7 @@ impl Apns {
         if !self.is_configured() {
             return;
         }
-        for (key, value) in [
-            ("apns.key_id", &self.key_id),
-            ("apns.team_id", &self.team_id),
-        ] {
+        for (key, value) in [("apns.key_id", &self.key_id), ("apns.team_id", &self.team_id)] {
             if value.len() != 10 || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 problems.add(
                     key,

@@ -41,11 +41,7 @@ impl Fcm {
     pub fn service_account(&self) -> Result<Secret<Vec<u8>>, Problem> {
         let key = "fcm.service_account_file";
         let Some(path) = &self.service_account_file else {
-            return Err(Problem::new(
-                key,
-                "is not set",
-                "name the service account's JSON file",
-            ));
+            return Err(Problem::new(key, "is not set", "name the service account's JSON file"));
         };
         read_file(key, path)
     }

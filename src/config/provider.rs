@@ -88,11 +88,7 @@ pub(super) fn check_endpoint(
                 || url.query().is_some()
                 || !url.username().is_empty() =>
         {
-            problems.add(
-                key,
-                "has a path, a query or a user",
-                "give scheme, host and port only",
-            );
+            problems.add(key, "has a path, a query or a user", "give scheme, host and port only");
         }
         Ok(_) if mode == Mode::Production && text.trim_end_matches('/') != own => {
             problems.add(

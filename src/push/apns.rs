@@ -46,43 +46,22 @@ impl Apns {
     /// Reads the signing key and prepares; connects nothing yet.
     pub fn new(config: &ApnsConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         const FILE: &str = "apns.key_file";
-        let file = config
-            .signing_key()
-            .map_err(|problem| SetupError::new(FILE, problem))?;
+        let file = config.signing_key().map_err(|problem| SetupError::new(FILE, problem))?;
         let key = Es256Key::from_pem(file.expose()).map_err(|what| SetupError::new(FILE, what))?;
         let topic = HeaderValue::from_str(&config.topic);
         let topic = topic.map_err(|_| SetupError::new("apns.topic", "is no bundle identifier"))?;
-        let trust = trust(
-            config.connection.ca_file.as_deref(),
-            "apns.connection.ca_file",
-        )?;
+        let trust = trust(config.connection.ca_file.as_deref(), "apns.connection.ca_file")?;
         let manner = Manner::of(&config.connection);
-        let production = host(
-            "apns.production_endpoint",
-            &config.production_endpoint,
-            &trust,
-            &manner,
-        )?;
-        let sandbox = host(
-            "apns.sandbox_endpoint",
-            &config.sandbox_endpoint,
-            &trust,
-            &manner,
-        )?;
+        let production =
+            host("apns.production_endpoint", &config.production_endpoint, &trust, &manner)?;
+        let sandbox = host("apns.sandbox_endpoint", &config.sandbox_endpoint, &trust, &manner)?;
         let token = ProviderToken::new(key, config.key_id.clone(), config.team_id.clone(), clock);
         let options = Options {
             topic,
             critical_alerts: config.critical_alerts,
             emergency_sound: config.emergency_sound.clone(),
         };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                production,
-                sandbox,
-                token,
-                options,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { production, sandbox, token, options }) })
     }
 
     /// The message as Apple takes it, for every device alike. Build it anew for each attempt: `left` is in it.
@@ -100,10 +79,7 @@ impl Apns {
     ) -> Result<(), PushError> {
         let host = self.host(environment);
         // Unwrap safety: an authority that a Host was made of, and a path of hexadecimal digits.
-        let uri = host
-            .authority()
-            .uri(&message::path(token)?)
-            .expect("a lawful URI");
+        let uri = host.authority().uri(&message::path(token)?).expect("a lawful URI");
         let minted = self.inner.token.current()?;
         let first = post(host, &uri, frame, &minted, class, None).await?;
         let Err((refusal, connection)) = first else {
@@ -164,14 +140,8 @@ async fn post(
     let mut headers = frame.headers.clone();
     headers.insert(AUTHORIZATION, minted.bearer.clone());
     let body = frame.body.clone();
-    let Answer {
-        status,
-        body,
-        connection,
-        ..
-    } = host
-        .post_elsewhere(avoid, uri, &headers, body, class)
-        .await?;
+    let Answer { status, body, connection, .. } =
+        host.post_elsewhere(avoid, uri, &headers, body, class).await?;
     if status == StatusCode::OK {
         return Ok(Ok(()));
     }

@@ -118,11 +118,9 @@ impl PushError {
                 scope: scope.clone(),
                 slow_down: *scope != Scope::Device,
             },
-            Self::Unavailable { after, scope, .. } => Verdict::Later {
-                after: *after,
-                scope: scope.clone(),
-                slow_down: false,
-            },
+            Self::Unavailable { after, scope, .. } => {
+                Verdict::Later { after: *after, scope: scope.clone(), slow_down: false }
+            }
             Self::Locked(why) => Verdict::Park(why.clone()),
             Self::Unanswered(_) => Verdict::Ambiguous,
             Self::NotSent(_) => Verdict::NotSent,
@@ -170,10 +168,7 @@ pub struct SetupError {
 
 impl SetupError {
     pub(super) fn new(key: &'static str, what: impl std::fmt::Display) -> Self {
-        Self {
-            key,
-            what: what.to_string(),
-        }
+        Self { key, what: what.to_string() }
     }
 }
 
@@ -184,17 +179,11 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
 
 /// A `Retry-After` header, which is a number of seconds or a date (RFC 9110 §10.2.3); never longer than a day.
 pub(super) fn retry_after(headers: &http::HeaderMap, now: OffsetDateTime) -> Option<Duration> {
-    let text = headers
-        .get(http::header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim();
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if let Ok(seconds) = text.parse::<u64>() {
         Duration::from_secs(seconds)
     } else {
-        let moment = time::PrimitiveDateTime::parse(text, HTTP_DATE)
-            .ok()?
-            .assume_utc();
+        let moment = time::PrimitiveDateTime::parse(text, HTTP_DATE).ok()?.assume_utc();
         Duration::try_from(moment - now).unwrap_or_default()
     };
     Some(wait.min(Duration::from_hours(24)))
@@ -223,20 +212,9 @@ mod tests {
         };
         assert_eq!(wait("120"), Some(Duration::from_mins(2)));
         assert_eq!(wait(" 0 "), Some(Duration::ZERO));
-        assert_eq!(
-            wait("Sat, 21 Nov 2026 07:01:30 GMT"),
-            Some(Duration::from_secs(90))
-        );
-        assert_eq!(
-            wait("Sat, 21 Nov 2026 06:00:00 GMT"),
-            Some(Duration::ZERO),
-            "already past"
-        );
-        assert_eq!(
-            wait("99999999999"),
-            Some(Duration::from_hours(24)),
-            "nobody waits for years"
-        );
+        assert_eq!(wait("Sat, 21 Nov 2026 07:01:30 GMT"), Some(Duration::from_secs(90)));
+        assert_eq!(wait("Sat, 21 Nov 2026 06:00:00 GMT"), Some(Duration::ZERO), "already past");
+        assert_eq!(wait("99999999999"), Some(Duration::from_hours(24)), "nobody waits for years");
         assert_eq!(wait("soon"), None);
         assert_eq!(wait("-5"), None);
         assert_eq!(retry_after(&HeaderMap::new(), now), None);

@@ -46,23 +46,16 @@ impl Fcm {
     /// Reads the service account and prepares; connects nothing yet.
     pub fn new(config: &FcmConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         const FILE: &str = "fcm.service_account_file";
-        let file = config
-            .service_account()
-            .map_err(|problem| SetupError::new(FILE, problem))?;
+        let file = config.service_account().map_err(|problem| SetupError::new(FILE, problem))?;
         let account =
             ServiceAccount::parse(file.expose()).map_err(|what| SetupError::new(FILE, what))?;
-        let trust = trust(
-            config.connection.ca_file.as_deref(),
-            "fcm.connection.ca_file",
-        )?;
+        let trust = trust(config.connection.ca_file.as_deref(), "fcm.connection.ca_file")?;
 
         let endpoint = |what| SetupError::new("fcm.endpoint", what);
         let url = url::Url::parse(&config.endpoint).map_err(|error| endpoint(error.to_string()))?;
         let authority = Authority::of(&url).map_err(endpoint)?;
         let path = format!("/v1/projects/{}/messages:send", account.project());
-        let uri = authority
-            .uri(&path)
-            .map_err(|error| endpoint(error.to_string()))?;
+        let uri = authority.uri(&path).map_err(|error| endpoint(error.to_string()))?;
 
         let manner = Manner::of(&config.connection);
         let grant = Grant::new(account, &trust, &manner, clock.clone())
@@ -72,15 +65,7 @@ impl Fcm {
             emergency_as_notification: config.emergency_as_notification,
             emergency_by_satellite: config.emergency_by_satellite,
         };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                host,
-                uri,
-                grant,
-                options,
-                clock,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { host, uri, grant, options, clock }) })
     }
 
     /// The message as FCM takes it, for every device alike. Build it anew for each attempt: `left` is in it.
@@ -138,20 +123,11 @@ impl Fcm {
         body: Bytes,
         class: TrafficClass,
     ) -> Result<Answer, PushError> {
-        Ok(self
-            .inner
-            .host
-            .post(&self.inner.uri, headers, body, class)
-            .await?)
+        Ok(self.inner.host.post(&self.inner.uri, headers, body, class).await?)
     }
 
     fn classify(&self, answer: &Answer) -> Refusal {
-        answer::classify(
-            answer.status,
-            &answer.headers,
-            &answer.body,
-            self.inner.clock.now(),
-        )
+        answer::classify(answer.status, &answer.headers, &answer.body, self.inner.clock.now())
     }
 }
 
@@ -164,9 +140,6 @@ fn headers(token: &str) -> Result<HeaderMap, String> {
         bearer.map_err(|_| "the token endpoint gave a token that fits no header".to_owned())?;
     Ok(HeaderMap::from_iter([
         (AUTHORIZATION, bearer),
-        (
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=UTF-8"),
-        ),
+        (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8")),
     ]))
 }

@@ -61,12 +61,7 @@ impl Rs256Key {
         let input = input(header, claims)?;
         let mut signature = vec![0; self.0.public().modulus_len()];
         self.0
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                input.as_bytes(),
-                &mut signature,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
             .map_err(|_| "the key cannot sign".to_owned())?;
         Ok(join(input, &signature))
     }
@@ -81,11 +76,7 @@ fn pkcs8(pem: &[u8]) -> Result<Vec<u8>, String> {
 fn input(header: &impl Serialize, claims: &impl Serialize) -> Result<String, String> {
     let header = serde_json::to_vec(header).map_err(|error| error.to_string())?;
     let claims = serde_json::to_vec(claims).map_err(|error| error.to_string())?;
-    Ok(format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(claims)
-    ))
+    Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims)))
 }
 
 fn join(mut input: String, signature: &[u8]) -> String {
@@ -123,9 +114,7 @@ pub(super) mod tests {
     #[test]
     fn a_signed_token_opens_with_its_key_and_no_other() {
         let key = es256_key();
-        let token = key
-            .sign(&json!({"alg": "ES256"}), &json!({"iss": "loa"}))
-            .expect("a token");
+        let token = key.sign(&json!({"alg": "ES256"}), &json!({"iss": "loa"})).expect("a token");
         assert_eq!(
             open(&token, key.public()),
             Some((json!({"alg": "ES256"}), json!({"iss": "loa"})))
@@ -148,15 +137,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_key_of_another_kind_is_refused_in_words() {
-        assert!(
-            Es256Key::from_pem(b"hello")
-                .err()
-                .is_some_and(|error| error.contains("PEM"))
-        );
-        assert!(
-            Rs256Key::from_pem(b"")
-                .err()
-                .is_some_and(|error| error.contains("PEM"))
-        );
+        assert!(Es256Key::from_pem(b"hello").err().is_some_and(|error| error.contains("PEM")));
+        assert!(Rs256Key::from_pem(b"").err().is_some_and(|error| error.contains("PEM")));
     }
 }

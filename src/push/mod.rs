@@ -11,6 +11,7 @@ pub mod error;
 pub mod fcm;
 pub mod jwt;
 pub mod transport;
+pub mod webpush;
 
 mod payload;
 
@@ -22,6 +23,7 @@ pub use apns::{Apns, ApnsFrame};
 pub use error::{FrameError, PushError, Scope, SetupError, Verdict};
 pub use fcm::{Fcm, FcmFrame};
 pub use transport::TrafficClass;
+pub use webpush::{EndpointPolicy, Sealed, WebPush, WebPushFrame};
 
 /// Four weeks, seconds: the longest any provider keeps a message (FCM's rule; the others allow a little more).
 const LONGEST: u32 = 2_419_200;
@@ -50,10 +52,7 @@ impl Left {
     pub fn until(expires: OffsetDateTime, now: OffsetDateTime) -> Option<Self> {
         let whole = (expires - now).whole_seconds().min(i64::from(LONGEST));
         let seconds = NonZeroU32::new(u32::try_from(whole).ok()?)?;
-        Some(Self {
-            now: now.unix_timestamp(),
-            seconds,
-        })
+        Some(Self { now: now.unix_timestamp(), seconds })
     }
 
     /// Seconds left, at most `cap`.
@@ -83,20 +82,14 @@ mod tests {
         assert_eq!(left(Duration::seconds(-1)), None);
         assert_eq!(left(Duration::days(-40_000)), None);
         let one = left(Duration::milliseconds(1999)).expect("one second");
-        assert_eq!(
-            (one.capped(LONGEST), one.deadline(LONGEST)),
-            (1, expires.unix_timestamp() - 1)
-        );
+        assert_eq!((one.capped(LONGEST), one.deadline(LONGEST)), (1, expires.unix_timestamp() - 1));
         let year = left(Duration::days(365)).expect("a year");
         assert_eq!(year.capped(u32::MAX), LONGEST);
     }
 
     #[test]
     fn a_deadline_is_never_the_epoch() {
-        let left = Left::until(
-            datetime!(1970-01-01 00:00 UTC),
-            datetime!(1969-12-31 23:59:59 UTC),
-        );
+        let left = Left::until(datetime!(1970-01-01 00:00 UTC), datetime!(1969-12-31 23:59:59 UTC));
         assert_eq!(left.expect("one second").deadline(LONGEST), 1);
     }
 }

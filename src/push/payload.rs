@@ -56,10 +56,6 @@ pub(super) struct Whole<'m> {
 
 impl<'m> Whole<'m> {
     pub(super) fn of(message: &'m PushMessage) -> Self {
-        Self {
-            common: Common::of(message),
-            title: &message.title,
-            body: &message.body,
-        }
+        Self { common: Common::of(message), title: &message.title, body: &message.body }
     }
 }

@@ -99,21 +99,12 @@ impl Authority {
     /// The authority of an `https` URL; anything else is refused with the reason.
     pub fn of(url: &url::Url) -> Result<Self, String> {
         if url.scheme() != "https" {
-            return Err(format!(
-                "expected an https URL, found scheme {:?}",
-                url.scheme()
-            ));
+            return Err(format!("expected an https URL, found scheme {:?}", url.scheme()));
         }
         let host = url.host_str().ok_or("the URL names no host")?;
         // brackets belong to the URL's grammar, not to the address
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let authority = Self {
-            host,
-            port: url.port_or_known_default().unwrap_or(443),
-        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let authority = Self { host, port: url.port_or_known_default().unwrap_or(443) };
         authority.server_name().map(|_| authority)
     }
 
@@ -129,11 +120,7 @@ impl Authority {
 
     /// An absolute `https` URI at this authority. `path` begins with `/`.
     pub fn uri(&self, path: &str) -> Result<Uri, http::Error> {
-        Uri::builder()
-            .scheme("https")
-            .authority(self.to_string())
-            .path_and_query(path)
-            .build()
+        Uri::builder().scheme("https").authority(self.to_string()).path_and_query(path).build()
     }
 }
 
@@ -143,11 +130,7 @@ impl std::fmt::Display for Authority {
         let bracketed = self.host.contains(':');
         let (open, close) = if bracketed { ("[", "]") } else { ("", "") };
         write!(f, "{open}{}{close}", self.host)?;
-        if self.port == 443 {
-            Ok(())
-        } else {
-            write!(f, ":{}", self.port)
-        }
+        if self.port == 443 { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
@@ -185,9 +168,7 @@ impl Host {
     /// Connects nothing yet; see [`Host::warm_up`].
     pub fn new(authority: Authority, trust: &Trust, manner: Manner) -> Result<Self, String> {
         let name = authority.server_name()?;
-        Ok(Self {
-            shared: Arc::new(Shared::new(authority, name, trust.connector(), manner)),
-        })
+        Ok(Self { shared: Arc::new(Shared::new(authority, name, trust.connector(), manner)) })
     }
 
     /// Where the connections lead.
@@ -295,12 +276,10 @@ impl Host {
         let exchange = transact(&mut lease, request, body, &left);
         match tokio::time::timeout(limit, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) if left.load(Ordering::Relaxed) => Err(TransportError::Ambiguous(format!(
-                "no answer within {limit:?}"
-            ))),
-            Err(_) => Err(TransportError::NotSent(format!(
-                "no free stream within {limit:?}"
-            ))),
+            Err(_) if left.load(Ordering::Relaxed) => {
+                Err(TransportError::Ambiguous(format!("no answer within {limit:?}")))
+            }
+            Err(_) => Err(TransportError::NotSent(format!("no free stream within {limit:?}"))),
         }
     }
 }
@@ -313,13 +292,8 @@ async fn transact(
     left: &AtomicBool,
 ) -> Result<Answer, TransportError> {
     let not_sent = |error: h2::Error| TransportError::NotSent(error.to_string());
-    std::future::poll_fn(|cx| lease.handle().poll_ready(cx))
-        .await
-        .map_err(not_sent)?;
-    let (response, mut stream) = lease
-        .handle()
-        .send_request(request, false)
-        .map_err(not_sent)?;
+    std::future::poll_fn(|cx| lease.handle().poll_ready(cx)).await.map_err(not_sent)?;
+    let (response, mut stream) = lease.handle().send_request(request, false).map_err(not_sent)?;
     left.store(true, Ordering::Relaxed);
     // A failure to queue the body means that the stream was reset meanwhile; the response says how, and that decides.
     let queued = stream.send_data(body, true);
@@ -386,14 +360,8 @@ mod tests {
         let written = |url: &str| {
             Authority::of(&url.parse().expect("a URL")).map(|authority| authority.to_string())
         };
-        assert_eq!(
-            written("https://fcm.googleapis.com/v1"),
-            Ok("fcm.googleapis.com".to_owned())
-        );
-        assert_eq!(
-            written("https://localhost:8443"),
-            Ok("localhost:8443".to_owned())
-        );
+        assert_eq!(written("https://fcm.googleapis.com/v1"), Ok("fcm.googleapis.com".to_owned()));
+        assert_eq!(written("https://localhost:8443"), Ok("localhost:8443".to_owned()));
         assert_eq!(written("https://[::1]:8443/"), Ok("[::1]:8443".to_owned()));
         assert!(written("http://fcm.googleapis.com").is_err());
     }

@@ -14,6 +14,7 @@ mod push_fcm;
 mod push_peer;
 mod push_provider;
 mod push_transport;
+mod push_webpush;
 mod queue_dead;
 mod queue_delivery;
 mod queue_outage;

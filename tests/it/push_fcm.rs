@@ -24,17 +24,12 @@ fn private_key() -> &'static str {
     static KEY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     KEY.get_or_init(|| {
         let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).expect("a key");
-        key.to_pkcs8_pem(rsa::pkcs8::LineEnding::LF)
-            .expect("PEM")
-            .to_string()
+        key.to_pkcs8_pem(rsa::pkcs8::LineEnding::LF).expect("PEM").to_string()
     })
 }
 
 fn granted(token: &str) -> Reply {
-    json(
-        200,
-        &json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"}),
-    )
+    json(200, &json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"}))
 }
 
 fn config(peer: &ProviderPeer) -> FcmConfig {
@@ -59,13 +54,11 @@ fn client(peer: &ProviderPeer, clock: &Arc<TestClock>) -> Fcm {
 }
 
 async fn google(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> ProviderPeer {
-    ProviderPeer::start(move |asked| {
-        if asked.path == "/token" {
-            granted("ya29.first")
-        } else {
-            answer(asked)
-        }
-    })
+    ProviderPeer::start(
+        move |asked| {
+            if asked.path == "/token" { granted("ya29.first") } else { answer(asked) }
+        },
+    )
     .await
 }
 
@@ -78,9 +71,7 @@ async fn send(
     let message = message(style);
     let left = Left::until(message.expires, clock.now()).expect("time left");
     let frame = fcm.frame(&message, left).expect("a frame");
-    fcm.send(&frame, &target, TrafficClass::Urgent)
-        .await
-        .map_err(|error| error.verdict())
+    fcm.send(&frame, &target, TrafficClass::Urgent).await.map_err(|error| error.verdict())
 }
 
 fn token() -> FcmTarget {
@@ -103,19 +94,9 @@ async fn the_four_styles_as_google_sees_them() {
 async fn an_installation_id_goes_where_a_token_would() {
     let (peer, clock) = (google(|_| ok()).await, clock());
     let fcm = client(&peer, &clock);
-    send(
-        &fcm,
-        &clock,
-        Style::Emergency,
-        FcmTarget::Fid("fid_1".into()),
-    )
-    .await
-    .expect("accepted");
+    send(&fcm, &clock, Style::Emergency, FcmTarget::Fid("fid_1".into())).await.expect("accepted");
     let message = &peer.asked_at(SEND)[0].json()["message"];
-    assert_eq!(
-        (message["fid"].as_str(), message.get("token")),
-        (Some("fid_1"), None)
-    );
+    assert_eq!((message["fid"].as_str(), message.get("token")), (Some("fid_1"), None));
 }
 
 #[tokio::test]
@@ -123,41 +104,21 @@ async fn a_hostile_token_cannot_add_fields_to_the_message() {
     let (peer, clock) = (google(|_| ok()).await, clock());
     let fcm = client(&peer, &clock);
     let hostile = r#"x","topic":"all","y":"\ ệ"#;
-    send(
-        &fcm,
-        &clock,
-        Style::Emergency,
-        FcmTarget::Token(hostile.into()),
-    )
-    .await
-    .expect("accepted");
+    send(&fcm, &clock, Style::Emergency, FcmTarget::Token(hostile.into())).await.expect("accepted");
     let message = &peer.asked_at(SEND)[0].json()["message"];
-    assert_eq!(
-        (message["token"].as_str(), message.get("topic")),
-        (Some(hostile), None)
-    );
+    assert_eq!((message["token"].as_str(), message.get("topic")), (Some(hostile), None));
 }
 
 #[tokio::test]
 async fn the_older_app_gets_emergencies_that_android_shows() {
     let (peer, clock) = (google(|_| ok()).await, clock());
-    let fcm = Fcm::new(
-        &FcmConfig {
-            emergency_as_notification: true,
-            ..config(&peer)
-        },
-        clock.clone(),
-    )
-    .expect("a client");
-    send(&fcm, &clock, Style::Emergency, token())
-        .await
-        .expect("accepted");
+    let fcm =
+        Fcm::new(&FcmConfig { emergency_as_notification: true, ..config(&peer) }, clock.clone())
+            .expect("a client");
+    send(&fcm, &clock, Style::Emergency, token()).await.expect("accepted");
     let android = &peer.asked_at(SEND)[0].json()["message"]["android"];
     assert_eq!(android["notification"]["channel_id"], "emergency");
-    assert_eq!(
-        android["notification"]["notification_priority"],
-        "PRIORITY_MAX"
-    );
+    assert_eq!(android["notification"]["notification_priority"], "PRIORITY_MAX");
     assert_eq!(android["priority"], "HIGH");
 }
 
@@ -181,14 +142,10 @@ async fn a_thousand_pushes_take_one_token_and_it_is_renewed_before_it_expires() 
     let message = message(Style::Emergency);
     let left = Left::until(message.expires, clock.now()).expect("time left");
     let frame = fcm.frame(&message, left).expect("a frame");
-    fcm.send(&frame, &token(), TrafficClass::Urgent)
-        .await
-        .expect("accepted");
+    fcm.send(&frame, &token(), TrafficClass::Urgent).await.expect("accepted");
     assert_eq!(peer.asked_at("/token").len(), 1, "not before it is time");
     clock.advance(Duration::from_secs(80));
-    fcm.send(&frame, &token(), TrafficClass::Urgent)
-        .await
-        .expect("accepted");
+    fcm.send(&frame, &token(), TrafficClass::Urgent).await.expect("accepted");
     assert_eq!(peer.asked_at("/token").len(), 2);
 }
 
@@ -212,25 +169,15 @@ async fn a_revoked_token_is_replaced_once_and_the_push_goes_out() {
     for sent in futures_util::future::join_all(crowd).await {
         sent.expect("accepted with the new token");
     }
-    assert_eq!(
-        peer.asked_at("/token").len(),
-        2,
-        "twenty refusals, one new token"
-    );
+    assert_eq!(peer.asked_at("/token").len(), 2, "twenty refusals, one new token");
 }
 
 #[tokio::test]
 async fn credentials_that_stay_refused_park_the_provider_without_a_hot_loop() {
     let (peer, clock) = (google(|_| (401, vec![], String::new())).await, clock());
     let fcm = client(&peer, &clock);
-    assert!(matches!(
-        send(&fcm, &clock, Style::Emergency, token()).await,
-        Err(Verdict::Park(_))
-    ));
-    assert_eq!(
-        (peer.asked_at("/token").len(), peer.asked_at(SEND).len()),
-        (2, 2)
-    );
+    assert!(matches!(send(&fcm, &clock, Style::Emergency, token()).await, Err(Verdict::Park(_))));
+    assert_eq!((peer.asked_at("/token").len(), peer.asked_at(SEND).len()), (2, 2));
 
     let wrong_key = json(
         400,
@@ -259,35 +206,21 @@ async fn an_answer_is_a_verdict_about_this_push() {
         };
         match asked.json()["message"]["token"].as_str().expect("a token") {
             "gone" => json(404, &fcm("UNREGISTERED")),
-            "quota" => (
-                429,
-                vec![("retry-after", "17".into())],
-                fcm("QUOTA_EXCEEDED").to_string(),
-            ),
+            "quota" => (429, vec![("retry-after", "17".into())], fcm("QUOTA_EXCEEDED").to_string()),
             _ => (200, vec![], "not what was documented".into()),
         }
     };
     let (peer, clock) = (google(answer).await, clock());
     let fcm = client(&peer, &clock);
     let verdict = async |word: &str| {
-        send(
-            &fcm,
-            &clock,
-            Style::Emergency,
-            FcmTarget::Token(word.into()),
-        )
-        .await
+        send(&fcm, &clock, Style::Emergency, FcmTarget::Token(word.into())).await
     };
     assert_eq!(verdict("gone").await, Err(Verdict::Forget { since: None }));
     assert!(matches!(
         verdict("quota").await,
         Err(Verdict::Later { after: Some(wait), slow_down: true, .. }) if wait == Duration::from_secs(17)
     ));
-    assert_eq!(
-        verdict("live").await,
-        Ok(()),
-        "a strange 200 still is an acceptance"
-    );
+    assert_eq!(verdict("live").await, Ok(()), "a strange 200 still is an acceptance");
 }
 
 #[tokio::test]
@@ -310,10 +243,7 @@ async fn an_unusable_account_is_named_and_never_shown() {
             service_account_file: Some(peer.file("bad.json", content)),
             ..config(&peer)
         };
-        Fcm::new(&config, clock.clone())
-            .err()
-            .expect("refused")
-            .to_string()
+        Fcm::new(&config, clock.clone()).err().expect("refused").to_string()
     };
     let secret = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
     for content in [

@@ -44,10 +44,7 @@ impl Certificate {
             .with_single_cert(vec![made.cert.der().clone()], key)
             .expect("a server configuration");
         server.alpn_protocols = vec![b"h2".to_vec()];
-        Self {
-            pem: made.cert.pem(),
-            server: Arc::new(server),
-        }
+        Self { pem: made.cert.pem(), server: Arc::new(server) }
     }
 
     pub fn trust(&self) -> Trust {
@@ -91,11 +88,7 @@ impl Peer {
                 }
             }
         });
-        Self {
-            certificate,
-            port,
-            sessions,
-        }
+        Self { certificate, port, sessions }
     }
 
     /// The next connection.
@@ -124,12 +117,7 @@ impl Session {
         let deaf = Arc::new(AtomicBool::new(false));
         let (sender, requests) = mpsc::unbounded_channel();
         let reader = tokio::spawn(read(reader, writer.clone(), deaf.clone(), sender));
-        let session = Self {
-            writer,
-            requests,
-            reader,
-            deaf,
-        };
+        let session = Self { writer, requests, reader, deaf };
         session.allow(allowance).await;
         session
     }
@@ -155,8 +143,7 @@ impl Session {
 
     pub async fn answer(&self, stream: u32) {
         // `:status: 200` of HPACK's static table
-        self.write(HEADERS, END_STREAM | END_HEADERS, stream, &[0x88])
-            .await;
+        self.write(HEADERS, END_STREAM | END_HEADERS, stream, &[0x88]).await;
     }
 
     /// 400, so that the body is looked at.
@@ -164,11 +151,7 @@ impl Session {
         self.write(HEADERS, END_HEADERS, stream, &[0x8c]).await;
         let mut chunks = body.chunks(16 * 1024).peekable();
         while let Some(chunk) = chunks.next() {
-            let flags = if chunks.peek().is_none() {
-                END_STREAM
-            } else {
-                0
-            };
+            let flags = if chunks.peek().is_none() { END_STREAM } else { 0 };
             self.write(DATA, flags, stream, chunk).await;
         }
     }
@@ -180,8 +163,7 @@ impl Session {
     }
 
     pub async fn refuse(&self, stream: u32) {
-        self.write(RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes())
-            .await;
+        self.write(RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes()).await;
     }
 
     pub async fn go_away(&self, last_stream: u32) {

@@ -30,9 +30,7 @@ impl Asked {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().expect("text"))
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
     /// Path, headers by name and body as a snapshot shows them; `secrets` are replaced by their names.
@@ -71,10 +69,8 @@ impl ProviderPeer {
     pub async fn start(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("localhost", 0)).await.expect("a port");
         let certificate = Certificate::new();
-        let url = format!(
-            "https://localhost:{}",
-            listener.local_addr().expect("an address").port()
-        );
+        let url =
+            format!("https://localhost:{}", listener.local_addr().expect("an address").port());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let acceptor = certificate.acceptor();
         let (reply, log) = (Arc::new(reply), asked.clone());
@@ -94,12 +90,7 @@ impl ProviderPeer {
         });
         let directory = std::env::temp_dir().join(format!("loa-push-{}", Uuid::now_v7()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let peer = Self {
-            certificate,
-            url,
-            asked,
-            directory,
-        };
+        let peer = Self { certificate, url, asked, directory };
         peer.file("ca.pem", peer.certificate.pem.as_bytes());
         peer
     }
@@ -117,18 +108,12 @@ impl ProviderPeer {
     }
 
     pub fn asked_at(&self, path: &str) -> Vec<Asked> {
-        self.asked()
-            .into_iter()
-            .filter(|asked| asked.path.starts_with(path))
-            .collect()
+        self.asked().into_iter().filter(|asked| asked.path.starts_with(path)).collect()
     }
 
     /// As in the built-in configuration, but believing this peer.
     pub fn connection(&self) -> Connection {
-        Connection {
-            ca_file: Some(self.directory.join("ca.pem")),
-            ..defaults().fcm.connection
-        }
+        Connection { ca_file: Some(self.directory.join("ca.pem")), ..defaults().fcm.connection }
     }
 }
 
@@ -151,11 +136,7 @@ async fn answer(
         body.extend_from_slice(&chunk);
     }
     let path = head.uri.path().to_owned();
-    let asked = Asked {
-        path,
-        headers: head.headers,
-        body: body.freeze(),
-    };
+    let asked = Asked { path, headers: head.headers, body: body.freeze() };
     let (status, headers, text) = reply(&asked);
     log.lock().expect("no panic").push(asked);
     let mut response = Response::builder().status(status);
@@ -225,10 +206,7 @@ pub fn message(style: Style) -> PushMessage {
         body: body.to_owned(),
         url: Some("https://canhbao.example.vn/a/1".to_owned()),
         expires: datetime!(2026-11-21 09:30 +7),
-        live: vec![(
-            Uuid::from_u128(0x0193_5000_0000_7000_8000_0000_0000_0002),
-            1,
-        )],
+        live: vec![(Uuid::from_u128(0x0193_5000_0000_7000_8000_0000_0000_0002), 1)],
     }
 }
 
@@ -236,16 +214,6 @@ pub fn message(style: Style) -> PushMessage {
 pub const STYLES: [(&str, Style); 4] = [
     ("a_emergency", Style::Emergency),
     ("b_announcement", Style::Announcement),
-    (
-        "c_personal",
-        Style::Personal {
-            action_needed: false,
-        },
-    ),
-    (
-        "d_warning",
-        Style::Warning {
-            time_sensitive: true,
-        },
-    ),
+    ("c_personal", Style::Personal { action_needed: false }),
+    ("d_warning", Style::Warning { time_sensitive: true }),
 ];

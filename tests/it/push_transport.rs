@@ -13,11 +13,7 @@ use crate::push_peer::{Certificate, Peer, authority};
 
 /// Generous where a test only waits for what must come; tests about waiting set their own.
 fn manner(connections: usize) -> Manner {
-    Manner {
-        connections,
-        timeout: Duration::from_secs(20),
-        ..Manner::default()
-    }
+    Manner { connections, timeout: Duration::from_secs(20), ..Manner::default() }
 }
 
 fn host(peer: &Peer, manner: Manner) -> Host {
@@ -30,8 +26,7 @@ fn post(host: &Host, class: TrafficClass) -> JoinHandle<Outcome> {
     let host = host.clone();
     tokio::spawn(async move {
         let uri = host.authority().uri("/push").expect("a URI");
-        host.post(&uri, &HeaderMap::new(), Bytes::from_static(b"{}"), class)
-            .await
+        host.post(&uri, &HeaderMap::new(), Bytes::from_static(b"{}"), class).await
     })
 }
 
@@ -40,12 +35,7 @@ fn urgent(host: &Host) -> JoinHandle<Outcome> {
 }
 
 async fn status(request: JoinHandle<Outcome>) -> u16 {
-    request
-        .await
-        .expect("no panic")
-        .expect("an answer")
-        .status
-        .as_u16()
+    request.await.expect("no panic").expect("an answer").status.as_u16()
 }
 
 async fn failure(request: JoinHandle<Outcome>) -> TransportError {
@@ -81,10 +71,7 @@ async fn streams_above_a_goaways_last_are_sent_again_and_the_others_are_not() {
         assert_eq!(status(request).await, 200);
     }
     settle().await;
-    assert!(
-        !second.has_request(),
-        "what the first connection accepted came only once"
-    );
+    assert!(!second.has_request(), "what the first connection accepted came only once");
 }
 
 #[tokio::test]
@@ -131,10 +118,7 @@ async fn a_lowered_allowance_is_obeyed_and_a_raised_one_used_at_once() {
         session.answer(stream).await;
     }
     settle().await;
-    assert!(
-        !session.has_request(),
-        "two are still open, and two are allowed"
-    );
+    assert!(!session.has_request(), "two are still open, and two are allowed");
     for stream in open {
         session.answer(stream).await;
     }
@@ -165,20 +149,13 @@ async fn a_connection_that_dies_leaves_its_requests_ambiguous() {
     let mut session = peer.session().await;
     let stream = session.requests(1).await[0];
     session.answer(stream).await;
-    assert_eq!(
-        status(next).await,
-        200,
-        "and the next one finds a new connection"
-    );
+    assert_eq!(status(next).await, 200, "and the next one finds a new connection");
 }
 
 #[tokio::test]
 async fn a_peer_that_answers_no_ping_is_dead_although_the_socket_is_open() {
     let mut peer = Peer::start(100).await;
-    let manner = Manner {
-        ping_every: Duration::from_millis(50),
-        ..manner(1)
-    };
+    let manner = Manner { ping_every: Duration::from_millis(50), ..manner(1) };
     let host = host(&peer, manner);
     let lost = urgent(&host);
     let mut session = peer.session().await;
@@ -191,10 +168,7 @@ async fn a_peer_that_answers_no_ping_is_dead_although_the_socket_is_open() {
 #[tokio::test]
 async fn a_slow_answer_is_ambiguous_and_costs_no_connection() {
     let mut peer = Peer::start(100).await;
-    let manner = Manner {
-        timeout: Duration::from_millis(300),
-        ..manner(1)
-    };
+    let manner = Manner { timeout: Duration::from_millis(300), ..manner(1) };
     let host = host(&peer, manner);
     let slow = urgent(&host);
     let mut session = peer.session().await;
@@ -211,10 +185,7 @@ async fn a_slow_answer_is_ambiguous_and_costs_no_connection() {
 #[tokio::test]
 async fn whoever_finds_no_free_stream_in_time_was_not_sent() {
     let mut peer = Peer::start(1).await;
-    let manner = Manner {
-        timeout: Duration::from_millis(600),
-        ..manner(1)
-    };
+    let manner = Manner { timeout: Duration::from_millis(600), ..manner(1) };
     let host = host(&peer, manner);
     let first = urgent(&host);
     let mut session = peer.session().await;
@@ -231,13 +202,7 @@ async fn whoever_finds_no_free_stream_in_time_was_not_sent() {
 #[tokio::test]
 async fn bulk_never_takes_the_first_connection_and_an_emergency_may_take_any() {
     let mut peer = Peer::start(100).await;
-    let host = host(
-        &peer,
-        Manner {
-            streams: 2,
-            ..manner(2)
-        },
-    );
+    let host = host(&peer, Manner { streams: 2, ..manner(2) });
     host.warm_up().await.expect("connected");
     let (mut one, mut other) = (peer.session().await, peer.session().await);
     assert_eq!(host.streams(TrafficClass::Urgent), 4);
@@ -246,11 +211,8 @@ async fn bulk_never_takes_the_first_connection_and_an_emergency_may_take_any() {
     let bulk: Vec<_> = (0..5).map(|_| post(&host, TrafficClass::Bulk)).collect();
     settle().await;
     // which of the two came first is the dialler's secret
-    let (reserved, shared) = if other.has_request() {
-        (&mut one, &mut other)
-    } else {
-        (&mut other, &mut one)
-    };
+    let (reserved, shared) =
+        if other.has_request() { (&mut one, &mut other) } else { (&mut other, &mut one) };
     let held = shared.requests(2).await;
     assert!(
         !shared.has_request() && !reserved.has_request(),
@@ -286,9 +248,7 @@ async fn bulk_never_takes_the_first_connection_and_an_emergency_may_take_any() {
 
 #[tokio::test]
 async fn an_unreachable_host_is_not_sent_to_and_found_again_when_it_is_back() {
-    let listener = tokio::net::TcpListener::bind(("localhost", 0))
-        .await
-        .expect("a port");
+    let listener = tokio::net::TcpListener::bind(("localhost", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
     let certificate = Certificate::new();
@@ -299,9 +259,8 @@ async fn an_unreachable_host_is_not_sent_to_and_found_again_when_it_is_back() {
         "{error}"
     );
 
-    let listener = tokio::net::TcpListener::bind(("localhost", port))
-        .await
-        .expect("the port again");
+    let listener =
+        tokio::net::TcpListener::bind(("localhost", port)).await.expect("the port again");
     let mut peer = Peer::on(listener, certificate, 100);
     let back = tokio::spawn({
         let host = host.clone();
@@ -317,10 +276,7 @@ async fn a_certificate_of_somebody_else_is_refused() {
     let host =
         Host::new(authority(peer.port), &Certificate::new().trust(), manner(1)).expect("a host");
     let error = failure(urgent(&host)).await;
-    assert!(
-        matches!(&error, TransportError::NotSent(why) if why.contains("TLS")),
-        "{error}"
-    );
+    assert!(matches!(&error, TransportError::NotSent(why) if why.contains("TLS")), "{error}");
     assert!(!peer.has_session());
 }
 
@@ -339,11 +295,7 @@ async fn long_answers_are_cut_and_close_no_window() {
         let stream = session.requests(1).await[0];
         session.answer_with_body(stream, &vec![b'x'; 30_000]).await;
         let answer = request.await.expect("no panic").expect("an answer");
-        assert_eq!(
-            (answer.status.as_u16(), answer.body.len()),
-            (400, 16 * 1024),
-            "round {round}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (400, 16 * 1024), "round {round}");
     }
 }
 
@@ -355,11 +307,7 @@ async fn a_retired_connection_stays_in_use_until_its_replacement_is_there() {
     let mut old = peer.session().await;
     let stream = old.requests(1).await[0];
     old.answer(stream).await;
-    let connection = request
-        .await
-        .expect("no panic")
-        .expect("an answer")
-        .connection;
+    let connection = request.await.expect("no panic").expect("an answer").connection;
 
     let under_way = urgent(&host);
     let stream = old.requests(1).await[0];

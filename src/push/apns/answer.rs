@@ -60,9 +60,7 @@ pub(super) fn classify(status: StatusCode, body: &[u8]) -> Refusal {
     if let Ok(error) = serde_json::from_slice::<ErrorBody>(body) {
         return known(&error, status);
     }
-    let reason = serde_json::from_slice::<Unknown>(body)
-        .unwrap_or_default()
-        .reason;
+    let reason = serde_json::from_slice::<Unknown>(body).unwrap_or_default().reason;
     unknown(&reason, status, body)
 }
 
@@ -122,19 +120,12 @@ fn unknown(reason: &str, status: StatusCode, body: &[u8]) -> Refusal {
 }
 
 fn gone(since: Option<OffsetDateTime>, what: String) -> Refusal {
-    Refusal::Final(PushError::AddressGone {
-        since,
-        detail: Cow::Owned(what),
-    })
+    Refusal::Final(PushError::AddressGone { since, detail: Cow::Owned(what) })
 }
 
 fn in_trouble(what: String) -> PushError {
     // One failed request says little about the others, so only this device waits the quarter of an hour.
-    PushError::Unavailable {
-        after: Some(AFTER_TROUBLE),
-        scope: Scope::Device,
-        detail: what.into(),
-    }
+    PushError::Unavailable { after: Some(AFTER_TROUBLE), scope: Scope::Device, detail: what.into() }
 }
 
 fn since(body: &[u8]) -> Option<OffsetDateTime> {
@@ -142,21 +133,13 @@ fn since(body: &[u8]) -> Option<OffsetDateTime> {
     struct Since {
         timestamp: u64,
     }
-    moment(
-        serde_json::from_slice::<Since>(body)
-            .ok()
-            .map(|body| body.timestamp),
-    )
+    moment(serde_json::from_slice::<Since>(body).ok().map(|body| body.timestamp))
 }
 
 /// Milliseconds since the epoch; Apple has been seen to send seconds.
 fn moment(timestamp: Option<u64>) -> Option<OffsetDateTime> {
     let timestamp = i128::from(timestamp?);
-    let milliseconds = if timestamp < 100_000_000_000 {
-        timestamp * 1000
-    } else {
-        timestamp
-    };
+    let milliseconds = if timestamp < 100_000_000_000 { timestamp * 1000 } else { timestamp };
     OffsetDateTime::from_unix_timestamp_nanos(milliseconds.checked_mul(1_000_000)?).ok()
 }
 
@@ -170,10 +153,7 @@ mod tests {
 
     fn refusal(status: u16, reason: &str) -> Refusal {
         let body = json!({ "reason": reason }).to_string();
-        classify(
-            StatusCode::from_u16(status).expect("a status"),
-            body.as_bytes(),
-        )
+        classify(StatusCode::from_u16(status).expect("a status"), body.as_bytes())
     }
 
     fn verdict(status: u16, reason: &str) -> Verdict {
@@ -183,11 +163,7 @@ mod tests {
     #[test]
     fn a_dead_token_is_forgotten() {
         for reason in ["BadDeviceToken", "DeviceTokenNotForTopic"] {
-            assert_eq!(
-                verdict(400, reason),
-                Verdict::Forget { since: None },
-                "{reason}"
-            );
+            assert_eq!(verdict(400, reason), Verdict::Forget { since: None }, "{reason}");
         }
     }
 
@@ -197,20 +173,10 @@ mod tests {
         for reason in ["Unregistered", "ExpiredToken"] {
             let body = json!({"reason": reason, "timestamp": 1_795_176_000_250_u64}).to_string();
             let error = classify(StatusCode::GONE, body.as_bytes()).into_final();
-            assert_eq!(
-                error.verdict(),
-                Verdict::Forget { since: Some(when) },
-                "{reason}"
-            );
+            assert_eq!(error.verdict(), Verdict::Forget { since: Some(when) }, "{reason}");
         }
-        assert_eq!(
-            verdict(410, "Unregistered"),
-            Verdict::Forget { since: None }
-        );
-        assert_eq!(
-            verdict(410, "SomethingNew"),
-            Verdict::Forget { since: None }
-        );
+        assert_eq!(verdict(410, "Unregistered"), Verdict::Forget { since: None });
+        assert_eq!(verdict(410, "SomethingNew"), Verdict::Forget { since: None });
     }
 
     #[test]
@@ -228,20 +194,11 @@ mod tests {
             "PayloadEmpty",
             "SomethingNew",
         ] {
-            assert!(
-                matches!(verdict(400, reason), Verdict::OurFault(_)),
-                "{reason}"
-            );
+            assert!(matches!(verdict(400, reason), Verdict::OurFault(_)), "{reason}");
         }
         assert!(matches!(verdict(404, "BadPath"), Verdict::OurFault(_)));
-        assert!(matches!(
-            verdict(405, "MethodNotAllowed"),
-            Verdict::OurFault(_)
-        ));
-        assert!(matches!(
-            verdict(413, "PayloadTooLarge"),
-            Verdict::OurFault(_)
-        ));
+        assert!(matches!(verdict(405, "MethodNotAllowed"), Verdict::OurFault(_)));
+        assert!(matches!(verdict(413, "PayloadTooLarge"), Verdict::OurFault(_)));
     }
 
     #[test]
@@ -260,31 +217,17 @@ mod tests {
             assert!(matches!(verdict(403, reason), Verdict::Park(_)), "{reason}");
         }
         assert!(matches!(verdict(400, "TopicDisallowed"), Verdict::Park(_)));
-        assert!(
-            matches!(verdict(301, ""), Verdict::Park(_)),
-            "a redirect is not followed"
-        );
+        assert!(matches!(verdict(301, ""), Verdict::Park(_)), "a redirect is not followed");
     }
 
     #[test]
     fn what_can_be_mended_is_mended_first() {
-        assert!(matches!(
-            refusal(403, "ExpiredProviderToken"),
-            Refusal::Token(_)
-        ));
-        assert!(matches!(
-            refusal(429, "TooManyProviderTokenUpdates"),
-            Refusal::TokenTooYoung(_)
-        ));
-        for (status, reason) in [
-            (400, "IdleTimeout"),
-            (503, "Shutdown"),
-            (403, "UnrelatedKeyIdInToken"),
-        ] {
-            assert!(
-                matches!(refusal(status, reason), Refusal::Connection(_)),
-                "{reason}"
-            );
+        assert!(matches!(refusal(403, "ExpiredProviderToken"), Refusal::Token(_)));
+        assert!(matches!(refusal(429, "TooManyProviderTokenUpdates"), Refusal::TokenTooYoung(_)));
+        for (status, reason) in
+            [(400, "IdleTimeout"), (503, "Shutdown"), (403, "UnrelatedKeyIdInToken")]
+        {
+            assert!(matches!(refusal(status, reason), Refusal::Connection(_)), "{reason}");
         }
         assert_eq!(verdict(400, "IdleTimeout"), Verdict::NotSent);
     }
@@ -296,10 +239,7 @@ mod tests {
             scope,
             slow_down,
         };
-        assert_eq!(
-            verdict(429, "TooManyRequests"),
-            later(None, Scope::Device, false)
-        );
+        assert_eq!(verdict(429, "TooManyRequests"), later(None, Scope::Device, false));
         assert_eq!(
             verdict(429, "TooManyProviderTokenUpdates"),
             later(Some(20), Scope::Provider, true)

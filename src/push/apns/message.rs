@@ -59,22 +59,13 @@ impl ApnsFrame {
         left: Left,
         options: &Options,
     ) -> Result<Self, FrameError> {
-        let payload = Payload {
-            aps: aps(message, options),
-            common: Common::of(message),
-        };
+        let payload = Payload { aps: aps(message, options), common: Common::of(message) };
         // Unwrap safety: the types above hold nothing but strings, small numbers and fixed names.
         let body = serde_json::to_vec(&payload).expect("strings and numbers are JSON");
         if body.len() > LIMIT {
-            return Err(FrameError::TooLarge {
-                bytes: body.len(),
-                limit: LIMIT,
-            });
+            return Err(FrameError::TooLarge { bytes: body.len(), limit: LIMIT });
         }
-        Ok(Self {
-            headers: headers(message, left, options),
-            body: body.into(),
-        })
+        Ok(Self { headers: headers(message, left, options), body: body.into() })
     }
 }
 
@@ -89,9 +80,8 @@ pub(super) fn path(token: &str) -> Result<String, PushError> {
 }
 
 fn aps<'m>(message: &'m PushMessage, options: &'m Options) -> Aps<'m> {
-    let builder = DefaultNotificationBuilder::new()
-        .set_title(&message.title)
-        .set_body(&message.body);
+    let builder =
+        DefaultNotificationBuilder::new().set_title(&message.title).set_body(&message.body);
     let (builder, interruption_level, relevance_score) = match message.style {
         Style::Emergency => {
             let loud = builder
@@ -104,57 +94,35 @@ fn aps<'m>(message: &'m PushMessage, options: &'m Options) -> Aps<'m> {
                 (loud, "time-sensitive", Some(1.0))
             }
         }
-        Style::Warning {
-            time_sensitive: true,
-        } => (builder.set_sound("default"), "time-sensitive", None),
-        Style::Warning {
-            time_sensitive: false,
+        Style::Warning { time_sensitive: true } => {
+            (builder.set_sound("default"), "time-sensitive", None)
         }
-        | Style::Personal { .. } => (builder.set_sound("default"), "active", None),
+        Style::Warning { time_sensitive: false } | Style::Personal { .. } => {
+            (builder.set_sound("default"), "active", None)
+        }
         Style::Announcement => (builder, "passive", Some(0.1)),
     };
     let mut base = builder.build("", NotificationOptions::default()).aps;
     // `a2` writes 0 for "no", where Apple expects the key to be absent.
     base.mutable_content = base.mutable_content.filter(|flag| *flag == 1);
-    Aps {
-        base,
-        thread_id: &message.thread,
-        interruption_level,
-        relevance_score,
-    }
+    Aps { base, thread_id: &message.thread, interruption_level, relevance_score }
 }
 
 fn headers(message: &PushMessage, left: Left, options: &Options) -> HeaderMap {
     let (priority, cap) = match message.style {
         Style::Emergency | Style::Warning { .. } => (Priority::High, LONGEST),
         Style::Announcement => (Priority::Normal, DAY),
-        Style::Personal {
-            action_needed: true,
-        } => (Priority::High, 3 * DAY),
-        Style::Personal {
-            action_needed: false,
-        } => (Priority::Normal, 3 * DAY),
+        Style::Personal { action_needed: true } => (Priority::High, 3 * DAY),
+        Style::Personal { action_needed: false } => (Priority::Normal, 3 * DAY),
     };
     // Unwrap safety: digits, and a collapse id of 32 base64url characters, are lawful header values; 32 is below a2's limit of 64.
     let text = |text: &str| HeaderValue::try_from(text).expect("visible ASCII");
     let collapse = CollapseId::new(message.collapse.as_str()).expect("at most 64 bytes");
     HeaderMap::from_iter([
         (HeaderName::from_static("apns-topic"), options.topic.clone()),
-        (
-            HeaderName::from_static("apns-push-type"),
-            text(&PushType::Alert.to_string()),
-        ),
-        (
-            HeaderName::from_static("apns-priority"),
-            text(&priority.to_string()),
-        ),
-        (
-            HeaderName::from_static("apns-expiration"),
-            text(&left.deadline(cap).to_string()),
-        ),
-        (
-            HeaderName::from_static("apns-collapse-id"),
-            text(collapse.value),
-        ),
+        (HeaderName::from_static("apns-push-type"), text(&PushType::Alert.to_string())),
+        (HeaderName::from_static("apns-priority"), text(&priority.to_string())),
+        (HeaderName::from_static("apns-expiration"), text(&left.deadline(cap).to_string())),
+        (HeaderName::from_static("apns-collapse-id"), text(collapse.value)),
     ])
 }

@@ -46,14 +46,7 @@ impl ProviderToken {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (current, minting) = (ArcSwapOption::empty(), Mutex::new(None));
-        Self {
-            key,
-            key_id,
-            team_id,
-            clock,
-            current,
-            minting,
-        }
+        Self { key, key_id, team_id, clock, current, minting }
     }
 
     /// The token to use now.
@@ -97,15 +90,10 @@ impl ProviderToken {
         match self.current.load_full() {
             Some(minted) if !Arc::ptr_eq(&minted, refused) => Some(minted),
             Some(_) | None => {
-                let before = previous
-                    .take()
-                    .filter(|it| now.duration_since(it.at) < LIFETIME)?;
+                let before = previous.take().filter(|it| now.duration_since(it.at) < LIFETIME)?;
                 let renew_at = (now + LEAST).min(before.at + LIFETIME);
-                let before = Arc::new(Minted {
-                    bearer: before.bearer.clone(),
-                    at: before.at,
-                    renew_at,
-                });
+                let before =
+                    Arc::new(Minted { bearer: before.bearer.clone(), at: before.at, renew_at });
                 self.current.store(Some(before.clone()));
                 Some(before)
             }
@@ -113,9 +101,7 @@ impl ProviderToken {
     }
 
     fn fresh(&self, now: Instant) -> Option<Arc<Minted>> {
-        self.current
-            .load_full()
-            .filter(|minted| now < minted.renew_at)
+        self.current.load_full().filter(|minted| now < minted.renew_at)
     }
 
     fn mint(
@@ -135,11 +121,7 @@ impl ProviderToken {
             .map_err(|_| PushError::Locked("the provider token fits no header".to_owned()))?;
         // Apple advises against putting it into the compression table; sensitive means never.
         bearer.set_sensitive(true);
-        let minted = Arc::new(Minted {
-            bearer,
-            at: now,
-            renew_at: now + RENEW,
-        });
+        let minted = Arc::new(Minted { bearer, at: now, renew_at: now + RENEW });
         *previous = self.current.swap(Some(minted.clone()));
         Ok(minted)
     }
@@ -169,18 +151,10 @@ mod tests {
         let (clock, token, public) = token();
         let minted = token.current().expect("a token");
         assert!(minted.bearer.is_sensitive());
-        let jwt = minted
-            .bearer
-            .to_str()
-            .expect("text")
-            .strip_prefix("bearer ")
-            .expect("a bearer");
+        let jwt = minted.bearer.to_str().expect("text").strip_prefix("bearer ").expect("a bearer");
         let (header, claims) = open(jwt, &public).expect("signed by our key");
         assert_eq!(header, json!({"alg": "ES256", "kid": "KEY1234567"}));
-        assert_eq!(
-            claims,
-            json!({"iss": "TEAM123456", "iat": clock.now().unix_timestamp()})
-        );
+        assert_eq!(claims, json!({"iss": "TEAM123456", "iat": clock.now().unix_timestamp()}));
     }
 
     #[test]
@@ -198,22 +172,12 @@ mod tests {
         let (clock, token, _) = token();
         let first = token.current().expect("a token");
         clock.advance(Duration::from_mins(19));
-        assert!(matches!(
-            token.renew(&first, "ExpiredProviderToken"),
-            Err(PushError::Locked(_))
-        ));
+        assert!(matches!(token.renew(&first, "ExpiredProviderToken"), Err(PushError::Locked(_))));
         clock.advance(Duration::from_mins(1));
-        let second = token
-            .renew(&first, "ExpiredProviderToken")
-            .expect("a token");
+        let second = token.renew(&first, "ExpiredProviderToken").expect("a token");
         assert!(!Arc::ptr_eq(&first, &second));
-        let late = token
-            .renew(&first, "ExpiredProviderToken")
-            .expect("a token");
-        assert!(
-            Arc::ptr_eq(&second, &late),
-            "whoever comes second gets the same"
-        );
+        let late = token.renew(&first, "ExpiredProviderToken").expect("a token");
+        assert!(Arc::ptr_eq(&second, &late), "whoever comes second gets the same");
     }
 
     #[test]

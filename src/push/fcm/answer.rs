@@ -80,16 +80,11 @@ impl Reported {
     /// FCM's own error code, empty when there is none.
     fn code(&self) -> &str {
         let fcm = |detail: &&Detail| detail.kind.ends_with("google.firebase.fcm.v1.FcmError");
-        self.details
-            .iter()
-            .find(fcm)
-            .map_or("", |detail| &detail.error_code)
+        self.details.iter().find(fcm).map_or("", |detail| &detail.error_code)
     }
 
     fn field_violations(&self) -> impl Iterator<Item = &FieldViolation> {
-        self.details
-            .iter()
-            .flat_map(|detail| &detail.field_violations)
+        self.details.iter().flat_map(|detail| &detail.field_violations)
     }
 
     /// Whether the exceeded quota is one device's, not the project's.
@@ -97,10 +92,7 @@ impl Reported {
         let names_device = |text: &str| text.to_ascii_lowercase().contains("device");
         let of_device =
             |v: &QuotaViolation| names_device(&v.subject) || names_device(&v.description);
-        self.details
-            .iter()
-            .flat_map(|detail| &detail.violations)
-            .any(of_device)
+        self.details.iter().flat_map(|detail| &detail.violations).any(of_device)
     }
 }
 
@@ -110,9 +102,7 @@ pub(super) fn classify(
     body: &[u8],
     now: OffsetDateTime,
 ) -> Refusal {
-    let error = serde_json::from_slice::<Body>(body)
-        .unwrap_or_default()
-        .error;
+    let error = serde_json::from_slice::<Body>(body).unwrap_or_default().error;
     let asked = retry_after(headers, now);
     let code = error.code();
     let what = describe(status, &error, body);
@@ -129,10 +119,9 @@ pub(super) fn classify(
         (403, "SENDER_ID_MISMATCH") => {
             PushError::Refused("the token belongs to another Firebase project")
         }
-        (404, "UNREGISTERED") => PushError::AddressGone {
-            since: None,
-            detail: Cow::Borrowed("UNREGISTERED"),
-        },
+        (404, "UNREGISTERED") => {
+            PushError::AddressGone { since: None, detail: Cow::Borrowed("UNREGISTERED") }
+        }
         (429, _) if error.is_device_quota() => PushError::Throttled {
             after: Some(asked.unwrap_or(QUOTA_WAIT)),
             scope: Scope::Device,
@@ -146,11 +135,7 @@ pub(super) fn classify(
         (503, _) => PushError::Unavailable {
             after: Some(asked.unwrap_or(FIRST_WAIT)),
             // With a time given the whole service asks for patience; without one it may be this request alone.
-            scope: if asked.is_some() {
-                Scope::Provider
-            } else {
-                Scope::Device
-            },
+            scope: if asked.is_some() { Scope::Provider } else { Scope::Device },
             detail: what.into(),
         },
         (408 | 500..=599, _) => PushError::Unavailable {
@@ -189,12 +174,8 @@ fn describe(status: StatusCode, error: &Reported, body: &[u8]) -> String {
     for violation in error.field_violations().take(3) {
         let FieldViolation { field, description } = violation;
         // writing to a String cannot fail
-        let _ = write!(
-            what,
-            "; {}: {}",
-            excerpt(field.as_bytes()),
-            excerpt(description.as_bytes())
-        );
+        let _ =
+            write!(what, "; {}: {}", excerpt(field.as_bytes()), excerpt(description.as_bytes()));
     }
     what
 }
@@ -227,9 +208,7 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let wait = wait.map(|wait| (RETRY_AFTER, HeaderValue::from_str(wait).expect("a header")));
         let now = datetime!(2026-11-21 07:00 UTC);
-        classify(status, &wait.into_iter().collect(), body, now)
-            .into_final()
-            .verdict()
+        classify(status, &wait.into_iter().collect(), body, now).into_final().verdict()
     }
 
     fn verdict(status: u16, body: &[u8]) -> Verdict {
@@ -237,11 +216,7 @@ mod tests {
     }
 
     fn later(seconds: u64, scope: Scope, slow_down: bool) -> Verdict {
-        Verdict::Later {
-            after: Some(Duration::from_secs(seconds)),
-            scope,
-            slow_down,
-        }
+        Verdict::Later { after: Some(Duration::from_secs(seconds)), scope, slow_down }
     }
 
     #[test]
@@ -251,14 +226,8 @@ mod tests {
             Verdict::Forget { since: None }
         );
         // the same status without FCM's word is a wrong project or path: forgetting by it would empty the registry
-        assert!(matches!(
-            verdict(404, &body("NOT_FOUND", &json!([]))),
-            Verdict::Park(_)
-        ));
-        assert!(matches!(
-            verdict(404, b"<html>404</html>"),
-            Verdict::Park(_)
-        ));
+        assert!(matches!(verdict(404, &body("NOT_FOUND", &json!([]))), Verdict::Park(_)));
+        assert!(matches!(verdict(404, b"<html>404</html>"), Verdict::Park(_)));
     }
 
     #[test]
@@ -266,31 +235,19 @@ mod tests {
         let violation = |field: &str| {
             let bad =
                 json!({"@type": BAD, "fieldViolations": [{"field": field, "description": "no"}]});
-            body(
-                "INVALID_ARGUMENT",
-                &json!([{"@type": FCM, "errorCode": "INVALID_ARGUMENT"}, bad]),
-            )
+            body("INVALID_ARGUMENT", &json!([{"@type": FCM, "errorCode": "INVALID_ARGUMENT"}, bad]))
         };
-        assert!(matches!(
-            verdict(400, &violation("message.data[0].value")),
-            Verdict::OurFault(_)
-        ));
+        assert!(matches!(verdict(400, &violation("message.data[0].value")), Verdict::OurFault(_)));
         assert_eq!(verdict(400, &violation("message.token")), Verdict::Suspect);
         assert_eq!(verdict(400, &violation("message.fid")), Verdict::Suspect);
-        assert_eq!(
-            verdict(400, &code("INVALID_ARGUMENT", "INVALID_ARGUMENT")),
-            Verdict::Suspect
-        );
+        assert_eq!(verdict(400, &code("INVALID_ARGUMENT", "INVALID_ARGUMENT")), Verdict::Suspect);
         let unknown_field =
             json!([{"@type": BAD, "fieldViolations": [{"field": "message.android"}]}]);
         assert!(matches!(
             verdict(400, &body("INVALID_ARGUMENT", &unknown_field)),
             Verdict::OurFault(_)
         ));
-        assert!(matches!(
-            verdict(400, b"<html>Bad Request</html>"),
-            Verdict::OurFault(_)
-        ));
+        assert!(matches!(verdict(400, b"<html>Bad Request</html>"), Verdict::OurFault(_)));
         assert!(matches!(verdict(400, b""), Verdict::OurFault(_)));
     }
 
@@ -321,33 +278,18 @@ mod tests {
 
     #[test]
     fn a_refused_project_parks() {
-        assert!(matches!(
-            verdict(403, &body("PERMISSION_DENIED", &json!([]))),
-            Verdict::Park(_)
-        ));
-        assert!(matches!(
-            verdict(403, b"<html>Forbidden</html>"),
-            Verdict::Park(_)
-        ));
-        assert!(
-            matches!(verdict(302, b""), Verdict::Park(_)),
-            "a redirect is not followed"
-        );
+        assert!(matches!(verdict(403, &body("PERMISSION_DENIED", &json!([]))), Verdict::Park(_)));
+        assert!(matches!(verdict(403, b"<html>Forbidden</html>"), Verdict::Park(_)));
+        assert!(matches!(verdict(302, b""), Verdict::Park(_)), "a redirect is not followed");
     }
 
     #[test]
     fn a_quota_slows_the_project_but_a_devices_quota_only_that_device() {
         let quota = code("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED");
         assert_eq!(verdict(429, &quota), later(60, Scope::Provider, true));
-        assert_eq!(
-            verdict_after(429, Some("7"), &quota),
-            later(7, Scope::Provider, true)
-        );
+        assert_eq!(verdict_after(429, Some("7"), &quota), later(7, Scope::Provider, true));
         let date = Some("Sat, 21 Nov 2026 07:02:00 GMT");
-        assert_eq!(
-            verdict_after(429, date, b"<html>"),
-            later(120, Scope::Provider, true)
-        );
+        assert_eq!(verdict_after(429, date, b"<html>"), later(120, Scope::Provider, true));
         let device = body(
             "RESOURCE_EXHAUSTED",
             &json!([
@@ -360,27 +302,15 @@ mod tests {
 
     #[test]
     fn a_provider_in_trouble_is_asked_again_after_ten_seconds_or_when_it_says() {
-        assert_eq!(
-            verdict(500, &code("INTERNAL", "INTERNAL")),
-            later(10, Scope::Device, false)
-        );
+        assert_eq!(verdict(500, &code("INTERNAL", "INTERNAL")), later(10, Scope::Device, false));
         assert_eq!(
             verdict(503, &code("UNAVAILABLE", "UNAVAILABLE")),
             later(10, Scope::Device, false)
         );
-        assert_eq!(
-            verdict_after(503, Some("30"), b""),
-            later(30, Scope::Provider, false)
-        );
+        assert_eq!(verdict_after(503, Some("30"), b""), later(30, Scope::Provider, false));
         let date = Some("Sat, 21 Nov 2026 07:00:45 GMT");
-        assert_eq!(
-            verdict_after(503, date, b""),
-            later(45, Scope::Provider, false)
-        );
-        assert_eq!(
-            verdict(502, b"<html>Bad Gateway</html>"),
-            later(10, Scope::Device, false)
-        );
+        assert_eq!(verdict_after(503, date, b""), later(45, Scope::Provider, false));
+        assert_eq!(verdict(502, b"<html>Bad Gateway</html>"), later(10, Scope::Device, false));
         assert_eq!(
             verdict(500, &code("UNKNOWN", "UNSPECIFIED_ERROR")),
             later(10, Scope::Device, false)

@@ -118,15 +118,9 @@ impl Grant {
     ) -> Result<Self, String> {
         let authority = Authority::of(&account.token_uri)
             .map_err(|error| format!("its token_uri is unusable: {error}"))?;
-        let uri = authority
-            .uri(account.token_uri.path())
-            .map_err(|error| error.to_string())?;
+        let uri = authority.uri(account.token_uri.path()).map_err(|error| error.to_string())?;
         // one request an hour: no connection is kept for it
-        let manner = Manner {
-            connections: 1,
-            keep: false,
-            ..manner.clone()
-        };
+        let manner = Manner { connections: 1, keep: false, ..manner.clone() };
         let host = Host::new(authority, trust, manner)?;
         Ok(Self {
             account,
@@ -141,28 +135,20 @@ impl Grant {
     /// The headers with a token that is valid now.
     pub(super) async fn headers(&self) -> Result<Arc<HeaderMap>, PushError> {
         let now = self.clock.instant();
-        let valid = self
-            .current
-            .load_full()
-            .filter(|token| now < token.expires_at);
+        let valid = self.current.load_full().filter(|token| now < token.expires_at);
         match valid {
             Some(token) if now < token.renew_at => Ok(token.headers.clone()),
             // One push renews it ahead of time while the others go on with the old one, which still is good.
             Some(token) => match self.gate.try_lock() {
-                Ok(mut failure) => Ok(self
-                    .fetch(&mut failure)
-                    .await
-                    .unwrap_or_else(|_| token.headers.clone())),
+                Ok(mut failure) => {
+                    Ok(self.fetch(&mut failure).await.unwrap_or_else(|_| token.headers.clone()))
+                }
                 Err(_) => Ok(token.headers.clone()),
             },
             None => {
                 let mut failure = self.gate.lock().await;
                 let now = self.clock.instant();
-                match self
-                    .current
-                    .load_full()
-                    .filter(|token| now < token.expires_at)
-                {
+                match self.current.load_full().filter(|token| now < token.expires_at) {
                     Some(token) => Ok(token.headers.clone()),
                     None => self.fetch(&mut failure).await,
                 }
@@ -176,11 +162,7 @@ impl Grant {
         refused: &Arc<HeaderMap>,
     ) -> Result<Arc<HeaderMap>, PushError> {
         let mut failure = self.gate.lock().await;
-        match self
-            .current
-            .load_full()
-            .filter(|token| !Arc::ptr_eq(&token.headers, refused))
-        {
+        match self.current.load_full().filter(|token| !Arc::ptr_eq(&token.headers, refused)) {
             Some(token) => Ok(token.headers.clone()),
             None => self.fetch(&mut failure).await,
         }
@@ -211,10 +193,8 @@ impl Grant {
     }
 
     async fn ask(&self) -> Result<Token, PushError> {
-        let assertion = self
-            .account
-            .assertion(self.clock.now().unix_timestamp())
-            .map_err(PushError::Locked)?;
+        let assertion =
+            self.account.assertion(self.clock.now().unix_timestamp()).map_err(PushError::Locked)?;
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", &assertion)
@@ -222,10 +202,8 @@ impl Grant {
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
         let asked_at = self.clock.instant();
-        let answer = self
-            .host
-            .post(&self.uri, &headers, Bytes::from(form), TrafficClass::Urgent)
-            .await;
+        let answer =
+            self.host.post(&self.uri, &headers, Bytes::from(form), TrafficClass::Urgent).await;
         // Whatever became of the token's request, the push itself has not been sent.
         let answer = answer.map_err(|error| match error {
             TransportError::NotSent(why) | TransportError::Ambiguous(why) => {
@@ -249,29 +227,16 @@ impl Grant {
 
 /// RFC 6749 §5.2. `invalid_grant` is a wrong or revoked key, or a clock that is wrong.
 fn refusal(answer: &Answer) -> PushError {
-    let what = format!(
-        "the token endpoint answered {}: {}",
-        answer.status,
-        excerpt(&answer.body)
-    );
+    let what = format!("the token endpoint answered {}: {}", answer.status, excerpt(&answer.body));
     let ours = answer.status.is_client_error()
-        && !matches!(
-            answer.status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        );
+        && !matches!(answer.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     if ours || answer.status.is_redirection() {
-        PushError::Locked(format!(
-            "{what} (check the service account and this machine's clock)"
-        ))
+        PushError::Locked(format!("{what} (check the service account and this machine's clock)"))
     } else {
         unavailable(what)
     }
 }
 
 fn unavailable(detail: String) -> PushError {
-    PushError::Unavailable {
-        after: Some(PAUSE),
-        scope: Scope::Provider,
-        detail: detail.into(),
-    }
+    PushError::Unavailable { after: Some(PAUSE), scope: Scope::Provider, detail: detail.into() }
 }

@@ -87,10 +87,7 @@ impl FcmFrame {
         // Unwrap safety: the types above hold nothing but strings and booleans under fixed names.
         let json = serde_json::to_string(&wire).expect("strings and booleans are JSON");
         if json.len() > LIMIT {
-            return Err(FrameError::TooLarge {
-                bytes: json.len(),
-                limit: LIMIT,
-            });
+            return Err(FrameError::TooLarge { bytes: json.len(), limit: LIMIT });
         }
         // the target comes first, so the object's opening brace becomes the comma after it
         let tail = format!("\",{}}}", json.strip_prefix('{').unwrap_or(&json));
@@ -176,14 +173,8 @@ impl<'m> Message<'m> {
     ) -> Self {
         Self {
             data: Data::Common(Common::of(message)),
-            notification: Some(Notification {
-                title: &message.title,
-                body: &message.body,
-            }),
-            android: Android {
-                notification: Some(notification),
-                ..android
-            },
+            notification: Some(Notification { title: &message.title, body: &message.body }),
+            android: Android { notification: Some(notification), ..android },
         }
     }
 }

@@ -54,10 +54,7 @@ impl Shared {
     pub(super) fn retire(self: &Arc<Self>, id: ConnectionId) {
         let mut pool = self.lock();
         let holds = |open: &Open| open.id == id;
-        if let Some(slot) = pool
-            .slots
-            .iter()
-            .position(|slot| slot.open.as_ref().is_some_and(holds))
+        if let Some(slot) = pool.slots.iter().position(|slot| slot.open.as_ref().is_some_and(holds))
         {
             self.dial(&mut pool, slot);
         }
@@ -72,11 +69,7 @@ impl Shared {
     }
 
     fn opened(self: &Arc<Self>, slot: usize, dialled: Dialled) {
-        let Dialled {
-            handle,
-            wire,
-            pings,
-        } = dialled;
+        let Dialled { handle, wire, pings } = dialled;
         let (released, on_release) = oneshot::channel();
         let allowed = handle.current_max_send_streams();
         let mut pool = self.lock();
@@ -169,17 +162,9 @@ impl Shared {
         let mut pool = self.lock();
         if let Some(open) = pool.slots[slot].open.as_mut().filter(|open| open.id == id) {
             open.proven = true;
-            open.idle_ticks = if open.in_flight == 0 {
-                open.idle_ticks + 1
-            } else {
-                0
-            };
+            open.idle_ticks = if open.in_flight == 0 { open.idle_ticks + 1 } else { 0 };
             let idle = !self.manner.keep && open.idle_ticks >= IDLE_TICKS;
-            let closed = if idle {
-                pool.slots[slot].open.take()
-            } else {
-                None
-            };
+            let closed = if idle { pool.slots[slot].open.take() } else { None };
             pool.stillborn = 0;
             drop(pool);
             drop(closed);
@@ -299,9 +284,7 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         0 => Duration::ZERO,
         n => {
             let doubled = FIRST_PAUSE.saturating_mul(1_u32 << (n - 1).min(10));
-            doubled
-                .min(LONGEST_PAUSE)
-                .mul_f64(f64::midpoint(1.0, jitter))
+            doubled.min(LONGEST_PAUSE).mul_f64(f64::midpoint(1.0, jitter))
         }
     }
 }
@@ -322,9 +305,7 @@ mod tests {
 
     #[test]
     fn dialling_again_waits_longer_each_time_but_never_long() {
-        let longest: Vec<_> = (0..9)
-            .map(|failures| pause(failures, 1.0).as_millis())
-            .collect();
+        let longest: Vec<_> = (0..9).map(|failures| pause(failures, 1.0).as_millis()).collect();
         assert_eq!(longest, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(pause(3, 0.0).as_millis(), 200, "half of it is jitter");
         assert_eq!(pause(u32::MAX, 1.0), LONGEST_PAUSE);

@@ -58,11 +58,7 @@ impl Trust {
             let certificate = certificate.map_err(|error| error.to_string())?;
             store.add(certificate).map_err(|error| error.to_string())?;
         }
-        if store.is_empty() {
-            Err("holds no certificate".to_owned())
-        } else {
-            Self::of(store)
-        }
+        if store.is_empty() { Err("holds no certificate".to_owned()) } else { Self::of(store) }
     }
 
     fn of(roots: RootCertStore) -> Result<Self, String> {
@@ -74,9 +70,7 @@ impl Trust {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self {
-            config: Arc::new(config),
-        })
+        Ok(Self { config: Arc::new(config) })
     }
 
     pub(super) fn connector(&self) -> TlsConnector {
@@ -110,9 +104,7 @@ pub(super) async fn connect(shared: &Shared, nth: usize) -> Result<Dialled, Stri
 /// A PING answered: the peer's SETTINGS, which come first, are then known, and the connection demonstrably works.
 async fn greet(handle: SendRequest<Bytes>, mut wire: Wire) -> Result<Dialled, String> {
     let mut pings = wire.ping_pong().ok_or("h2 gave no PING handle")?;
-    pings
-        .send_ping(Ping::opaque())
-        .map_err(|error| error.to_string())?;
+    pings.send_ping(Ping::opaque()).map_err(|error| error.to_string())?;
     poll_fn(|cx| {
         if let Poll::Ready(pong) = pings.poll_pong(cx) {
             return Poll::Ready(pong.map(|_| ()).map_err(|error| error.to_string()));
@@ -124,11 +116,7 @@ async fn greet(handle: SendRequest<Bytes>, mut wire: Wire) -> Result<Dialled, St
         }
     })
     .await?;
-    Ok(Dialled {
-        handle,
-        wire,
-        pings,
-    })
+    Ok(Dialled { handle, wire, pings })
 }
 
 /// Resolves afresh and tries the addresses in turn, beginning with another one for each slot.
@@ -235,11 +223,7 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_public_internet_are_public() {
-        let public = [
-            "142.250.199.74",
-            "17.188.143.34",
-            "2404:6800:4005:80a::200a",
-        ];
+        let public = ["142.250.199.74", "17.188.143.34", "2404:6800:4005:80a::200a"];
         let inward = [
             "0.0.0.0",
             "127.0.0.1",

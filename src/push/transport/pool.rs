@@ -87,9 +87,7 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) fn handle(&mut self) -> &mut SendRequest<Bytes> {
         // Unwrap safety: only `drop` and `Shared::take_back` take it, and after either the lease is gone.
-        self.handle
-            .as_mut()
-            .expect("a lease has its handle until it is given back")
+        self.handle.as_mut().expect("a lease has its handle until it is given back")
     }
 
     pub(super) fn connection(&self) -> ConnectionId {
@@ -123,9 +121,7 @@ impl Shared {
         connector: TlsConnector,
         manner: Manner,
     ) -> Self {
-        let slots = (0..manner.connections.max(1))
-            .map(|_| Slot::default())
-            .collect();
+        let slots = (0..manner.connections.max(1)).map(|_| Slot::default()).collect();
         let pool = Pool {
             slots,
             lines: [VecDeque::new(), VecDeque::new()],
@@ -134,13 +130,7 @@ impl Shared {
             last_failure: "the connection was given up".to_owned(),
             next_id: 0,
         };
-        Self {
-            authority,
-            name,
-            connector,
-            manner,
-            pool: Mutex::new(pool),
-        }
+        Self { authority, name, connector, manner, pool: Mutex::new(pool) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Pool> {
@@ -169,17 +159,13 @@ impl Shared {
 
     pub(super) fn streams(&self, class: TrafficClass) -> usize {
         let pool = self.lock();
-        self.usable(&pool, class)
-            .map(|(_, open)| self.allowance(open))
-            .sum()
+        self.usable(&pool, class).map(|(_, open)| self.allowance(open)).sum()
     }
 
     pub(super) fn load(&self) -> Load {
         let pool = self.lock();
-        let mut load = Load {
-            waiting: pool.lines.iter().map(VecDeque::len).sum(),
-            ..Load::default()
-        };
+        let mut load =
+            Load { waiting: pool.lines.iter().map(VecDeque::len).sum(), ..Load::default() };
         for (_, open) in self.usable(&pool, TrafficClass::Urgent) {
             load.open += 1;
             load.streams += self.allowance(open);
@@ -235,13 +221,7 @@ impl Shared {
         let handle = open.handles.pop().unwrap_or_else(|| open.original.clone());
         let (id, worn) = (open.id, open.served >= self.manner.replace_after);
         let handle = Some(handle);
-        let lease = Lease {
-            shared: self.clone(),
-            slot,
-            id,
-            handle,
-            answered: false,
-        };
+        let lease = Lease { shared: self.clone(), slot, id, handle, answered: false };
         if worn {
             self.dial(pool, slot);
         }
@@ -277,11 +257,7 @@ impl Shared {
 /// Ends a lease: its stream is free again. Returns the handle when its connection no longer is in the pool.
 fn take_back(pool: &mut Pool, lease: &mut Lease) -> Option<SendRequest<Bytes>> {
     let handle = lease.handle.take()?;
-    let Some(open) = pool.slots[lease.slot]
-        .open
-        .as_mut()
-        .filter(|open| open.id == lease.id)
-    else {
+    let Some(open) = pool.slots[lease.slot].open.as_mut().filter(|open| open.id == lease.id) else {
         return Some(handle);
     };
     open.in_flight -= 1;
