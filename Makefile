@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo scripts/queries .ci/run
 
 .PHONY: help
 help: ## this list
@@ -49,6 +49,11 @@ build: ## the release binary, as it would be shipped: without the simulator
 	@scripts/tools build
 	cargo build --release --locked --bin loa
 
+.PHONY: queries
+queries: ## write .sqlx anew, after a change of a query or a migration
+	@scripts/tools build
+	@scripts/queries
+
 .PHONY: services
 services: ## start this checkout's own PostgreSQL and RabbitMQ (scripts/services help)
 	@scripts/services up
@@ -62,6 +67,7 @@ down: ## stop them; the data stays
 ci-full: lint ## everything CI does, the tests that take long, the whole demo, licences and advisories
 	@scripts/tools build peers
 	@scripts/services up
+	@scripts/queries --check
 	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) -- --include-ignored && tests/peers/run
 	@if python3 -c 'import yaml' 2>/dev/null; then python3 helm/check.py; \
 	else echo 'no PyYAML on this machine: the chart was not checked'; fi
