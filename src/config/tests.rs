@@ -10,10 +10,7 @@ const KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Config, Problems> {
     let mut file = tempfile(toml);
     file.flush().expect("a temporary file can be written");
-    Config::from_layers(
-        Some(&file.path),
-        &variables.iter().copied().collect::<Environment>(),
-    )
+    Config::from_layers(Some(&file.path), &variables.iter().copied().collect::<Environment>())
 }
 
 fn complaints(toml: &str, variables: &[(&str, &str)]) -> String {
@@ -44,8 +41,7 @@ impl Drop for TempFile {
 fn tempfile(content: &str) -> TempFile {
     let path = std::env::temp_dir().join(format!("loa-config-{}.toml", uuid::Uuid::new_v4()));
     let mut file = std::fs::File::create(&path).expect("the temporary directory is writable");
-    file.write_all(content.as_bytes())
-        .expect("a temporary file can be written");
+    file.write_all(content.as_bytes()).expect("a temporary file can be written");
     TempFile { path, file }
 }
 
@@ -73,10 +69,7 @@ fn a_complete_production_configuration_has_nothing_to_complain_about() {
 fn an_unknown_key_is_refused_by_name() {
     let said = complaints("[pacing]\nfcm_per_secnd = 5\n[pacings]\nx = 1", &[]);
     assert!(said.contains("pacing.fcm_per_secnd: unknown key"), "{said}");
-    assert!(
-        said.contains("fcm_per_second"),
-        "the message lists what is known: {said}"
-    );
+    assert!(said.contains("fcm_per_second"), "the message lists what is known: {said}");
     assert!(said.contains("pacings: unknown key"), "{said}");
     assert_eq!(said.lines().count(), 2, "one line each: {said}");
 }
@@ -90,17 +83,11 @@ fn an_unknown_variable_is_refused_by_name() {
 #[test]
 fn a_value_of_the_wrong_type_is_named_with_its_key() {
     let said = complaints("[dispatch.batches_in_flight.bulk]\nfcm = \"many\"", &[]);
-    assert!(
-        said.starts_with("dispatch.batches_in_flight.bulk.fcm: "),
-        "{said}"
-    );
+    assert!(said.starts_with("dispatch.batches_in_flight.bulk.fcm: "), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 
     let said = complaints("", &[("LOA__PACING__BURST_MS", "quick")]);
-    assert_eq!(
-        said,
-        "LOA__PACING__BURST_MS: cannot be read as a whole number; mend the variable"
-    );
+    assert_eq!(said, "LOA__PACING__BURST_MS: cannot be read as a whole number; mend the variable");
 }
 
 #[test]
@@ -117,10 +104,7 @@ fn the_environment_wins_over_the_file_and_the_shorthands_over_both() {
         ("LOA__DATABASE__URL", "postgres://a:b@second/loa"),
         ("DATABASE_URL", "postgres://a:b@third/loa"),
         ("LOA__DISPATCH__BATCHES_IN_FLIGHT__EMERGENCY__FCM", "20"),
-        (
-            "LOA__SEAL__TRUSTED_KEYS",
-            &format!(r#"[{{ id = "x", public_key = "{KEY}" }}]"#),
-        ),
+        ("LOA__SEAL__TRUSTED_KEYS", &format!(r#"[{{ id = "x", public_key = "{KEY}" }}]"#)),
     ];
     let file = "[http]\nlisten = \"127.0.0.1:1\"\ntrusted_proxies = 2\n[database]\nurl = \"postgres://a:b@first/loa\"";
     let config = load(file, &variables).expect("all of it is lawful");
@@ -138,16 +122,10 @@ fn a_url_may_come_from_a_mounted_secret() {
     let secret = tempfile("postgres://loa:from-a-file@db/loa\n");
     let config = load(&format!("[database]\nurl_file = {:?}", secret.path), &[])
         .expect("the file is readable");
-    assert_eq!(
-        config.database.url.expose(),
-        "postgres://loa:from-a-file@db/loa"
-    );
+    assert_eq!(config.database.url.expose(), "postgres://loa:from-a-file@db/loa");
 
     let said = complaints("[broker]\nurl_file = \"/nowhere/amqp\"", &[]);
-    assert!(
-        said.starts_with("broker.url_file: the file /nowhere/amqp cannot be read"),
-        "{said}"
-    );
+    assert!(said.starts_with("broker.url_file: the file /nowhere/amqp cannot be read"), "{said}");
 }
 
 #[test]
@@ -158,10 +136,7 @@ fn production_refuses_what_a_demo_leaves_behind_all_at_once() {
         .replace("2026-a", "demo-1");
     let said = complaints(&toml, &[]);
     for key in ["database.url", "http.public_url", "seal.trusted_keys"] {
-        assert!(
-            said.contains(&format!("{key}: ")),
-            "{key} is missing from: {said}"
-        );
+        assert!(said.contains(&format!("{key}: ")), "{key} is missing from: {said}");
     }
     assert_eq!(said.lines().count(), 3, "{said}");
 
@@ -174,46 +149,27 @@ fn production_refuses_what_a_demo_leaves_behind_all_at_once() {
 
 #[test]
 fn a_sealing_key_that_nobody_trusts_is_refused() {
-    let toml = production().replace(
-        "[seal]",
-        "[seal]\nsigning_key_file = \"/run/secrets/seal\"\nkey_id = \"2026-b\"",
-    );
+    let toml = production()
+        .replace("[seal]", "[seal]\nsigning_key_file = \"/run/secrets/seal\"\nkey_id = \"2026-b\"");
     let said = complaints(&toml, &[]);
-    assert!(
-        said.starts_with("seal.key_id: \"2026-b\" is not among seal.trusted_keys"),
-        "{said}"
-    );
+    assert!(said.starts_with("seal.key_id: \"2026-b\" is not among seal.trusted_keys"), "{said}");
 }
 
 #[test]
 fn a_public_key_of_the_wrong_length_is_refused() {
     let said = complaints(&production().replace(KEY, "AAAA"), &[]);
-    assert!(
-        said.contains("seal.trusted_keys") && said.contains("32 bytes"),
-        "{said}"
-    );
+    assert!(said.contains("seal.trusted_keys") && said.contains("32 bytes"), "{said}");
 }
 
 #[test]
 fn no_secret_is_shown_by_debug_or_by_a_complaint() {
     let config = load(&production(), &[]).expect("lawful");
     let shown = format!("{config:?}");
-    assert!(
-        !shown.contains("correct-horse") && !shown.contains("battery-staple"),
-        "{shown}"
-    );
+    assert!(!shown.contains("correct-horse") && !shown.contains("battery-staple"), "{shown}");
 
-    let said = complaints(
-        "",
-        &[
-            ("DATABASE_URL", "mysql://loa:hunter2@db/loa"),
-            ("AMQP_URL", "hunter3"),
-        ],
-    );
-    assert!(
-        said.contains("database.url") && said.contains("broker.url"),
-        "{said}"
-    );
+    let said =
+        complaints("", &[("DATABASE_URL", "mysql://loa:hunter2@db/loa"), ("AMQP_URL", "hunter3")]);
+    assert!(said.contains("database.url") && said.contains("broker.url"), "{said}");
     assert!(!said.contains("hunter"), "{said}");
 }
 

@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lapin::options::QueueDeclareOptions;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties, Event};
+use lapin::{
+    Connection, ConnectionProperties, DefaultConnectionBuilder as ConnectionBuilder, Event,
+};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
@@ -68,7 +71,8 @@ impl Broker {
     pub fn start(config: &config::Broker, name: &'static str) -> Self {
         let (sender, state) = watch::channel(BrokerState::Disconnected("not connected yet".into()));
         let broker = Self { state, declaring: Arc::default(), closing: CancellationToken::new() };
-        let supervisor = Supervisor { config: config.clone(), name, broker: broker.clone(), sender };
+        let supervisor =
+            Supervisor { config: config.clone(), name, broker: broker.clone(), sender };
         tokio::spawn(supervisor.run().instrument(info_span!("broker", connection = name)));
         broker
     }
@@ -111,7 +115,9 @@ impl Broker {
             drop(channel.close(200, "asked".into()).await);
             answer.map(|queue| queue.message_count()).map_err(|error| error.to_string())
         };
-        tokio::time::timeout(CONNECT_TIMEOUT, asking).await.unwrap_or_else(|_| Err("asking hangs".to_owned()))
+        tokio::time::timeout(CONNECT_TIMEOUT, asking)
+            .await
+            .unwrap_or_else(|_| Err("asking hangs".to_owned()))
     }
 
     fn current(&self) -> Option<Arc<Link>> {
@@ -154,7 +160,9 @@ impl Broker {
             drop(channel.close(200, "declared".into()).await);
             Ok(())
         };
-        tokio::time::timeout(DECLARE_TIMEOUT, declaring).await.unwrap_or_else(|_| Err("declaring the topology hangs".to_owned()))
+        tokio::time::timeout(DECLARE_TIMEOUT, declaring)
+            .await
+            .unwrap_or_else(|_| Err("declaring the topology hangs".to_owned()))
     }
 }
 
@@ -269,22 +277,49 @@ impl Supervisor {
         self.disconnected(&reason);
         Metric::BrokerReconnects.add(1, &[("connection", self.name)]);
         // A connection that is dead does not answer; the socket goes with the last handle on it.
-        drop(tokio::time::timeout(WATCH_INTERVAL, link.connection.close(200, "making another".into())).await);
+        drop(
+            tokio::time::timeout(
+                WATCH_INTERVAL,
+                link.connection.close(200, "making another".into()),
+            )
+            .await,
+        );
     }
 
     async fn connect(&self) -> Result<Link, String> {
         // The parser's own words may repeat the URL, which holds a password.
-        let mut uri: AMQPUri = self.config.url.expose().parse().map_err(|_| "broker.url is not an AMQP URL".to_owned())?;
+        let mut uri: AMQPUri = self
+            .config
+            .url
+            .expose()
+            .parse()
+            .map_err(|_| "broker.url is not an AMQP URL".to_owned())?;
         uri.query.heartbeat.get_or_insert(self.config.heartbeat);
-        let properties = ConnectionProperties::default().with_connection_name(format!("loa {}", self.name).into());
-        let connection = match tokio::time::timeout(CONNECT_TIMEOUT, Connection::connect_uri(uri, properties)).await {
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("loa {}", self.name).into());
+        let builder = ConnectionBuilder::new()
+            .map_err(|error| error.to_string())?
+            .with_uri(uri)
+            .with_properties(properties)
+            .with_tls_config(self.tls()?);
+        let connection = match tokio::time::timeout(CONNECT_TIMEOUT, builder.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(format!("cannot connect: {error}")),
             Err(_) => return Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
         };
-        let link = Link { connection, lost: CancellationToken::new(), doubt: watch::Sender::new(None) };
+        let link =
+            Link { connection, lost: CancellationToken::new(), doubt: watch::Sender::new(None) };
         self.broker.declare(&link).await?;
         Ok(link)
+    }
+
+    /// Whom to believe. Read at each attempt, so that a renewed authority needs no restart.
+    fn tls(&self) -> Result<OwnedTLSConfig, String> {
+        let Some(path) = &self.config.ca_file else { return Ok(OwnedTLSConfig::default()) };
+        let chain = std::fs::read_to_string(path).map_err(|error| {
+            format!("broker.ca_file: {} cannot be read: {error}", path.display())
+        })?;
+        Ok(OwnedTLSConfig { cert_chain: Some(chain), ..OwnedTLSConfig::default() })
     }
 
     /// Says so once per reason, not once per attempt.

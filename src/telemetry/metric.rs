@@ -227,4 +227,20 @@ mod tests {
             assert_eq!(name.ends_with("_seconds"), metric.unit() == "s", "{name}");
         }
     }
+
+    #[test]
+    fn dashboards_and_alarms_ask_for_metrics_there_are() {
+        let names: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        for file in ["dashboards/loa.json", "dashboards/alerts.yaml"] {
+            let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("part of the repository");
+            let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let asked: Vec<&str> = words.filter(|word| word.starts_with("loa_")).collect();
+            assert!(!asked.is_empty(), "{file}");
+            for word in asked {
+                let series = word.trim_end_matches("_bucket");
+                assert!(names.contains(&series), "{file} asks for {word}, which nobody measures");
+            }
+        }
+    }
 }

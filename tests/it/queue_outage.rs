@@ -7,12 +7,18 @@ use loa::config::Secret;
 use loa::domain::broadcast::Lane;
 use loa::domain::device::Provider;
 use loa::domain::id::BroadcastId;
-use loa::queue::{Broker, Publication, PublishError, Publisher, Queue, Settle, Subscription, Task};
+use loa::queue::{
+    Broker, BrokerState, Publication, PublishError, Publisher, Queue, Settle, Subscription, Task,
+};
 
 use crate::support::broker::{Vhost, consume, until_disconnected, within};
 
 fn batch(first: i64) -> Publication {
-    Publication::task(Task::PushV1 { broadcast: BroadcastId::new(), provider: Provider::Fcm, first }, Lane::Bulk, None)
+    Publication::task(
+        Task::PushV1 { broadcast: BroadcastId::new(), provider: Provider::Fcm, first },
+        Lane::Bulk,
+        None,
+    )
 }
 
 /// A live publisher and a live consumer; the connections of both are cut again and again. Everything the publisher was told is
@@ -24,7 +30,9 @@ async fn cut_connections_are_made_anew_and_nothing_confirmed_is_lost() {
     let (outgoing, incoming) = (vhost.broker("out").await, vhost.broker("in").await);
     let publisher = Publisher::new(&outgoing);
     let (_consumer, mut seen) =
-        consume(&incoming, &publisher, Subscription::new(Queue::Bulk(Provider::Fcm), 8), |_| Settle::Ack);
+        consume(&incoming, &publisher, Subscription::new(Queue::Bulk(Provider::Fcm), 8), |_| {
+            Settle::Ack
+        });
     let mut arrived = BTreeSet::new();
     let mut next = 0;
     let mut confirmed = BTreeSet::new();
@@ -58,7 +66,9 @@ async fn a_wiped_broker_is_whole_again_before_anyone_notices() {
     let (outgoing, incoming) = (vhost.broker("out").await, vhost.broker("in").await);
     let publisher = Publisher::new(&outgoing);
     let (_consumer, mut seen) =
-        consume(&incoming, &publisher, Subscription::new(Queue::Bulk(Provider::Fcm), 8), |_| Settle::Ack);
+        consume(&incoming, &publisher, Subscription::new(Queue::Bulk(Provider::Fcm), 8), |_| {
+            Settle::Ack
+        });
     within(publisher.publish(batch(1))).await.expect("confirmed");
     within(seen.recv()).await.expect("delivered");
 
@@ -102,19 +112,24 @@ async fn a_handler_that_outlives_its_connection_settles_nothing_and_the_message_
     let opened = std::sync::Arc::clone(&gate);
     let clock = std::sync::Arc::new(loa::clock::SystemClock);
     let subscription = Subscription::new(Queue::Bulk(Provider::Fcm), 2);
-    let _consumer = loa::queue::consume(&incoming, &publisher, clock, subscription, move |delivery| {
-        let (begun, gate) = (begun.clone(), std::sync::Arc::clone(&gate));
-        async move {
-            begun.send(delivery.redelivered).expect("the test listens");
-            drop(gate.acquire().await);
-            Settle::Ack
-        }
-    });
+    let _consumer =
+        loa::queue::consume(&incoming, &publisher, clock, subscription, move |delivery| {
+            let (begun, gate) = (begun.clone(), std::sync::Arc::clone(&gate));
+            async move {
+                begun.send(delivery.redelivered).expect("the test listens");
+                drop(gate.acquire().await);
+                Settle::Ack
+            }
+        });
     assert_eq!(within(beginnings.recv()).await, Some(false));
 
     vhost.cut_connections().await;
 
-    assert_eq!(within(beginnings.recv()).await, Some(true), "given out again while the first handler still runs");
+    assert_eq!(
+        within(beginnings.recv()).await,
+        Some(true),
+        "given out again while the first handler still runs"
+    );
     opened.add_permits(2);
     // The acknowledgement of the first went nowhere and closed nothing: the next message arrives on the same consumer.
     within(publisher.publish(batch(2))).await.expect("confirmed");
@@ -126,7 +141,11 @@ async fn a_broker_that_is_away_at_start_is_waited_for_and_said_to_be_away() {
     let vhost = Vhost::create().await;
     let mut config = vhost.config();
     // A port that was free a moment ago and that nobody serves yet.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("bound")
+        .port();
     let mut url: url::Url = config.url.expose().parse().expect("a URL");
     let real = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5672));
     url.set_host(Some("127.0.0.1")).expect("a host");
@@ -192,5 +211,64 @@ async fn a_connection_that_falls_silent_is_given_up() {
 
     silence.send_replace(1);
 
-    assert_eq!(within(publisher.publish(batch(2))).await, Ok(()), "sent again over a new connection");
+    assert_eq!(
+        within(publisher.publish(batch(2))).await,
+        Ok(()),
+        "sent again over a new connection"
+    );
+}
+
+/// Over TLS the broker must show a certificate of the authority we were told to believe. (lapin without a roots feature speaks
+/// plaintext to amqps:// and says nothing: this test would notice.)
+#[tokio::test]
+async fn a_broker_over_tls_is_believed_only_with_the_right_authority() {
+    let vhost = Vhost::create().await;
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let key =
+        rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a fitting pair");
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
+    let mut config = vhost.config();
+    let mut url: url::Url = config.url.expose().parse().expect("a URL");
+    let real = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5672));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    url.set_port(Some(listener.local_addr().expect("bound").port())).expect("a port");
+    url.set_host(Some("localhost")).expect("a host");
+    config.url = Secret::new(url.to_string().replacen("amqp://", "amqps://", 1));
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let (acceptor, real) = (acceptor.clone(), real.clone());
+            tokio::spawn(async move {
+                let mut near = acceptor.accept(near).await?;
+                let mut far = tokio::net::TcpStream::connect(&real).await?;
+                tokio::io::copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    });
+
+    let authority = std::env::temp_dir().join(format!("{}.pem", vhost.name()));
+    let stranger =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(&authority, stranger.cert.pem()).expect("the temporary directory is writable");
+    config.ca_file = Some(authority.clone());
+    let broker = Broker::start(&config, "over TLS");
+    let mut state = broker.watch();
+    let refused = |state: &BrokerState| match state {
+        BrokerState::Disconnected(reason) => reason.contains("certificate"),
+        BrokerState::Connected(_) => panic!("a stranger was believed"),
+    };
+    if tokio::time::timeout(Duration::from_secs(20), state.wait_for(refused)).await.is_err() {
+        panic!("another reason than the certificate: {:?}", broker.trouble());
+    }
+
+    std::fs::write(&authority, made.cert.pem()).expect("the temporary directory is writable");
+    assert!(within(broker.connected()).await, "the right authority is read at the next attempt");
+    std::fs::remove_file(&authority).expect("it was there");
 }
