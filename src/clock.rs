@@ -27,18 +27,12 @@ pub trait Clock: Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that may ask the machine"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may ask the machine")]
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that may ask the machine"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may ask the machine")]
     fn instant(&self) -> Instant {
         Instant::now()
     }
@@ -62,9 +56,7 @@ impl TestClock {
     /// A clock that shows `wall`.
     pub fn at(wall: OffsetDateTime) -> Self {
         let steady = SystemClock.instant();
-        Self {
-            hands: Mutex::new(Hands { wall, steady }),
-        }
+        Self { hands: Mutex::new(Hands { wall, steady }) }
     }
 
     /// Corrects the wall clock, in either direction. The monotonic reading does not change.
@@ -110,10 +102,7 @@ mod tests {
         clock.advance(Duration::from_secs(90));
 
         assert_eq!(clock.now(), datetime!(2026-11-21 07:01:30 UTC));
-        assert_eq!(
-            clock.instant().duration_since(steady),
-            Duration::from_secs(90)
-        );
+        assert_eq!(clock.instant().duration_since(steady), Duration::from_secs(90));
     }
 
     #[test]

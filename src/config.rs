@@ -123,12 +123,8 @@ impl Config {
         let mut config: Self = serde_path_to_error::deserialize(toml::Value::Table(merged))
             .map_err(|error| {
                 let key = error.path().to_string();
-                Problem::new(
-                    key,
-                    error.inner().message(),
-                    "config.default.toml explains the key",
-                )
-                .alone()
+                Problem::new(key, error.inner().message(), "config.default.toml explains the key")
+                    .alone()
             })?;
         let mut problems = Problems::default();
         config.database.read_files(&mut problems);
@@ -149,11 +145,7 @@ pub struct Problem {
 impl Problem {
     /// `key` as `section.key`. Neither text may contain a secret.
     pub fn new(key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            what: what.into(),
-            remedy: remedy.into(),
-        }
+        Self { key: key.into(), what: what.into(), remedy: remedy.into() }
     }
 
     /// The only problem there is.

@@ -52,10 +52,7 @@ impl Shutdown {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
-            info!(
-                signal = name,
-                "{name}: taking no new work, finishing what is in hand"
-            );
+            info!(signal = name, "{name}: taking no new work, finishing what is in hand");
             wish.request();
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -151,10 +148,7 @@ mod tests {
         shutdown.spawn(std::future::pending::<()>());
         shutdown.request();
 
-        assert_eq!(
-            shutdown.drain(Duration::from_millis(10)).await,
-            Drained::LeftBehind(1)
-        );
+        assert_eq!(shutdown.drain(Duration::from_millis(10)).await, Drained::LeftBehind(1));
     }
 
     #[tokio::test]

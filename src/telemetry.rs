@@ -66,13 +66,24 @@ pub fn start(config: &Telemetry, process: &'static str) -> Result<Guard, StartEr
     for directive in NEVER_LOGGED {
         filter = filter.add_directive(directive.parse()?);
     }
-    let traces = config.otlp_endpoint.as_deref().map(|endpoint| exporter(endpoint, config, process)).transpose()?;
-    let exporting = traces.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("loa")));
+    let traces = config
+        .otlp_endpoint
+        .as_deref()
+        .map(|endpoint| exporter(endpoint, config, process))
+        .transpose()?;
+    let exporting = traces
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("loa")));
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => {
+            fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed()
+        }
         LogFormat::Human => fmt::layer().with_writer(std::io::stderr).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(exporting.map(|layer| layer.with_filter(ours()))).try_init()?;
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(exporting.map(|layer| layer.with_filter(ours())))
+        .try_init()?;
     Ok(Guard { traces })
 }
 
@@ -86,7 +97,8 @@ fn exporter(
     config: &Telemetry,
     process: &'static str,
 ) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
     let resource = Resource::builder()
         .with_service_name(config.service_name.clone())
         .with_attribute(opentelemetry::KeyValue::new("loa.process", process))

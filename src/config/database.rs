@@ -24,12 +24,7 @@ pub struct Database {
 
 impl Database {
     pub(super) fn read_files(&mut self, problems: &mut Problems) {
-        url_from_file(
-            &mut self.url,
-            self.url_file.as_deref(),
-            "database.url_file",
-            problems,
-        );
+        url_from_file(&mut self.url, self.url_file.as_deref(), "database.url_file", problems);
     }
 
     pub(super) fn check(&self, mode: Mode, problems: &mut Problems) {
@@ -41,11 +36,7 @@ impl Database {
             problems,
         );
         if self.max_connections < 2 {
-            problems.add(
-                "database.max_connections",
-                "is below 2",
-                "a process needs at least 2",
-            );
+            problems.add("database.max_connections", "is below 2", "a process needs at least 2");
         }
         if self.urgent_connections == 0 {
             problems.add(

@@ -87,15 +87,12 @@ impl Dispatch {
                 "choose 1 to 10000; 2000 is best",
             );
         }
-        for (lane, providers) in [
-            ("emergency", self.batches_in_flight.emergency),
-            ("bulk", self.batches_in_flight.bulk),
-        ] {
-            for (provider, at_once) in [
-                ("fcm", providers.fcm),
-                ("apns", providers.apns),
-                ("webpush", providers.webpush),
-            ] {
+        for (lane, providers) in
+            [("emergency", self.batches_in_flight.emergency), ("bulk", self.batches_in_flight.bulk)]
+        {
+            for (provider, at_once) in
+                [("fcm", providers.fcm), ("apns", providers.apns), ("webpush", providers.webpush)]
+            {
                 if !(1..=500).contains(&at_once) {
                     let key = format!("dispatch.batches_in_flight.{lane}.{provider}");
                     problems.add(key, format!("is {at_once}"), "choose 1 to 500");

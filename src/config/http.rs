@@ -27,9 +27,7 @@ pub struct Http {
 impl Http {
     /// The base of links: `public_url`, or the listening address when none is set (demo only).
     pub fn base_url(&self) -> String {
-        self.public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", self.listen))
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
     pub(super) fn for_testing(&mut self) {
@@ -67,11 +65,7 @@ impl Http {
             );
         }
         if self.document_limit < self.body_limit {
-            problems.add(
-                "http.document_limit",
-                "is below http.body_limit",
-                "raise it",
-            );
+            problems.add("http.document_limit", "is below http.body_limit", "raise it");
         }
     }
 }

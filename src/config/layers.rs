@@ -13,10 +13,8 @@ use super::{Problem, Problems};
 const PREFIX: &str = "LOA__";
 
 /// The shorthands that the tools around us set: variable, section, key.
-const SHORTHANDS: [(&str, [&str; 2]); 2] = [
-    ("DATABASE_URL", ["database", "url"]),
-    ("AMQP_URL", ["broker", "url"]),
-];
+const SHORTHANDS: [(&str, [&str; 2]); 2] =
+    [("DATABASE_URL", ["database", "url"]), ("AMQP_URL", ["broker", "url"])];
 
 /// The variables that concern us.
 #[derive(Debug, Clone, Default)]
@@ -33,10 +31,7 @@ impl Environment {
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         // An orchestrator that sets a variable to nothing means that it is not set.
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     pub(super) fn only(mut self, names: &[&str]) -> Self {
@@ -52,9 +47,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
                 || name == "LOA_CONFIG"
                 || SHORTHANDS.iter().any(|(own, _)| *own == name)
         };
-        let variables = variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(variables.filter(|(name, _)| ours(name)).collect())
     }
 }
@@ -87,13 +80,7 @@ pub(super) fn merge(
     }
     for (name, path) in SHORTHANDS {
         if let Some(value) = environment.get(name) {
-            set(
-                &mut merged,
-                &path.map(str::to_owned),
-                value,
-                name,
-                &mut problems,
-            );
+            set(&mut merged, &path.map(str::to_owned), value, name, &mut problems);
         }
     }
     problems.into_result()?;
@@ -102,9 +89,7 @@ pub(super) fn merge(
 
 fn parse(text: &str, name: &str) -> Result<Table, Problems> {
     text.parse::<Table>().map_err(|error| {
-        let before = error
-            .span()
-            .map_or("", |span| &text[..span.start.min(text.len())]);
+        let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
         let line = before.matches('\n').count() + 1;
         Problem::new(
             format!("{name}:{line}"),
@@ -117,11 +102,7 @@ fn parse(text: &str, name: &str) -> Result<Table, Problems> {
 
 fn overlay(under: &mut Table, over: Table, section: &str, problems: &mut Problems) {
     for (key, value) in over {
-        let name = if section.is_empty() {
-            key.clone()
-        } else {
-            format!("{section}.{key}")
-        };
+        let name = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
         match (under.get_mut(&key), value) {
             (Some(Value::Table(under)), Value::Table(over)) => {
                 overlay(under, over, &name, problems)
@@ -166,10 +147,7 @@ fn read_as(default: &Value, text: &str) -> Option<Value> {
         Value::Float(_) => text.trim().parse().ok().map(Value::Float),
         Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
         Value::Array(_) => {
-            let value = format!("value = {text}")
-                .parse::<Table>()
-                .ok()?
-                .remove("value")?;
+            let value = format!("value = {text}").parse::<Table>().ok()?.remove("value")?;
             value.is_array().then_some(value)
         }
         Value::Datetime(_) | Value::Table(_) => None,
@@ -189,11 +167,7 @@ fn article(value: &Value) -> &'static str {
 }
 
 fn known_keys(table: &Table, section: &str) -> String {
-    let keys = table
-        .keys()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let keys = table.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let place = if section.is_empty() { "here" } else { section };
     format!("remove it or mend its spelling; known in {place}: {keys}")
 }

@@ -57,11 +57,7 @@ impl Seal {
         let mut seen = BTreeSet::new();
         for key in &self.trusted_keys {
             if key.id.is_empty() {
-                problems.add(
-                    "seal.trusted_keys",
-                    "one has an empty id",
-                    "give each key an id",
-                );
+                problems.add("seal.trusted_keys", "one has an empty id", "give each key an id");
             }
             if !seen.insert(&key.id) {
                 problems.add(
@@ -97,9 +93,8 @@ impl Seal {
 
 fn public_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
     let text = String::deserialize(deserializer)?;
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text.trim_end_matches('='))
-        .map_err(serde::de::Error::custom)?;
+    let bytes =
+        URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(serde::de::Error::custom)?;
     bytes.try_into().map_err(|bytes: Vec<u8>| {
         serde::de::Error::custom(format!(
             "an Ed25519 public key has 32 bytes, this has {}",

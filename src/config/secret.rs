@@ -44,11 +44,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
 pub fn read_file(key: &str, path: &Path) -> Result<Secret<Vec<u8>>, Problem> {
     let place = path.display();
     match fs::read(path) {
-        Ok(bytes) if bytes.is_empty() => Err(Problem::new(
-            key,
-            format!("the file {place} is empty"),
-            "put the secret into it",
-        )),
+        Ok(bytes) if bytes.is_empty() => {
+            Err(Problem::new(key, format!("the file {place} is empty"), "put the secret into it"))
+        }
         Ok(bytes) => Ok(Secret::new(bytes)),
         Err(error) => Err(Problem::new(
             key,
@@ -111,16 +109,10 @@ pub(super) fn check_url(
         return;
     };
     if !schemes.contains(&parsed.scheme()) {
-        problems.add(
-            key,
-            format!("has the scheme {:?}", parsed.scheme()),
-            example,
-        );
+        problems.add(key, format!("has the scheme {:?}", parsed.scheme()), example);
     }
     if refuse_default_password
-        && parsed
-            .password()
-            .is_some_and(|password| password == parsed.username())
+        && parsed.password().is_some_and(|password| password == parsed.username())
     {
         problems.add(
             key,

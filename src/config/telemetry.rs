@@ -49,11 +49,7 @@ impl Telemetry {
             );
         }
         if self.service_name.is_empty() {
-            problems.add(
-                "telemetry.service_name",
-                "is empty",
-                "name the service, usually loa",
-            );
+            problems.add("telemetry.service_name", "is empty", "name the service, usually loa");
         }
     }
 }

@@ -82,7 +82,12 @@ pub struct Subscription {
 impl Subscription {
     /// `at_once` messages, each handled as soon as it arrives.
     pub const fn new(queue: Queue, at_once: u16) -> Self {
-        Self { queue, prefetch: at_once, concurrency: at_once, requeue_pause: Duration::from_millis(250) }
+        Self {
+            queue,
+            prefetch: at_once,
+            concurrency: at_once,
+            requeue_pause: Duration::from_millis(250),
+        }
     }
 }
 
@@ -140,7 +145,12 @@ impl Consumer {
         self.want.send_if_modified(|now| {
             let news = *now != want && *now != Want::Stop;
             if news {
-                info!(queue = self.queue.name(), ?want, "consuming {}: {want:?}", self.queue.name());
+                info!(
+                    queue = self.queue.name(),
+                    ?want,
+                    "consuming {}: {want:?}",
+                    self.queue.name()
+                );
                 *now = want;
             }
             news
@@ -170,7 +180,13 @@ where
     let (want, wanted) = watch::channel(Want::Run);
     let (tell, consuming) = watch::channel(false);
     let running = TaskTracker::new();
-    let work = Work { publisher: publisher.clone(), clock, subscription, wanted: wanted.clone(), running: running.clone() };
+    let work = Work {
+        publisher: publisher.clone(),
+        clock,
+        subscription,
+        wanted: wanted.clone(),
+        running: running.clone(),
+    };
     let handler = Arc::new(handler);
     let take = move |incoming: Incoming, permit| {
         let (work, handler) = (work.clone(), Arc::clone(&handler));
@@ -181,7 +197,8 @@ where
     };
     let consuming_loop = keep_consuming(broker.clone(), subscription, wanted, tell, take);
     // Tracked, so that a drain also waits for the consumer to be cancelled at the broker.
-    running.spawn(consuming_loop.instrument(info_span!("consume", queue = subscription.queue.name())));
+    running
+        .spawn(consuming_loop.instrument(info_span!("consume", queue = subscription.queue.name())));
     Consumer { want, consuming, running, queue: subscription.queue }
 }
 
@@ -246,18 +263,22 @@ impl Work {
     {
         let queue = self.subscription.queue;
         let delivery = incoming.delivery(queue);
-        let span = info_span!("handle", queue = queue.name(), message.id = delivery.message_id.as_deref());
+        let span =
+            info_span!("handle", queue = queue.name(), message.id = delivery.message_id.as_deref());
         if let Some(trace) = &delivery.trace {
             trace.adopt(&span);
         }
         let begun = self.clock.instant();
         async {
             let count = delivery.delivery_count;
-            let settle = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await.unwrap_or_else(|_| {
-                // The panic itself was reported by the panic hook. The delivery limit ends a message that always does it.
-                error!("the handler panicked; the message will be given out again");
-                Settle::Requeue
-            });
+            let settle = AssertUnwindSafe(async { handler(delivery).await })
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| {
+                    // The panic itself was reported by the panic hook. The delivery limit ends a message that always does it.
+                    error!("the handler panicked; the message will be given out again");
+                    Settle::Requeue
+                });
             let took = self.clock.instant().saturating_duration_since(begun);
             Metric::HandlingSeconds.observe(took.as_secs_f64(), &[("queue", queue.name())]);
             self.settle(&incoming, settle, count).await;

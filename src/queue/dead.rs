@@ -98,7 +98,9 @@ pub(super) fn letter(incoming: &Incoming, queue: Queue, reason: &str) -> Publica
 /// Who sent `message` first, vouched for by the broker.
 pub(super) fn sender_of(message: &lapin::message::Delivery, ours: &str) -> Option<String> {
     let vouched = message.properties.user_id().as_ref().map(ToString::to_string);
-    our_word(message, ours).and_then(|headers| headers.text(USER)).or_else(|| vouched.filter(|user| user != ours))
+    our_word(message, ours)
+        .and_then(|headers| headers.text(USER))
+        .or_else(|| vouched.filter(|user| user != ours))
 }
 
 /// The headers, if it was us who wrote them: anybody can write `loa-…` headers, but the broker vouches for the user. A sender's own
@@ -151,7 +153,9 @@ pub async fn replay(
             replayed.left += 1;
             continue;
         }
-        let Some((exchange, key)) = letter.origin.as_ref().and_then(|(name, key)| Some((exchange_named(name)?, key))) else {
+        let Some((exchange, key)) =
+            letter.origin.as_ref().and_then(|(name, key)| Some((exchange_named(name)?, key)))
+        else {
             replayed.stuck += 1;
             continue;
         };
@@ -183,13 +187,21 @@ struct Open {
 
 impl Open {
     async fn new(broker: &Broker) -> Result<Self, ReplayError> {
-        let link = tokio::time::timeout(PATIENCE, broker.link()).await.ok().flatten().ok_or_else(|| {
-            ReplayError::Broker(broker.trouble().map_or_else(|| "no answer".to_owned(), |reason| reason.to_string()))
-        })?;
+        let link = tokio::time::timeout(PATIENCE, broker.link()).await.ok().flatten().ok_or_else(
+            || {
+                ReplayError::Broker(
+                    broker
+                        .trouble()
+                        .map_or_else(|| "no answer".to_owned(), |reason| reason.to_string()),
+                )
+            },
+        )?;
         let channel = link.channel().await.map_err(ReplayError::Broker)?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let counting = channel.queue_declare(Queue::Dead.name().into(), options, FieldTable::default());
-        let queue = tokio::time::timeout(PATIENCE, counting).await.map_err(silent)?.map_err(away)?;
+        let counting =
+            channel.queue_declare(Queue::Dead.name().into(), options, FieldTable::default());
+        let queue =
+            tokio::time::timeout(PATIENCE, counting).await.map_err(silent)?.map_err(away)?;
         Ok(Self { waiting: queue.message_count(), channel, link })
     }
 
@@ -245,7 +257,9 @@ fn describe(message: &lapin::message::Delivery, ours: &str) -> DeadLetter {
     DeadLetter {
         message_id: message.properties.message_id().as_ref().map(ToString::to_string),
         reason: said(REASON)
-            .or_else(|| from_death("reason").map(|reason| format!("the broker gave it up: {reason}")))
+            .or_else(|| {
+                from_death("reason").map(|reason| format!("the broker gave it up: {reason}"))
+            })
             .unwrap_or_else(|| "unknown".to_owned()),
         queue: said(QUEUE).or_else(|| from_death("queue")),
         origin: said(EXCHANGE).or_else(|| from_death("exchange")).zip(key),

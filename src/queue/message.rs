@@ -76,7 +76,9 @@ impl Task {
     pub fn message_id(self) -> String {
         match self {
             Self::PlanV1 { broadcast } => format!("plan_v1:{broadcast}"),
-            Self::PushV1 { broadcast, provider, first } => format!("push_v1:{broadcast}:{provider}:{first}"),
+            Self::PushV1 { broadcast, provider, first } => {
+                format!("push_v1:{broadcast}:{provider}:{first}")
+            }
             Self::NoticeV1 { notice } => format!("notice_v1:{notice}"),
         }
     }
@@ -181,7 +183,13 @@ mod tests {
     fn what_is_no_task_says_why_without_repeating_it() {
         let unknown = Task::parse(br#"{"kind":"plan_v9"}"#).expect_err("unknown");
         assert_eq!(unknown, TaskError::Unknown("plan_v9".into()));
-        for body in [&b"Nguyen"[..], b"", b"[]", br#"{"kind":"plan_v1","broadcast":"Nguyen"}"#, &[0xff, 0xfe]] {
+        for body in [
+            &b"Nguyen"[..],
+            b"",
+            b"[]",
+            br#"{"kind":"plan_v1","broadcast":"Nguyen"}"#,
+            &[0xff, 0xfe],
+        ] {
             let said = Task::parse(body).expect_err("no task").to_string();
             assert!(said.starts_with("not a task: ") && !said.contains("Nguyen"), "{said}");
         }

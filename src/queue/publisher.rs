@@ -97,8 +97,16 @@ impl Publication {
     }
 
     /// The answer to a request that named `reply_to`.
-    pub fn answer(reply_to: &str, correlation_id: Option<String>, body: Vec<u8>, message_id: impl Into<String>) -> Self {
-        Self { correlation_id, ..Self::new(Exchange::Default, reply_to, body, message_id, TraceParent::current()) }
+    pub fn answer(
+        reply_to: &str,
+        correlation_id: Option<String>,
+        body: Vec<u8>,
+        message_id: impl Into<String>,
+    ) -> Self {
+        Self {
+            correlation_id,
+            ..Self::new(Exchange::Default, reply_to, body, message_id, TraceParent::current())
+        }
     }
 
     pub(super) fn header(&mut self, name: &'static str, text: &str) {
@@ -175,7 +183,9 @@ impl Publisher {
         let (requests, line) = mpsc::channel(2 * WINDOW);
         let line = Arc::new(Mutex::new(line));
         for _ in 0..SENDERS {
-            tokio::spawn(Sender { broker: broker.clone(), line: Arc::clone(&line), channel: None }.run());
+            tokio::spawn(
+                Sender { broker: broker.clone(), line: Arc::clone(&line), channel: None }.run(),
+            );
         }
         Self { requests, broker: broker.clone(), patience: PATIENCE }
     }
@@ -212,14 +222,22 @@ impl Publisher {
                 BrokerState::Connected(link) if link.is_blocked() => {
                     PublishError::Unanswered("it is short of memory or disk".to_owned())
                 }
-                BrokerState::Connected(_) => PublishError::Unanswered(format!("silent for {} s", self.patience.as_secs())),
+                BrokerState::Connected(_) => {
+                    PublishError::Unanswered(format!("silent for {} s", self.patience.as_secs()))
+                }
             }),
         }
     }
 
     /// Sends many and waits for all; the answers are in the order of the messages.
-    pub async fn publish_all(&self, publications: Vec<Publication>) -> Vec<Result<(), PublishError>> {
-        futures_util::future::join_all(publications.into_iter().map(|publication| self.publish(publication))).await
+    pub async fn publish_all(
+        &self,
+        publications: Vec<Publication>,
+    ) -> Vec<Result<(), PublishError>> {
+        futures_util::future::join_all(
+            publications.into_iter().map(|publication| self.publish(publication)),
+        )
+        .await
     }
 }
 
@@ -244,7 +262,9 @@ impl Sender {
         loop {
             // Nobody waits for it any more: whoever gave up will send it again.
             waiting.retain(|request: &Request| !request.done.is_closed());
-            if waiting.is_empty() && self.line.lock().await.recv_many(&mut waiting, WINDOW).await == 0 {
+            if waiting.is_empty()
+                && self.line.lock().await.recv_many(&mut waiting, WINDOW).await == 0
+            {
                 return;
             }
             let Some(link) = self.broker.link().await else { return };
@@ -257,7 +277,11 @@ impl Sender {
                 Err(reason) => {
                     self.channel = None;
                     failures += 1;
-                    warn!(reason, unconfirmed = waiting.len(), "publishing broke off: {reason}; trying again");
+                    warn!(
+                        reason,
+                        unconfirmed = waiting.len(),
+                        "publishing broke off: {reason}; trying again"
+                    );
                     self.mend(&mut waiting, &reason).await;
                     tokio::time::sleep(pause(failures)).await;
                 }
@@ -306,7 +330,11 @@ impl Sender {
 }
 
 /// Publishes the window and answers all that the broker answered; what it did not answer stays in `waiting`.
-async fn send(link: &Link, channel: &lapin::Channel, waiting: &mut Vec<Request>) -> Result<(), String> {
+async fn send(
+    link: &Link,
+    channel: &lapin::Channel,
+    waiting: &mut Vec<Request>,
+) -> Result<(), String> {
     let window: Vec<Request> = std::mem::take(waiting);
     let mut confirms: Vec<(Request, Option<PublisherConfirm>)> = Vec::with_capacity(window.len());
     let mut trouble = None;
@@ -338,13 +366,24 @@ enum Start {
     Broken(String),
 }
 
-async fn start(channel: &lapin::Channel, publication: &Publication, place: u32) -> Result<PublisherConfirm, Start> {
+async fn start(
+    channel: &lapin::Channel,
+    publication: &Publication,
+    place: u32,
+) -> Result<PublisherConfirm, Start> {
     let key = short(&publication.routing_key, "routing key").map_err(Start::Unfit)?;
     let properties = publication.properties(place).map_err(Start::Unfit)?;
-    let options =
-        BasicPublishOptions { mandatory: publication.exchange.must_be_routed(), ..BasicPublishOptions::default() };
-    let publishing =
-        channel.basic_publish(publication.exchange.name().into(), key, options, &publication.body, properties);
+    let options = BasicPublishOptions {
+        mandatory: publication.exchange.must_be_routed(),
+        ..BasicPublishOptions::default()
+    };
+    let publishing = channel.basic_publish(
+        publication.exchange.name().into(),
+        key,
+        options,
+        &publication.body,
+        properties,
+    );
     match tokio::time::timeout(CONFIRM_TIMEOUT, publishing).await {
         Ok(Ok(confirm)) => Ok(confirm),
         Ok(Err(error)) => Err(Start::Broken(error.to_string())),
@@ -403,7 +442,8 @@ async fn collect(
             trouble.get_or_insert_with(|| "a queue is missing".to_owned());
             waiting.push(request);
         } else if came_back {
-            let (exchange, routing_key) = (request.publication.exchange.name(), request.publication.routing_key.clone());
+            let (exchange, routing_key) =
+                (request.publication.exchange.name(), request.publication.routing_key.clone());
             answer(request, Err(PublishError::Unroutable { exchange, routing_key }));
         } else if !stored {
             answer(request, Err(PublishError::Refused));
@@ -425,7 +465,12 @@ async fn collect(
 }
 
 fn place_of(message: &lapin::message::BasicReturnMessage) -> Option<u32> {
-    message.delivery.properties.headers().as_ref().and_then(|headers| Headers(headers).number(PLACE))
+    message
+        .delivery
+        .properties
+        .headers()
+        .as_ref()
+        .and_then(|headers| Headers(headers).number(PLACE))
 }
 
 fn answer(request: Request, result: Result<(), PublishError>) {
@@ -437,7 +482,8 @@ fn answer(request: Request, result: Result<(), PublishError>) {
         Err(PublishError::Unanswered(_)) => "unanswered",
         Err(PublishError::TooLong(_)) => "too_long",
     };
-    Metric::Published.add(1, &[("exchange", request.publication.exchange.name()), ("result", word)]);
+    Metric::Published
+        .add(1, &[("exchange", request.publication.exchange.name()), ("result", word)]);
     // Nobody waits for it any more: whoever gave up will send it again.
     drop(request.done.send(result));
 }

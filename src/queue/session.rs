@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, info};
@@ -29,7 +31,11 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(message: lapin::message::Delivery, channel: &lapin::Channel, link: &Link) -> Self {
+    pub(super) fn new(
+        message: lapin::message::Delivery,
+        channel: &lapin::Channel,
+        link: &Link,
+    ) -> Self {
         Self { message, ours: link.user(), _channel: channel.clone() }
     }
 
@@ -62,7 +68,10 @@ impl Incoming {
     }
 
     pub(super) async fn give_back(&self) {
-        let nacked = self.message.acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() });
+        let nacked = self
+            .message
+            .acker
+            .nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() });
         settled(tokio::time::timeout(PATIENCE, nacked).await);
     }
 }
@@ -71,9 +80,15 @@ impl Incoming {
 fn settled(result: Result<lapin::Result<bool>, tokio::time::error::Elapsed>) {
     match result {
         Ok(Ok(true)) => {}
-        Ok(Ok(false)) => debug!("settled too late: the channel is gone, the broker gives the message out again"),
-        Ok(Err(error)) => debug!(%error, "settled too late: {error}; the broker gives the message out again"),
-        Err(_) => debug!("settling hangs: the connection is dying, the broker gives the message out again"),
+        Ok(Ok(false)) => {
+            debug!("settled too late: the channel is gone, the broker gives the message out again")
+        }
+        Ok(Err(error)) => {
+            debug!(%error, "settled too late: {error}; the broker gives the message out again")
+        }
+        Err(_) => debug!(
+            "settling hangs: the connection is dying, the broker gives the message out again"
+        ),
     }
 }
 
@@ -115,13 +130,19 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn begin(link: &Link, channel: &lapin::Channel, subscription: Subscription) -> Result<lapin::Consumer, String> {
+async fn begin(
+    link: &Link,
+    channel: &lapin::Channel,
+    subscription: Subscription,
+) -> Result<lapin::Consumer, String> {
     let beginning = async {
         // Prefetch: the broker hands out what can be worked on, and the rest to others.
         channel.basic_qos(subscription.prefetch, BasicQosOptions::default()).await?;
         let queue = subscription.queue.name().into();
         // An empty tag: the broker names the consumer.
-        channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
+        channel
+            .basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default())
+            .await
     };
     match tokio::time::timeout(PATIENCE, beginning).await {
         Ok(Ok(stream)) => Ok(stream),

@@ -33,8 +33,14 @@ pub enum Exchange {
 
 impl Exchange {
     /// All that we declare.
-    pub const DECLARED: [Self; 6] =
-        [Self::Work, Self::Dead, Self::Control, Self::Events, Self::AlertRequests, Self::FeedbackEvents];
+    pub const DECLARED: [Self; 6] = [
+        Self::Work,
+        Self::Dead,
+        Self::Control,
+        Self::Events,
+        Self::AlertRequests,
+        Self::FeedbackEvents,
+    ];
 
     /// Its name at the broker.
     pub const fn name(self) -> &'static str {
@@ -68,7 +74,11 @@ impl Exchange {
     /// Whether a message that reaches no queue is lost work. A nudge or an event that nobody follows is not.
     pub(super) const fn must_be_routed(self) -> bool {
         match self {
-            Self::Work | Self::Dead | Self::AlertRequests | Self::FeedbackEvents | Self::Default => true,
+            Self::Work
+            | Self::Dead
+            | Self::AlertRequests
+            | Self::FeedbackEvents
+            | Self::Default => true,
             Self::Control | Self::Events => false,
         }
     }
@@ -132,7 +142,9 @@ impl Queue {
     /// The exchange that feeds it, and by which key.
     pub const fn bound_to(self) -> (Exchange, &'static str) {
         match self {
-            Self::Plan | Self::Emergency(_) | Self::Bulk(_) | Self::Notice => (Exchange::Work, self.name()),
+            Self::Plan | Self::Emergency(_) | Self::Bulk(_) | Self::Notice => {
+                (Exchange::Work, self.name())
+            }
             Self::AlertRequests => (Exchange::AlertRequests, "#"),
             Self::FeedbackEvents => (Exchange::FeedbackEvents, "#"),
             Self::Dead => (Exchange::Dead, ""),
@@ -206,7 +218,10 @@ pub(super) async fn declare(channel: &lapin::Channel) -> Result<(), DeclareError
             "topic" => ExchangeKind::Topic,
             _ => ExchangeKind::Direct,
         };
-        channel.exchange_declare(exchange.name().into(), kind, options, FieldTable::default()).await.map_err(named)?;
+        channel
+            .exchange_declare(exchange.name().into(), kind, options, FieldTable::default())
+            .await
+            .map_err(named)?;
     }
     for queue in Queue::all() {
         let named = |source| DeclareError { what: format!("queue {}", queue.name()), source };
@@ -265,7 +280,8 @@ pub fn definitions(vhost: &str) -> Value {
         })
     });
     let queues = Queue::all().into_iter().map(|queue| {
-        let arguments = queue.arguments().into_iter().map(|(name, value)| (name.to_owned(), value.json()));
+        let arguments =
+            queue.arguments().into_iter().map(|(name, value)| (name.to_owned(), value.json()));
         json!({
             "name": queue.name(), "vhost": vhost, "durable": true, "auto_delete": false,
             "arguments": arguments.collect::<serde_json::Map<_, _>>(),
@@ -310,7 +326,8 @@ mod tests {
     }
 
     #[test]
-    fn every_queue_says_its_delivery_limit_and_all_but_the_last_resort_have_a_dead_letter_exchange() {
+    fn every_queue_says_its_delivery_limit_and_all_but_the_last_resort_have_a_dead_letter_exchange()
+    {
         for queue in Queue::all() {
             let arguments = queue.arguments();
             let has = |name: &str| arguments.iter().any(|(known, _)| *known == name);
@@ -323,6 +340,9 @@ mod tests {
     fn the_definitions_hold_no_password() {
         let text = definitions("/").to_string();
         assert!(!text.contains("password"), "{text}");
-        assert!(!text.contains("\"users\""), "importing a user without a password wipes the one it has");
+        assert!(
+            !text.contains("\"users\""),
+            "importing a user without a password wipes the one it has"
+        );
     }
 }

@@ -140,7 +140,8 @@ static SERVICE: OnceLock<String> = OnceLock::new();
 static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(Instruments::new);
 
 /// From one millisecond to a minute: a ping, a push, an answer, a batch.
-const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 struct Instruments {
     registry: prometheus::Registry,
@@ -169,15 +170,18 @@ impl Instruments {
             .expect("a new registry takes its first exporter");
         let service = SERVICE.get_or_init(|| "loa".to_owned()).clone();
         let resource = Resource::builder().with_service_name(service).build();
-        let provider = SdkMeterProvider::builder().with_reader(exporter).with_resource(resource).build();
+        let provider =
+            SdkMeterProvider::builder().with_reader(exporter).with_resource(resource).build();
         let meter = provider.meter("loa");
         let instrument = |metric: Metric| {
             let (name, unit, help) = (metric.name(), metric.unit(), metric.help());
             match metric.kind() {
-                Kind::Counter => {
-                    Instrument::Counter(meter.u64_counter(name).with_unit(unit).with_description(help).build())
-                }
-                Kind::Gauge => Instrument::Gauge(meter.f64_gauge(name).with_unit(unit).with_description(help).build()),
+                Kind::Counter => Instrument::Counter(
+                    meter.u64_counter(name).with_unit(unit).with_description(help).build(),
+                ),
+                Kind::Gauge => Instrument::Gauge(
+                    meter.f64_gauge(name).with_unit(unit).with_description(help).build(),
+                ),
                 Kind::Histogram => Instrument::Histogram(
                     meter
                         .f64_histogram(name)
@@ -203,17 +207,22 @@ mod tests {
 
     #[test]
     fn prometheus_sees_the_names_of_the_enum_with_help_and_labels() {
-        Metric::Pushes.add(3, &[("provider", "fcm"), ("lane", "emergency"), ("outcome", "accepted")]);
+        Metric::Pushes
+            .add(3, &[("provider", "fcm"), ("lane", "emergency"), ("outcome", "accepted")]);
         Metric::Parked.set(1.0, &[("provider", "apns")]);
         Metric::FirstPushSeconds.observe(0.12, &[("lane", "emergency")]);
 
         let text = render();
 
-        let pushes = text.lines().find(|line| line.starts_with("loa_pushes_total{")).expect("counted");
+        let pushes =
+            text.lines().find(|line| line.starts_with("loa_pushes_total{")).expect("counted");
         assert!(pushes.contains(r#"provider="fcm""#) && pushes.ends_with(" 3"), "{pushes}");
         assert!(text.contains("# HELP loa_pushes_total Devices settled"), "{text}");
         assert!(text.contains(r#"loa_provider_parked{provider="apns"} 1"#), "{text}");
-        assert!(text.contains(r#"loa_first_push_seconds_bucket{lane="emergency",le="0.25"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"loa_first_push_seconds_bucket{lane="emergency",le="0.25"} 1"#),
+            "{text}"
+        );
         assert!(text.contains(r#"service_name="loa""#), "the service names itself: {text}");
         assert!(!text.contains("otel_scope"), "{text}");
     }

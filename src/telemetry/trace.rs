@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -19,7 +21,12 @@ impl TraceParent {
         let span = context.span();
         let context = span.span_context();
         context.is_valid().then(|| {
-            Self(format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8()))
+            Self(format!(
+                "00-{}-{}-{:02x}",
+                context.trace_id(),
+                context.span_id(),
+                context.trace_flags().to_u8()
+            ))
         })
     }
 
@@ -49,10 +56,16 @@ impl TraceParent {
     }
 
     fn context(&self) -> Option<SpanContext> {
-        let lower_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let lower_hex = |part: &str| {
+            part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        };
         let parts: Vec<&str> = self.0.split('-').collect();
         let &[version, trace, span, flags] = parts.as_slice() else { return None };
-        if version != "00" || [trace.len(), span.len(), flags.len()] != [32, 16, 2] || !lower_hex(trace) || !lower_hex(span) {
+        if version != "00"
+            || [trace.len(), span.len(), flags.len()] != [32, 16, 2]
+            || !lower_hex(trace)
+            || !lower_hex(span)
+        {
             return None;
         }
         let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
@@ -98,8 +111,8 @@ mod tests {
     #[test]
     fn the_trace_of_an_approval_goes_on_in_the_dispatcher() {
         let provider = SdkTracerProvider::builder().build();
-        let subscriber =
-            tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")));
+        let subscriber = tracing_subscriber::registry()
+            .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")));
         tracing::subscriber::with_default(subscriber, || {
             let approve = tracing::info_span!("approve");
             let header = TraceParent::of(&approve).expect("traces are exported");

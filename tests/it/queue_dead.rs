@@ -37,7 +37,8 @@ async fn malformed_and_foreign_messages_become_dead_letters_and_the_consumer_goe
     ];
     assert!(within(publisher.publish_all(page)).await.iter().all(Result::is_ok));
 
-    let (consumer, mut seen) = consume(&incoming, &publisher, Subscription::new(Queue::Notice, 1), by_content);
+    let (consumer, mut seen) =
+        consume(&incoming, &publisher, Subscription::new(Queue::Notice, 1), by_content);
     let mut last = None;
     for _ in 0..4 {
         last = seen.recv().await;
@@ -46,7 +47,10 @@ async fn malformed_and_foreign_messages_become_dead_letters_and_the_consumer_goe
     within(consumer.drain(Duration::from_secs(5))).await;
 
     let letters = within(dead::list(&incoming, 10)).await.expect("listed");
-    let reasons: Vec<_> = letters.iter().map(|letter| (letter.message_id.as_deref(), letter.reason.as_str())).collect();
+    let reasons: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.message_id.as_deref(), letter.reason.as_str()))
+        .collect();
     assert_eq!(
         reasons,
         [
@@ -59,7 +63,11 @@ async fn malformed_and_foreign_messages_become_dead_letters_and_the_consumer_goe
         assert_eq!(letter.queue.as_deref(), Some("notice"));
         assert_eq!(letter.origin, Some(("loa.work".into(), "notice".into())));
     }
-    assert_eq!(within(dead::list(&incoming, 10)).await.expect("listed"), letters, "looking takes nothing away");
+    assert_eq!(
+        within(dead::list(&incoming, 10)).await.expect("listed"),
+        letters,
+        "looking takes nothing away"
+    );
 }
 
 #[tokio::test]
@@ -67,14 +75,17 @@ async fn a_message_that_comes_back_too_often_is_set_aside_by_the_broker() {
     let vhost = Vhost::create().await;
     let (outgoing, incoming) = (vhost.broker("out").await, vhost.broker("in").await);
     let publisher = Publisher::new(&outgoing);
-    let task = Task::PushV1 { broadcast: BroadcastId::new(), provider: Provider::WebPush, first: 1 };
+    let task =
+        Task::PushV1 { broadcast: BroadcastId::new(), provider: Provider::WebPush, first: 1 };
     within(publisher.publish(Publication::task(task, Lane::Bulk, None))).await.expect("confirmed");
 
     // The queue of the dead is consumed as well: the arrival there is the event this test waits for.
     let watch = Subscription::new(Queue::Dead, 1);
     let (_watching, mut letters) = consume(&incoming, &publisher, watch, |_| Settle::Ack);
-    let subscription =
-        Subscription { requeue_pause: Duration::ZERO, ..Subscription::new(Queue::Bulk(Provider::WebPush), 1) };
+    let subscription = Subscription {
+        requeue_pause: Duration::ZERO,
+        ..Subscription::new(Queue::Bulk(Provider::WebPush), 1)
+    };
     let (_consumer, mut seen) = consume(&incoming, &publisher, subscription, |_| Settle::Requeue);
 
     let letter = within(letters.recv()).await.expect("set aside");
@@ -93,7 +104,10 @@ async fn dead_letters_go_back_to_where_they_came_from_when_somebody_says_so() {
     let publisher = Publisher::new(&outgoing);
     let (consumer, mut seen) =
         consume(&incoming, &publisher, Subscription::new(Queue::Notice, 1), |delivery| {
-            Settle::Dead(format!("no template for {}", delivery.message_id.as_deref().unwrap_or_default()))
+            Settle::Dead(format!(
+                "no template for {}",
+                delivery.message_id.as_deref().unwrap_or_default()
+            ))
         });
     for id in ["a", "b", "c"] {
         within(publisher.publish(notice(b"{}", id))).await.expect("confirmed");
@@ -102,18 +116,27 @@ async fn dead_letters_go_back_to_where_they_came_from_when_somebody_says_so() {
     within(consumer.drain(Duration::from_secs(5))).await;
 
     let only_b = Filter { reason: Some("for b".into()), ..Filter::default() };
-    let replayed = within(dead::replay(&incoming, &publisher, &only_b, 10)).await.expect("replayed");
+    let replayed =
+        within(dead::replay(&incoming, &publisher, &only_b, 10)).await.expect("replayed");
     assert_eq!(replayed, Replayed { moved: 1, left: 2, stuck: 0 });
 
-    let (consumer, mut seen) = consume(&incoming, &publisher, Subscription::new(Queue::Notice, 1), |_| Settle::Ack);
+    let (consumer, mut seen) =
+        consume(&incoming, &publisher, Subscription::new(Queue::Notice, 1), |_| Settle::Ack);
     let back = within(seen.recv()).await.expect("delivered again");
     assert_eq!((back.message_id.as_deref(), back.body.as_slice()), (Some("b"), &b"{}"[..]));
-    let limited = within(dead::replay(&incoming, &publisher, &Filter::default(), 1)).await.expect("replayed");
+    let limited =
+        within(dead::replay(&incoming, &publisher, &Filter::default(), 1)).await.expect("replayed");
     assert_eq!(limited.moved, 1);
-    assert_eq!(within(seen.recv()).await.expect("delivered again").message_id.as_deref(), Some("a"));
+    assert_eq!(
+        within(seen.recv()).await.expect("delivered again").message_id.as_deref(),
+        Some("a")
+    );
     within(consumer.drain(Duration::from_secs(5))).await;
     let left: Vec<_> = within(dead::list(&incoming, 10)).await.expect("listed");
-    assert_eq!(left.iter().map(|letter| letter.message_id.as_deref()).collect::<Vec<_>>(), [Some("c")]);
+    assert_eq!(
+        left.iter().map(|letter| letter.message_id.as_deref()).collect::<Vec<_>>(),
+        [Some("c")]
+    );
 }
 
 #[tokio::test]
@@ -125,24 +148,38 @@ async fn whom_the_broker_vouched_for_survives_the_dead_letters_and_cannot_be_for
     let (outgoing, incoming) = (vhost.broker("out").await, vhost.broker("in").await);
     let publisher = Publisher::new(&outgoing);
 
-    let theirs = within(Connection::connect(&vhost.url_of(&agency, "secret"), ConnectionProperties::default()))
-        .await
-        .expect("the agency connects");
+    let theirs = within(Connection::connect(
+        &vhost.url_of(&agency, "secret"),
+        ConnectionProperties::default(),
+    ))
+    .await
+    .expect("the agency connects");
     let channel = theirs.create_channel().await.expect("a channel");
     let send = async |properties: BasicProperties| {
         let options = BasicPublishOptions::default();
-        channel.basic_publish("alerts.requests".into(), "create".into(), options, b"{}", properties).await.expect("sent");
+        channel
+            .basic_publish("alerts.requests".into(), "create".into(), options, b"{}", properties)
+            .await
+            .expect("sent");
     };
-    let properties = BasicProperties::default().with_message_id("1".into()).with_reply_to("answers".into());
+    let properties =
+        BasicProperties::default().with_message_id("1".into()).with_reply_to("answers".into());
     send(properties.clone().with_user_id(agency.as_str().into())).await;
     let mut forged = lapin::types::FieldTable::default();
     forged.insert("loa-user-id".into(), lapin::types::AMQPValue::LongString("the-ministry".into()));
     send(properties.clone().with_message_id("2".into()).with_headers(forged)).await;
 
     let subscription = Subscription::new(Queue::AlertRequests, 1);
-    let (consumer, mut seen) = consume(&incoming, &publisher, subscription, |_| Settle::Dead("not today".into()));
-    let (first, second) = (within(seen.recv()).await.expect("delivered"), within(seen.recv()).await.expect("delivered"));
-    assert_eq!((first.user_id.as_ref(), first.reply_to.as_deref()), (Some(&agency), Some("answers")));
+    let (consumer, mut seen) =
+        consume(&incoming, &publisher, subscription, |_| Settle::Dead("not today".into()));
+    let (first, second) = (
+        within(seen.recv()).await.expect("delivered"),
+        within(seen.recv()).await.expect("delivered"),
+    );
+    assert_eq!(
+        (first.user_id.as_ref(), first.reply_to.as_deref()),
+        (Some(&agency), Some("answers"))
+    );
     assert_eq!(second.user_id, None, "a header of the sender's own says nothing");
     within(consumer.drain(Duration::from_secs(5))).await;
 

@@ -30,8 +30,13 @@ async fn the_definitions_rebuild_a_wiped_broker_and_the_service_finds_nothing_to
     let by_name = |list: Vec<Value>| {
         let mut list: Vec<_> = list
             .into_iter()
-            .filter(|item| item["name"] != "" && !item["name"].as_str().is_some_and(|name| name.starts_with("amq.")))
-            .map(|item| (item["name"].to_string(), item["type"].to_string(), item["arguments"].to_string()))
+            .filter(|item| {
+                item["name"] != ""
+                    && !item["name"].as_str().is_some_and(|name| name.starts_with("amq."))
+            })
+            .map(|item| {
+                (item["name"].to_string(), item["type"].to_string(), item["arguments"].to_string())
+            })
             .collect();
         list.sort();
         list
@@ -48,7 +53,10 @@ async fn the_definitions_rebuild_a_wiped_broker_and_the_service_finds_nothing_to
     let publisher = Publisher::new(&broker);
     let notice = loa::queue::Task::NoticeV1 { notice: loa::domain::id::NoticeId::new() };
     let lane = loa::domain::broadcast::Lane::Personal;
-    assert_eq!(within(publisher.publish(loa::queue::Publication::task(notice, lane, None))).await, Ok(()));
+    assert_eq!(
+        within(publisher.publish(loa::queue::Publication::task(notice, lane, None))).await,
+        Ok(())
+    );
     for user in &users {
         vhost.forget_user(user).await;
     }

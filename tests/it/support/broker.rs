@@ -28,8 +28,12 @@ struct Management {
 
 impl Management {
     fn new() -> Self {
-        let base = std::env::var("AMQP_MANAGEMENT_URL").expect("AMQP_MANAGEMENT_URL: run the tests by `make test`");
-        Self { base: base.parse().expect("AMQP_MANAGEMENT_URL is a URL"), client: reqwest::Client::new() }
+        let base = std::env::var("AMQP_MANAGEMENT_URL")
+            .expect("AMQP_MANAGEMENT_URL: run the tests by `make test`");
+        Self {
+            base: base.parse().expect("AMQP_MANAGEMENT_URL is a URL"),
+            client: reqwest::Client::new(),
+        }
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -38,7 +42,10 @@ impl Management {
         let (user, password) = (url.username().to_owned(), url.password().map(str::to_owned));
         url.set_username("").expect("an http URL may have a user");
         url.set_password(None).expect("an http URL may have a password");
-        let request = self.client.request(method, format!("{}api/{path}", url.as_str())).basic_auth(user, password);
+        let request = self
+            .client
+            .request(method, format!("{}api/{path}", url.as_str()))
+            .basic_auth(user, password);
         let request = match body {
             Some(body) => request.json(&body),
             None => request,
@@ -56,8 +63,10 @@ impl Vhost {
         let management = Management::new();
         let (status, _) = management.call(Method::PUT, &format!("vhosts/{name}"), None).await;
         assert!(status.is_success(), "creating a virtual host: {status}");
-        let mut amqp: url::Url =
-            std::env::var("AMQP_URL").expect("AMQP_URL: run the tests by `make test`").parse().expect("AMQP_URL is a URL");
+        let mut amqp: url::Url = std::env::var("AMQP_URL")
+            .expect("AMQP_URL: run the tests by `make test`")
+            .parse()
+            .expect("AMQP_URL is a URL");
         amqp.set_path(&name);
         let vhost = Self { name, amqp, management };
         let user = vhost.amqp.username().to_owned();
@@ -88,7 +97,8 @@ impl Vhost {
     /// A new user with these rights here; deleted by [`Vhost::forget_user`].
     pub async fn create_user(&self, name: &str, password: &str) {
         let body = json!({ "password": password, "tags": "" });
-        let (status, _) = self.management.call(Method::PUT, &format!("users/{name}"), Some(body)).await;
+        let (status, _) =
+            self.management.call(Method::PUT, &format!("users/{name}"), Some(body)).await;
         assert!(status.is_success(), "creating a user: {status}");
     }
 
@@ -110,7 +120,8 @@ impl Vhost {
 
     /// What the broker says there is.
     pub async fn list(&self, kind: &str) -> Vec<Value> {
-        let (status, list) = self.management.call(Method::GET, &format!("{kind}/{}", self.name), None).await;
+        let (status, list) =
+            self.management.call(Method::GET, &format!("{kind}/{}", self.name), None).await;
         assert!(status.is_success(), "listing {kind}: {status}");
         list.as_array().cloned().unwrap_or_default()
     }
@@ -137,8 +148,15 @@ impl Vhost {
                 let (_, connections) = self.management.call(Method::GET, &path, None).await;
                 let mut cut = 0;
                 for connection in connections.as_array().into_iter().flatten() {
-                    let name = connection["name"].as_str().expect("a name").replace(' ', "%20").replace('>', "%3E");
-                    let (status, _) = self.management.call(Method::DELETE, &format!("connections/{name}"), None).await;
+                    let name = connection["name"]
+                        .as_str()
+                        .expect("a name")
+                        .replace(' ', "%20")
+                        .replace('>', "%3E");
+                    let (status, _) = self
+                        .management
+                        .call(Method::DELETE, &format!("connections/{name}"), None)
+                        .await;
                     cut += usize::from(status.is_success());
                 }
                 if cut > 0 {
@@ -163,7 +181,10 @@ impl Drop for Vhost {
         let (management, path) = (self.management.clone(), format!("vhosts/{}", self.name));
         // A drop cannot await, and the runtime of a failed test is going away: a thread with a runtime of its own.
         let deleting = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             let management = Management { client: reqwest::Client::new(), ..management };
             runtime.block_on(management.call(Method::DELETE, &path, None));
         });
@@ -179,7 +200,9 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 /// Resolves when the broker handle is not connected.
 pub async fn until_disconnected(broker: &Broker) {
     let mut state = broker.watch();
-    within(state.wait_for(|state| matches!(state, BrokerState::Disconnected(_)))).await.expect("the supervisor lives");
+    within(state.wait_for(|state| matches!(state, BrokerState::Disconnected(_))))
+        .await
+        .expect("the supervisor lives");
 }
 
 /// Consumes with `verdict`, and shows the test every delivery.
@@ -190,11 +213,17 @@ pub fn consume(
     verdict: impl Fn(&Delivery) -> Settle + Send + Sync + 'static,
 ) -> (Consumer, mpsc::UnboundedReceiver<Delivery>) {
     let (seen, deliveries) = mpsc::unbounded_channel();
-    let consumer = loa::queue::consume(broker, publisher, Arc::new(SystemClock), subscription, move |delivery| {
-        let settle = verdict(&delivery);
-        // The test may have seen enough and gone.
-        drop(seen.send(delivery));
-        std::future::ready(settle)
-    });
+    let consumer = loa::queue::consume(
+        broker,
+        publisher,
+        Arc::new(SystemClock),
+        subscription,
+        move |delivery| {
+            let settle = verdict(&delivery);
+            // The test may have seen enough and gone.
+            drop(seen.send(delivery));
+            std::future::ready(settle)
+        },
+    );
     (consumer, deliveries)
 }
