@@ -126,6 +126,7 @@ jit = off                        # costs more than it gains on short queries
 tcp_keepalives_idle = 1
 tcp_keepalives_interval = 1
 tcp_keepalives_count = 2
+tcp_user_timeout = 3000          # the same while an answer to it is under way
 client_connection_check_interval = 1s
 
 timezone = 'UTC'
