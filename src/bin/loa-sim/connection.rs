@@ -1,0 +1,381 @@
+//! One HTTP/2 connection, from handshake to close. Requests that have arrived together are answered together, so that
+//! their answers leave in one TLS record; a request whose body is still under way, or whose answer has to wait, gets a
+//! task of its own.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::task::noop_waker_ref;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use http::request::Parts;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::{Moment, later};
+use crate::exchange::{Exchange, Fate, GoAway, Reply};
+use crate::service::{Seat, Service};
+use crate::wire::{Tap, Wire};
+use crate::world::Order;
+
+/// How many requests are read before the first of them is answered.
+const GATHER: usize = 256;
+/// Bodies beyond this are cut off: every provider refuses far smaller ones.
+const BODY_LIMIT: usize = 64 * 1024;
+
+type Arrived = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// Serves a connection until it closes, whoever closes it.
+pub async fn serve<S>(io: S, service: Arc<Service>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let wire = Wire::default();
+    let seat = Seat::new(wire.clone());
+    wire.announce_streams(service.streams_before_first_request());
+    wire.mute_pings(!service.link().answer_pings);
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(1 << 24)
+        .max_header_list_size(16 << 10);
+    builder.max_send_buffer_size(1 << 20);
+    let Ok(connection) = builder.handshake(Tap::new(io, wire.clone())).await else { return };
+    let (ended, endings) = mpsc::unbounded_channel();
+    let orders = service.world().orders();
+    Driver {
+        connection,
+        shared: Arc::new(Shared {
+            service,
+            seat: Mutex::new(seat),
+            wire,
+            ended,
+            apart: AtomicUsize::new(0),
+        }),
+        endings,
+        orders,
+        last_stream: None,
+        highest: 0,
+        unanswered: Vec::new(),
+        close_at: None,
+    }
+    .run()
+    .await;
+}
+
+struct Shared {
+    service: Arc<Service>,
+    seat: Mutex<Seat>,
+    wire: Wire,
+    /// Tells the driver how a task of its own ended.
+    ended: mpsc::UnboundedSender<Ending>,
+    /// Requests answered by tasks of their own right now. Counted down just before the answer leaves, so that the stream
+    /// the client opens next never finds its predecessor still counted.
+    apart: AtomicUsize,
+}
+
+/// What a separately answered request asks of its connection.
+enum Ending {
+    Answered,
+    Disconnect,
+    GoAway { stream: u32, notice: GoAway },
+}
+
+struct Driver<S: AsyncRead + AsyncWrite + Unpin> {
+    connection: Connection<Tap<S>, Bytes>,
+    shared: Arc<Shared>,
+    endings: mpsc::UnboundedReceiver<Ending>,
+    orders: watch::Receiver<Order>,
+    /// After a GOAWAY: the last stream that is processed.
+    last_stream: Option<u32>,
+    /// The highest stream seen.
+    highest: u32,
+    /// Streams beyond the last one; held so that nothing at all is said about them.
+    unanswered: Vec<SendResponse<Bytes>>,
+    close_at: Option<Instant>,
+}
+
+enum Event {
+    Requests,
+    Closed,
+    Ended(Ending),
+    Ordered,
+    Idle,
+    Time,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    async fn run(mut self) {
+        let mut batch: Vec<Arrived> = Vec::with_capacity(GATHER);
+        loop {
+            match self.next(&mut batch).await {
+                Event::Requests => {
+                    if self.answer(&mut batch) {
+                        return;
+                    }
+                }
+                Event::Ended(Ending::Answered) => {}
+                Event::Ended(Ending::Disconnect) => return,
+                Event::Ended(Ending::GoAway { stream, notice }) => self.go_away(stream, &notice),
+                Event::Ordered => {
+                    let order = self.orders.borrow_and_update().clone();
+                    if self.obey(&order) {
+                        return;
+                    }
+                }
+                Event::Idle => {
+                    let notice = self.shared.service.idle_notice();
+                    self.go_away(self.highest, &notice);
+                }
+                Event::Closed | Event::Time => return,
+            }
+        }
+    }
+
+    async fn next(&mut self, batch: &mut Vec<Arrived>) -> Event {
+        let idle_ms = self.shared.service.link().idle_close_ms;
+        let may_idle = idle_ms > 0
+            && self.shared.apart.load(Ordering::Relaxed) == 0
+            && self.close_at.is_none();
+        let idle_at = may_idle.then(|| later(Duration::from_millis(idle_ms)));
+        let close_at = self.close_at;
+        let connection = &mut self.connection;
+        tokio::select! {
+            biased;
+            Some(ending) = self.endings.recv() => Event::Ended(ending),
+            event = poll_fn(|cx| gather(connection, batch, cx)) => event,
+            Ok(()) = self.orders.changed() => Event::Ordered,
+            () = at(close_at) => Event::Time,
+            () = at(idle_at) => Event::Idle,
+        }
+    }
+
+    /// Answers what has arrived; true when the connection must die on the spot.
+    fn answer(&mut self, batch: &mut Vec<Arrived>) -> bool {
+        let (allowed, exempt) = self.shared.wire.allowed_streams();
+        // Read once: those that go apart in this very batch are counted by their position already.
+        let apart = self.shared.apart.load(Ordering::Relaxed);
+        let now = Moment::now();
+        for (position, (request, mut respond)) in batch.drain(..).enumerate() {
+            let stream = respond.stream_id().as_u32();
+            self.highest = self.highest.max(stream);
+            if self.last_stream.is_some_and(|last| stream > last) {
+                self.unanswered.push(respond);
+                continue;
+            }
+            if stream > exempt && position + apart >= allowed as usize {
+                respond.send_reset(Reason::REFUSED_STREAM);
+                continue;
+            }
+            let (parts, body) = request.into_parts();
+            let body = match read_now(body) {
+                Body::Whole(body) => body,
+                Body::Gone => continue,
+                Body::Partial(read, rest) => {
+                    self.shared.apart.fetch_add(1, Ordering::Relaxed);
+                    tokio::spawn(
+                        Arc::clone(&self.shared).answer_when_read(parts, read, rest, respond),
+                    );
+                    continue;
+                }
+            };
+            let reply = self.shared.answer(parts, body, now);
+            if !reply.delay.is_zero() {
+                self.shared.apart.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(Arc::clone(&self.shared).answer_later(reply, respond));
+                continue;
+            }
+            match deliver(reply, &mut respond) {
+                Ending::Answered => {}
+                Ending::Disconnect => return true,
+                Ending::GoAway { stream, notice } => {
+                    self.go_away(stream, &notice);
+                    self.unanswered.push(respond);
+                }
+            }
+        }
+        false
+    }
+
+    /// Announces the last stream and sets the time to close. The handle of a stream that gets no answer is kept until
+    /// then, because dropping it would reset the stream.
+    fn go_away(&mut self, last: u32, notice: &GoAway) {
+        if self.close_at.is_none() {
+            self.shared.wire.go_away(last, notice);
+            self.last_stream = Some(last);
+            self.close_at = Some(later(Duration::from_millis(notice.close_after_ms)));
+        }
+    }
+
+    /// Carries out what the control API demands of every connection; true when it must die on the spot.
+    fn obey(&mut self, order: &Order) -> bool {
+        match order {
+            Order::Settings => {
+                let link = self.shared.service.link();
+                self.shared.wire.mute_pings(!link.answer_pings);
+                let announced = self.shared.wire.announced();
+                if announced != Some(self.shared.service.streams_before_first_request()) {
+                    self.shared.wire.announce_streams(link.max_concurrent_streams);
+                }
+            }
+            Order::GoAway { provider, notice } if self.shared.service.plays(*provider) => {
+                self.go_away(self.highest, notice);
+            }
+            Order::Disconnect { provider } if self.shared.service.plays(*provider) => return true,
+            Order::GoAway { .. } | Order::Disconnect { .. } => {}
+        }
+        false
+    }
+}
+
+impl Shared {
+    fn answer(&self, parts: Parts, body: Bytes, now: Moment) -> Reply {
+        let exchange =
+            Exchange { method: parts.method, uri: parts.uri, headers: parts.headers, body, now };
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        self.service.handle(&mut seat, exchange)
+    }
+
+    async fn answer_when_read(
+        self: Arc<Self>,
+        parts: Parts,
+        read: BytesMut,
+        mut rest: RecvStream,
+        respond: SendResponse<Bytes>,
+    ) {
+        let mut body = read;
+        while body.len() <= BODY_LIMIT {
+            match rest.data().await {
+                Some(Ok(chunk)) => {
+                    // A failure to return window means the stream is gone; the next read says so.
+                    let _ = rest.flow_control().release_capacity(chunk.len());
+                    body.extend_from_slice(&chunk);
+                }
+                Some(Err(_)) => {
+                    self.apart.fetch_sub(1, Ordering::Relaxed);
+                    return;
+                }
+                None => break,
+            }
+        }
+        let reply = self.answer(parts, body.freeze(), Moment::now());
+        self.answer_later(reply, respond).await;
+    }
+
+    async fn answer_later(self: Arc<Self>, reply: Reply, mut respond: SendResponse<Bytes>) {
+        if !reply.delay.is_zero() {
+            tokio::time::sleep(reply.delay).await;
+        }
+        self.apart.fetch_sub(1, Ordering::Relaxed);
+        let ending = deliver(reply, &mut respond);
+        let hold = match &ending {
+            Ending::GoAway { notice, .. } => Duration::from_millis(notice.close_after_ms),
+            Ending::Answered | Ending::Disconnect => Duration::ZERO,
+        };
+        if !matches!(ending, Ending::Answered) {
+            // The driver is gone only when the connection is.
+            let _ = self.ended.send(ending);
+        }
+        if !hold.is_zero() {
+            tokio::time::sleep(hold).await;
+        }
+    }
+}
+
+/// Reads frames and collects requests until nothing more is at hand.
+fn gather<S>(
+    connection: &mut Connection<Tap<S>, Bytes>,
+    batch: &mut Vec<Arrived>,
+    cx: &mut Context<'_>,
+) -> Poll<Event>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while batch.len() < GATHER {
+        match connection.poll_accept(cx) {
+            Poll::Ready(Some(Ok(arrived))) => batch.push(arrived),
+            Poll::Ready(Some(Err(_)) | None) if batch.is_empty() => {
+                return Poll::Ready(Event::Closed);
+            }
+            Poll::Ready(Some(Err(_)) | None) => break,
+            Poll::Pending if batch.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Event::Requests)
+}
+
+enum Body {
+    Whole(Bytes),
+    Partial(BytesMut, RecvStream),
+    Gone,
+}
+
+/// The body, if all of it has arrived. Without a copy when it came in one frame, as pushes do.
+fn read_now(mut body: RecvStream) -> Body {
+    let mut cx = Context::from_waker(noop_waker_ref());
+    let mut first = Bytes::new();
+    loop {
+        if body.is_end_stream() {
+            return Body::Whole(first);
+        }
+        match body.poll_data(&mut cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                // A failure to return window means the stream is gone; the next read says so.
+                let _ = body.flow_control().release_capacity(chunk.len());
+                if first.is_empty() {
+                    first = chunk;
+                } else {
+                    let mut read = BytesMut::from(first.as_ref());
+                    read.extend_from_slice(&chunk);
+                    return Body::Partial(read, body);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => return Body::Gone,
+            Poll::Ready(None) => return Body::Whole(first),
+            Poll::Pending => return Body::Partial(BytesMut::from(first.as_ref()), body),
+        }
+    }
+}
+
+/// Hands the reply to `h2`, or says what must happen to the connection instead.
+fn deliver(reply: Reply, respond: &mut SendResponse<Bytes>) -> Ending {
+    let mut ending = Ending::Answered;
+    match reply.fate {
+        Fate::Answer => {}
+        Fate::Reset(code) => {
+            respond.send_reset(Reason::from(code));
+            return Ending::Answered;
+        }
+        Fate::Disconnect => return Ending::Disconnect,
+        Fate::GoAway(notice) => {
+            let stream = respond.stream_id().as_u32();
+            if !notice.answer_this {
+                return Ending::GoAway { stream: stream.saturating_sub(2), notice };
+            }
+            ending = Ending::GoAway { stream, notice };
+        }
+    }
+    let (parts, body) = reply.response.into_parts();
+    let response = http::Response::from_parts(parts, ());
+    // An error here means that the client has given the stream up; there is nobody left to tell.
+    if let Ok(mut stream) = respond.send_response(response, body.is_empty())
+        && !body.is_empty()
+    {
+        let _ = stream.send_data(body, true);
+    }
+    ending
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
