@@ -36,6 +36,23 @@ pub enum TrafficClass {
     Bulk,
 }
 
+/// One request's turn: its class, and a last question before it leaves.
+///
+/// A request may wait for a stream for seconds. Whoever must not start it after an expiry or a stop is asked when it has one.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// Which connections, and whose turn.
+    pub class: TrafficClass,
+    /// Asked immediately before the request leaves, and again before a repeat; `false` withholds it.
+    pub may_start: Option<&'a (dyn Fn() -> bool + Send + Sync)>,
+}
+
+impl From<TrafficClass> for Turn<'_> {
+    fn from(class: TrafficClass) -> Self {
+        Self { class, may_start: None }
+    }
+}
+
 /// The longest answer body that is kept, in bytes. Providers explain refusals in a few hundred.
 const ANSWER_LIMIT: usize = 16 * 1024;
 
@@ -156,6 +173,9 @@ pub enum TransportError {
     /// The request left, no answer came: it may have been processed.
     #[error("no answer: {0}")]
     Ambiguous(String),
+    /// Its time was over, or it was stopped, before it left.
+    #[error("withheld")]
+    Withheld,
 }
 
 /// The connections to one host. Cheap to clone; dropping the last clone closes them once their streams are done.
@@ -213,9 +233,9 @@ impl Host {
         uri: &Uri,
         headers: &HeaderMap,
         body: Bytes,
-        class: TrafficClass,
+        turn: impl Into<Turn<'_>>,
     ) -> Result<Answer, TransportError> {
-        self.post_elsewhere(None, uri, headers, body, class).await
+        self.post_elsewhere(None, uri, headers, body, turn.into()).await
     }
 
     /// As [`Host::post`], on another connection than `avoid` if there is one with a free stream.
@@ -225,16 +245,18 @@ impl Host {
         uri: &Uri,
         headers: &HeaderMap,
         body: Bytes,
-        class: TrafficClass,
+        turn: Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        let lease = self.lease(class, avoid).await?;
-        let first = self.exchange(lease, uri, headers, body.clone()).await;
+        let lease = self.lease(turn.class, avoid).await?;
+        let first = self.exchange(lease, uri, headers, body.clone(), turn).await;
         match first {
             Err(TransportError::NotSent(_)) => {
-                let lease = self.lease(class, avoid).await?;
-                self.exchange(lease, uri, headers, body).await
+                let lease = self.lease(turn.class, avoid).await?;
+                self.exchange(lease, uri, headers, body, turn).await
             }
-            settled @ (Ok(_) | Err(TransportError::Ambiguous(_))) => settled,
+            settled @ (Ok(_) | Err(TransportError::Ambiguous(_) | TransportError::Withheld)) => {
+                settled
+            }
         }
     }
 
@@ -264,6 +286,7 @@ impl Host {
         uri: &Uri,
         headers: &HeaderMap,
         body: Bytes,
+        turn: Turn<'_>,
     ) -> Result<Answer, TransportError> {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -273,7 +296,7 @@ impl Host {
 
         let left = AtomicBool::new(false);
         let limit = self.shared.manner.timeout;
-        let exchange = transact(&mut lease, request, body, &left);
+        let exchange = transact(&mut lease, request, body, turn, &left);
         match tokio::time::timeout(limit, exchange).await {
             Ok(outcome) => outcome,
             Err(_) if left.load(Ordering::Relaxed) => {
@@ -289,10 +312,15 @@ async fn transact(
     lease: &mut Lease,
     request: Request<()>,
     body: Bytes,
+    turn: Turn<'_>,
     left: &AtomicBool,
 ) -> Result<Answer, TransportError> {
     let not_sent = |error: h2::Error| TransportError::NotSent(error.to_string());
     std::future::poll_fn(|cx| lease.handle().poll_ready(cx)).await.map_err(not_sent)?;
+    // No await between this question and the request.
+    if turn.may_start.is_some_and(|may_start| !may_start()) {
+        return Err(TransportError::Withheld);
+    }
     let (response, mut stream) = lease.handle().send_request(request, false).map_err(not_sent)?;
     left.store(true, Ordering::Relaxed);
     // A failure to queue the body means that the stream was reset meanwhile; the response says how, and that decides.
