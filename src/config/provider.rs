@@ -100,3 +100,117 @@ pub(super) fn check_endpoint(
         Ok(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::{Config, Mode, Problems};
+
+    fn complaints(mode: Mode, change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::for_testing();
+        change(&mut config);
+        let mut problems = Problems::default();
+        config.fcm.check(mode, &mut problems);
+        config.apns.check(mode, &mut problems);
+        config.webpush.check(mode, &mut problems);
+        problems.to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_fit_for_production() {
+        assert_eq!(complaints(Mode::Production, |_| ()), "");
+    }
+
+    #[test]
+    fn production_refuses_a_simulator_in_place_of_a_provider() {
+        let simulated = |config: &mut Config| {
+            config.fcm.endpoint = "https://localhost:8443".into();
+            config.apns.production_endpoint = "https://localhost:8444".into();
+            config.apns.sandbox_endpoint = "https://localhost:8445".into();
+            config.webpush.allow_loopback = true;
+            config.webpush.connection.ca_file = Some(PathBuf::from("ca.pem"));
+        };
+        let said = complaints(Mode::Production, simulated);
+        for key in [
+            "fcm.endpoint: ",
+            "apns.production_endpoint: ",
+            "apns.sandbox_endpoint: ",
+            "webpush.allow_loopback: ",
+            "webpush.connection.ca_file: ",
+        ] {
+            assert!(said.contains(key), "{key} is missing from: {said}");
+        }
+        assert_eq!(said.lines().count(), 5, "{said}");
+        assert_eq!(complaints(Mode::Demo, simulated), "", "a demo may have all of that");
+    }
+
+    #[test]
+    fn an_endpoint_is_https_and_nothing_but_an_origin() {
+        for endpoint in ["http://localhost", "localhost:8443", "https://a/v1", "https://u@a", ""] {
+            let said = complaints(Mode::Demo, |config| config.fcm.endpoint = endpoint.into());
+            assert!(said.starts_with("fcm.endpoint: "), "{endpoint}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_would_starve_an_emergency_is_refused() {
+        let said = complaints(Mode::Production, |config| {
+            config.fcm.connection.connections = 1;
+            config.fcm.connection.streams = 0;
+            config.apns.connection.timeout_seconds = 5;
+            config.webpush.connection.ping_seconds = 0;
+        });
+        let keys: Vec<_> = said.lines().filter_map(|line| line.split(": ").next()).collect();
+        let expected = [
+            "fcm.connection.connections",
+            "fcm.connection.streams",
+            "apns.connection.timeout_seconds",
+            "webpush.connection.ping_seconds",
+        ];
+        assert_eq!(keys, expected, "{said}");
+    }
+
+    #[test]
+    fn half_an_apple_account_is_named() {
+        let said = complaints(Mode::Production, |config| {
+            config.apns.key_file = Some(PathBuf::from("AuthKey.p8"));
+            config.apns.key_id = "short".into();
+        });
+        for key in ["apns.key_id", "apns.team_id", "apns.topic"] {
+            assert!(said.contains(key), "{key} is missing from: {said}");
+        }
+    }
+
+    #[test]
+    fn web_push_needs_somebody_who_answers_and_a_current_key() {
+        let key = super::super::webpush::VapidKey {
+            id: "2026".into(),
+            private_key_file: PathBuf::from("vapid.pem"),
+        };
+        let with = |subject: &str, current: &str, mode| {
+            complaints(mode, |config| {
+                config.webpush.vapid_keys = vec![key.clone()];
+                config.webpush.current_key = current.into();
+                config.webpush.subject = subject.into();
+            })
+        };
+        let good = "mailto:canhbao@sokhcn.gov.vn";
+        assert_eq!(with(good, "2026", Mode::Production), "");
+        assert!(with(good, "2027", Mode::Production).starts_with("webpush.current_key: "));
+        for subject in ["", "mailto:x@localhost", "mailto:example@example.com", "canhbao"] {
+            let said = with(subject, "2026", Mode::Production);
+            assert!(said.starts_with("webpush.subject: "), "{subject}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_host_pattern_that_admits_everything_is_refused() {
+        for host in ["*", "*.", "https://fcm.googleapis.com", "FCM.googleapis.com", "localhost"] {
+            let said = complaints(Mode::Production, |config| {
+                config.webpush.allowed_hosts = vec![host.to_owned()];
+            });
+            assert!(said.starts_with("webpush.allowed_hosts: "), "{host}: {said}");
+        }
+    }
+}

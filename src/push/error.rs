@@ -41,8 +41,6 @@ pub enum Verdict {
     Ambiguous,
     /// Certainly not processed: safe to repeat.
     NotSent,
-    /// The sender's own gate closed before it left.
-    Withheld,
 }
 
 /// Whom a wait concerns.
@@ -105,9 +103,6 @@ pub enum PushError {
     /// Never processed.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// Its time was over, or it was stopped, before it left.
-    #[error("withheld")]
-    Withheld,
 }
 
 impl PushError {
@@ -129,7 +124,6 @@ impl PushError {
             Self::Locked(why) => Verdict::Park(why.clone()),
             Self::Unanswered(_) => Verdict::Ambiguous,
             Self::NotSent(_) => Verdict::NotSent,
-            Self::Withheld => Verdict::Withheld,
         }
     }
 }
@@ -139,7 +133,6 @@ impl From<TransportError> for PushError {
         match error {
             TransportError::NotSent(why) => Self::NotSent(why),
             TransportError::Ambiguous(why) => Self::Unanswered(why),
-            TransportError::Withheld => Self::Withheld,
         }
     }
 }

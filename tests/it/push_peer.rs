@@ -146,6 +146,11 @@ impl Session {
         self.write(HEADERS, END_STREAM | END_HEADERS, stream, &[0x88]).await;
     }
 
+    /// The head of an acceptance, and then nothing.
+    pub async fn begin_answer(&self, stream: u32) {
+        self.write(HEADERS, END_HEADERS, stream, &[0x88]).await;
+    }
+
     /// 400, so that the body is looked at.
     pub async fn answer_with_body(&self, stream: u32, body: &[u8]) {
         self.write(HEADERS, END_HEADERS, stream, &[0x8c]).await;

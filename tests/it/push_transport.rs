@@ -322,3 +322,63 @@ async fn a_retired_connection_stays_in_use_until_its_replacement_is_there() {
     assert_eq!(status(under_way).await, 200, "its streams finish");
     assert_eq!(old.request().await, None, "and then it closes");
 }
+
+#[tokio::test]
+async fn an_acceptance_whose_body_is_torn_off_still_is_one() {
+    let mut peer = Peer::start(100).await;
+    let host = host(&peer, manner(1));
+    let request = urgent(&host);
+    let mut session = peer.session().await;
+    let stream = session.requests(1).await[0];
+    session.begin_answer(stream).await;
+    settle().await;
+    session.cut().await;
+    assert_eq!(status(request).await, 200);
+}
+
+#[tokio::test]
+async fn late_answers_to_given_up_requests_do_not_end_the_connection() {
+    let mut peer = Peer::start(2000).await;
+    let manner = Manner { streams: 2000, timeout: Duration::from_millis(500), ..manner(1) };
+    let host = host(&peer, manner);
+    host.warm_up().await.expect("connected");
+    let mut session = peer.session().await;
+    let given_up: Vec<_> = (0..1500).map(|_| urgent(&host)).collect();
+    let streams = session.requests(1500).await;
+    for request in given_up {
+        assert!(matches!(failure(request).await, TransportError::Ambiguous(_)));
+    }
+    for stream in streams {
+        session.answer(stream).await;
+    }
+    let next = urgent(&host);
+    let stream = session.requests(1).await[0];
+    session.answer(stream).await;
+    assert_eq!(status(next).await, 200);
+    assert!(!peer.has_session());
+}
+
+#[tokio::test]
+async fn a_worn_connection_is_replaced_before_its_stream_numbers_run_out() {
+    let mut peer = Peer::start(100).await;
+    let host = host(&peer, Manner { replace_after: 3, ..manner(1) });
+    let mut session = None;
+    for _ in 0..3 {
+        let request = urgent(&host);
+        let session = match &mut session {
+            Some(session) => session,
+            none => none.insert(peer.session().await),
+        };
+        let stream = session.requests(1).await[0];
+        session.answer(stream).await;
+        assert_eq!(status(request).await, 200);
+    }
+    let mut fresh = peer.session().await;
+    settle().await;
+    let request = urgent(&host);
+    let stream = fresh.requests(1).await[0];
+    fresh.answer(stream).await;
+    assert_eq!(status(request).await, 200);
+    let mut worn = session.expect("there was one");
+    assert_eq!(worn.request().await, None, "the worn one closes when nothing is under way");
+}

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
@@ -92,6 +93,11 @@ pub(super) async fn connect(shared: &Shared, nth: usize) -> Result<Dialled, Stri
     }
     let (handle, wire) = h2::client::Builder::new()
         .enable_push(false)
+        // After a slow spell answers come to streams that were given up. By default h2 remembers 50 of those for a second, counts
+        // every further late answer as an error, and gives up the connection at 1,024: with it everything under way.
+        .max_concurrent_reset_streams(4096)
+        .reset_stream_duration(Duration::from_mins(1))
+        .max_local_error_reset_streams(None)
         .initial_max_send_streams(1)
         .initial_connection_window_size(1 << 20)
         .max_header_list_size(16 * 1024)

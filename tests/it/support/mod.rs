@@ -2,5 +2,4 @@
 
 pub mod app;
 pub mod broker;
-pub mod fleet;
 pub mod seed;
