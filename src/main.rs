@@ -35,11 +35,18 @@ enum Command {
     Replay(process::command::Replay),
     /// Walks the audit trail and every seal.
     Verify,
+    /// Agencies, officers, their passwords and keys.
+    #[command(subcommand)]
+    Accounts(process::accounts::Accounts),
     /// Makes a key: for seals, or for Web Push (VAPID).
     #[command(subcommand)]
     Keygen(process::command::Keygen),
     /// Lets forgetting go on after a person has looked at why it was suspended.
     ReleaseForgetting(process::command::ReleaseForgetting),
+    /// What is wrong with this installation, and how to mend it.
+    Doctor,
+    /// Checks a provider's credentials, then pushes once to one address.
+    CheckProvider(process::provider::CheckProvider),
     /// Prints RabbitMQ's definitions (queues/definitions.json).
     Definitions(process::command::Definitions),
 }
@@ -69,6 +76,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Devices(command) => process::command::devices(&config()?, command),
         Command::Replay(command) => done(process::command::replay(&config()?, &command)),
         Command::Verify => process::command::verify(&config()?),
+        Command::Accounts(command) => done(process::accounts::run(&config()?, command)),
+        Command::Doctor => process::doctor::run(arguments.config.as_deref()),
+        Command::CheckProvider(command) => done(process::provider::check(&config()?, &command)),
         Command::Keygen(command) => done(process::command::keygen(&command)),
         Command::ReleaseForgetting(command) => {
             done(process::command::release_forgetting(&config()?, &command))

@@ -9,13 +9,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::device::{Address, ApnsEnvironment, Provider};
 use crate::domain::message::PushMessage;
-use crate::push::{Apns, ApnsFrame, Fcm, FcmFrame, Left, PushError, SetupError, TrafficClass};
+use crate::push::{
+    Apns, ApnsFrame, Fcm, FcmFrame, Left, PushError, Sealed, SetupError, TrafficClass, Turn,
+    WebPush, WebPushFrame,
+};
 
 /// The clients that are configured.
 #[derive(Clone)]
 pub struct Providers {
     fcm: Option<Fcm>,
     apns: Option<Apns>,
+    webpush: Option<WebPush>,
 }
 
 /// A message in one provider's form, equal for all its devices.
@@ -24,6 +28,18 @@ pub enum Frame {
     Fcm(FcmFrame),
     /// For APNs.
     Apns(ApnsFrame),
+    /// For browsers, before it is encrypted.
+    WebPush(WebPushFrame),
+}
+
+/// A frame made ready for one device.
+pub enum Parcel {
+    /// The frame does as it is.
+    Plain,
+    /// Encrypted for this browser.
+    Sealed(Sealed),
+    /// It cannot be made ready.
+    Spoilt(PushError),
 }
 
 impl std::fmt::Debug for Providers {
@@ -31,6 +47,7 @@ impl std::fmt::Debug for Providers {
         f.debug_struct("Providers")
             .field("fcm", &self.fcm.is_some())
             .field("apns", &self.apns.is_some())
+            .field("webpush", &self.webpush.is_some())
             .finish()
     }
 }
@@ -40,7 +57,20 @@ impl Providers {
     pub fn of(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
         let fcm = config.fcm.is_configured().then(|| Fcm::new(&config.fcm, Arc::clone(clock)));
         let apns = config.apns.is_configured().then(|| Apns::new(&config.apns, Arc::clone(clock)));
-        Ok(Self { fcm: fcm.transpose()?, apns: apns.transpose()? })
+        let webpush = config
+            .webpush
+            .is_configured()
+            .then(|| WebPush::new(&config.webpush, Arc::clone(clock)));
+        Ok(Self { fcm: fcm.transpose()?, apns: apns.transpose()?, webpush: webpush.transpose()? })
+    }
+
+    /// Is this provider configured?
+    pub fn has(&self, provider: Provider) -> bool {
+        match provider {
+            Provider::Fcm => self.fcm.is_some(),
+            Provider::Apns => self.apns.is_some(),
+            Provider::WebPush => self.webpush.is_some(),
+        }
     }
 
     /// The message in the provider's form. Built anew for each attempt, because the time left is in it.
@@ -53,25 +83,59 @@ impl Providers {
         match provider {
             Provider::Fcm => Ok(Frame::Fcm(self.fcm()?.frame(message, left)?)),
             Provider::Apns => Ok(Frame::Apns(self.apns()?.frame(message, left)?)),
-            Provider::WebPush => Err(unconfigured(provider)),
+            Provider::WebPush => Ok(Frame::WebPush(self.webpush()?.frame(message, left)?)),
         }
     }
 
-    /// Sends a frame to one device. `Ok` means the provider took it, not that a phone rang.
+    /// Makes a frame ready for many devices, in their order: Web Push is encrypted for each, on threads of its own.
+    pub async fn wrap(
+        &self,
+        frame: &Frame,
+        addresses: impl Iterator<Item = &Address>,
+        class: TrafficClass,
+    ) -> Vec<Parcel> {
+        let (frame, client) = match (frame, &self.webpush) {
+            (Frame::Fcm(_) | Frame::Apns(_), _) => {
+                return addresses.map(|_| Parcel::Plain).collect();
+            }
+            (Frame::WebPush(_), None) => {
+                return addresses
+                    .map(|_| Parcel::Spoilt(unconfigured(Provider::WebPush)))
+                    .collect();
+            }
+            (Frame::WebPush(frame), Some(client)) => (frame, client),
+        };
+        let subscriptions = addresses.filter_map(|address| match address {
+            Address::WebPush(subscription) => Some(subscription.clone()),
+            Address::Fcm(_) | Address::Apns { .. } => None,
+        });
+        let sealed = client.seal_many(frame, subscriptions.collect(), class).await;
+        sealed
+            .into_iter()
+            .map(|sealed| sealed.map_or_else(Parcel::Spoilt, Parcel::Sealed))
+            .collect()
+    }
+
+    /// Sends a parcel to its device. `Ok` means the provider took it, not that a phone rang.
     pub async fn send(
         &self,
         frame: &Frame,
+        parcel: Parcel,
         address: &Address,
-        class: TrafficClass,
+        turn: Turn<'_>,
     ) -> Result<(), PushError> {
-        match (frame, address) {
-            (Frame::Fcm(frame), Address::Fcm(target)) => {
-                self.fcm()?.send(frame, target, class).await
+        match (frame, parcel, address) {
+            (_, Parcel::Spoilt(error), _) => Err(error),
+            (Frame::Fcm(frame), Parcel::Plain, Address::Fcm(target)) => {
+                self.fcm()?.send(frame, target, turn).await
             }
-            (Frame::Apns(frame), Address::Apns { token, environment }) => {
-                self.apns()?.send(frame, token, *environment, class).await
+            (Frame::Apns(frame), Parcel::Plain, Address::Apns { token, environment }) => {
+                self.apns()?.send(frame, token, *environment, turn).await
             }
-            (Frame::Fcm(_) | Frame::Apns(_), _) => {
+            (Frame::WebPush(_), Parcel::Sealed(sealed), Address::WebPush(_)) => {
+                self.webpush()?.post(&sealed, turn).await
+            }
+            (Frame::Fcm(_) | Frame::Apns(_) | Frame::WebPush(_), _, _) => {
                 Err(PushError::OurFault("a frame met another provider's address".into()))
             }
         }
@@ -82,7 +146,7 @@ impl Providers {
         match provider {
             Provider::Fcm => self.fcm()?.warm_up().await,
             Provider::Apns => self.apns()?.warm_up(ApnsEnvironment::Production).await,
-            Provider::WebPush => Err(unconfigured(provider)),
+            Provider::WebPush => self.webpush()?.warm_up().await,
         }
     }
 
@@ -92,6 +156,10 @@ impl Providers {
 
     fn apns(&self) -> Result<&Apns, PushError> {
         self.apns.as_ref().ok_or_else(|| unconfigured(Provider::Apns))
+    }
+
+    fn webpush(&self) -> Result<&WebPush, PushError> {
+        self.webpush.as_ref().ok_or_else(|| unconfigured(Provider::WebPush))
     }
 }
 

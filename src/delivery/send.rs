@@ -16,13 +16,13 @@ use time::OffsetDateTime;
 
 use super::breaker::Breaker;
 use super::forget::{self, Dead};
-use super::gate::{Closed, Gate, Pass};
+use super::gate::{Closed, Gate, InFlight, Pass};
 use super::permits::{BLOCK, Permits};
-use super::providers::{Frame, Providers};
+use super::providers::{Frame, Parcel, Providers};
 use crate::domain::address::AddressHash;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
-use crate::push::{Left, PushError, Scope, TrafficClass, Verdict};
+use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
 use crate::store::StoreError;
 
 /// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
@@ -113,27 +113,36 @@ impl Sender {
             }
         };
         let run = Run::default();
+        let class = match slice.lane {
+            Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
+            Lane::Bulk => TrafficClass::Bulk,
+        };
         let mut under_way = FuturesUnordered::new();
         for block in blocks(slice.provider, targets) {
+            let Some(frame) = frames.get(&block.language) else { continue };
             if run.is_broken_off() {
                 break;
             }
-            let mut permit = pin!(self.permit(slice, &block.quota, block.targets.len()));
-            loop {
+            let mut ready = pin!(async {
+                self.permit(slice, &block.quota, block.targets.len()).await;
+                let addresses = block.targets.iter().map(|target| &target.address);
+                self.providers.wrap(frame, addresses, class).await
+            });
+            let parcels = loop {
                 tokio::select! {
-                    () = &mut permit => break,
+                    parcels = &mut ready => break parcels,
                     Some((target, answer)) = under_way.next() => {
                         self.judge(slice, &run, &target, answer).await;
                     }
                 }
-            }
-            for target in block.targets {
+            };
+            for (target, parcel) in block.targets.iter().cloned().zip(parcels) {
                 if under_way.len() >= WINDOW
                     && let Some((target, answer)) = under_way.next().await
                 {
                     self.judge(slice, &run, &target, answer).await;
                 }
-                under_way.push(self.send_one(slice, &frames, &run, target));
+                under_way.push(self.send_one(slice, frame, class, &run, target, parcel));
             }
         }
         while let Some((target, answer)) = under_way.next().await {
@@ -188,30 +197,30 @@ impl Sender {
     async fn send_one(
         &self,
         slice: &Slice<'_>,
-        frames: &HashMap<Arc<Language>, Frame>,
+        frame: &Frame,
+        class: TrafficClass,
         run: &Run,
         target: Target,
+        parcel: Parcel,
     ) -> (Target, Option<Result<(), PushError>>) {
-        let answer = match frames.get(&target.language) {
-            Some(frame) if self.may_start(slice, run).await => {
-                // Counted until it is answered; the gate was asked last.
-                match slice.pass.start() {
-                    Ok(_in_flight) => {
-                        let class = match slice.lane {
-                            Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
-                            Lane::Bulk => TrafficClass::Bulk,
-                        };
-                        Some(self.providers.send(frame, &target.address, class).await)
-                    }
-                    Err(closed) => {
-                        run.break_off(BrokenOff::Gate(closed));
-                        None
-                    }
-                }
+        if !self.may_start(slice, run).await {
+            return (target, None);
+        }
+        // Counted from the moment it leaves until it is answered.
+        let in_flight: Mutex<Option<InFlight>> = Mutex::default();
+        let leave = || match slice.pass.start() {
+            Ok(started) => {
+                *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+                true
             }
-            Some(_) | None => None,
+            Err(closed) => {
+                run.break_off(BrokenOff::Gate(closed));
+                false
+            }
         };
-        (target, answer)
+        let turn = Turn { class, may_start: Some(&leave) };
+        let answer = self.providers.send(frame, parcel, &target.address, turn).await;
+        (target, Some(answer))
     }
 
     async fn may_start(&self, slice: &Slice<'_>, run: &Run) -> bool {
@@ -275,6 +284,8 @@ impl Sender {
                 run.break_off(BrokenOff::Parked);
             }
             Verdict::Ambiguous => run.record(target, Outcome::DueUnknown),
+            // The gate closed while it waited for a stream: not tried, and the run is broken off already.
+            Verdict::Withheld => {}
             Verdict::NotSent => {
                 breaker.unreachable();
                 run.record(target, Outcome::Due);
@@ -372,42 +383,54 @@ impl Run {
     }
 }
 
-/// Devices that share a quota, at most a block of them.
+/// Devices that share a quota and a language, at most a block of them.
 struct Block {
     quota: String,
+    language: Arc<Language>,
     targets: Vec<Target>,
 }
 
 /// FCM and APNs have one quota each; Web Push one per push service.
 fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
-    let mut by_quota: Vec<(String, Vec<Target>)> = Vec::new();
+    let mut groups: Vec<Block> = Vec::new();
     for target in targets {
         let quota = match &target.address {
-            Address::WebPush(subscription) => origin_quota(&origin_of(&subscription.endpoint)),
+            Address::WebPush(subscription) => origin_quota(&service_of(&subscription.endpoint)),
             Address::Fcm(_) | Address::Apns { .. } => provider.as_str().to_owned(),
         };
-        match by_quota.iter_mut().find(|(name, _)| *name == quota) {
-            Some((_, targets)) => targets.push(target),
-            None => by_quota.push((quota, vec![target])),
+        let group = groups
+            .iter_mut()
+            .find(|group| group.quota == quota && group.language == target.language);
+        match group {
+            Some(group) => group.targets.push(target),
+            None => {
+                let language = Arc::clone(&target.language);
+                groups.push(Block { quota, language, targets: vec![target] });
+            }
         }
     }
     let size = usize::try_from(BLOCK).unwrap_or(1);
     let mut blocks = Vec::new();
-    for (quota, mut targets) in by_quota {
+    for Block { quota, language, mut targets } in groups {
         while !targets.is_empty() {
             let rest = targets.split_off(size.min(targets.len()));
-            blocks.push(Block { quota: quota.clone(), targets });
+            blocks.push(Block { quota: quota.clone(), language: Arc::clone(&language), targets });
             targets = rest;
         }
     }
     blocks
 }
 
-fn origin_quota(origin: &str) -> String {
-    format!("webpush:{origin}")
+fn origin_quota(service: &str) -> String {
+    format!("webpush:{service}")
 }
 
-fn origin_of(endpoint: &str) -> String {
-    url::Url::parse(endpoint)
-        .map_or_else(|_| "invalid".to_owned(), |url| url.origin().ascii_serialization())
+/// Host, and port unless it is 443: how `push` names a service when it asks for less.
+fn service_of(endpoint: &str) -> String {
+    let url = url::Url::parse(endpoint).ok();
+    let service = url.as_ref().and_then(|url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    });
+    service.unwrap_or_default()
 }

@@ -168,7 +168,10 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
             message_id: command.message_id.clone(),
         };
         let replayed = dead::replay(&broker, &publisher, &filter, command.limit).await?;
-        println!("sent back: {}, left: {}, stuck: {}", replayed.moved, replayed.left, replayed.stuck);
+        println!(
+            "sent back: {}, left: {}, stuck: {}",
+            replayed.moved, replayed.left, replayed.stuck
+        );
         Ok(())
     })
 }

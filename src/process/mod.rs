@@ -12,6 +12,15 @@ pub mod serve;
 /// The operator's commands.
 pub mod command;
 
+/// Agencies, officers, their keys.
+pub mod accounts;
+
+/// What is wrong with this installation.
+pub mod doctor;
+
+/// Does a provider take our pushes?
+pub mod provider;
+
 /// What a dispatcher shows of itself.
 pub mod status;
 

@@ -33,8 +33,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let broker = Broker::start(&config.broker, "serve publish");
     let publisher = Publisher::new(&broker);
     dispatch::spawn_upkeep(config, &pools, &publisher, &end);
-    let publication =
-        Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted));
+    let publication = Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted));
     tokio::spawn(Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
     let app = App::new(
@@ -62,7 +61,7 @@ fn routes(app: App, publication: Arc<Publication>) -> Router {
 }
 
 /// The key that seals, if this process has one. It must be among the keys this process itself trusts.
-fn sealing_key(config: &Config, trusted: &TrustedKeys) -> anyhow::Result<Option<SealingKey>> {
+pub fn sealing_key(config: &Config, trusted: &TrustedKeys) -> anyhow::Result<Option<SealingKey>> {
     if config.seal.signing_key_file.is_none() {
         return Ok(None);
     }

@@ -20,7 +20,9 @@ use crate::domain::message::PushMessage;
 
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
-use super::transport::{Answer, Authority, ConnectionId, Host, Load, Manner, TrafficClass, Trust};
+use super::transport::{
+    Answer, Authority, ConnectionId, Host, Load, Manner, TrafficClass, Trust, Turn,
+};
 use super::{Left, trust};
 
 pub use message::ApnsFrame;
@@ -75,13 +77,14 @@ impl Apns {
         frame: &ApnsFrame,
         token: &str,
         environment: ApnsEnvironment,
-        class: TrafficClass,
+        turn: impl Into<Turn<'_>>,
     ) -> Result<(), PushError> {
+        let turn = turn.into();
         let host = self.host(environment);
         // Unwrap safety: an authority that a Host was made of, and a path of hexadecimal digits.
         let uri = host.authority().uri(&message::path(token)?).expect("a lawful URI");
         let minted = self.inner.token.current()?;
-        let first = post(host, &uri, frame, &minted, class, None).await?;
+        let first = post(host, &uri, frame, &minted, turn, None).await?;
         let Err((refusal, connection)) = first else {
             return Ok(());
         };
@@ -94,10 +97,10 @@ impl Apns {
             },
             Refusal::Connection(_) => minted,
             // Apple asks for a quarter of an hour, which an emergency does not have: it tries one other server first.
-            Refusal::Trouble(_) if class == TrafficClass::Urgent => minted,
+            Refusal::Trouble(_) if turn.class == TrafficClass::Urgent => minted,
             Refusal::Final(error) | Refusal::Trouble(error) => return Err(error),
         };
-        let second = post(host, &uri, frame, &minted, class, Some(connection)).await?;
+        let second = post(host, &uri, frame, &minted, turn, Some(connection)).await?;
         second.map_err(|(refusal, _)| refusal.into_final())
     }
 
@@ -134,14 +137,14 @@ async fn post(
     uri: &Uri,
     frame: &ApnsFrame,
     minted: &Minted,
-    class: TrafficClass,
+    turn: Turn<'_>,
     avoid: Option<ConnectionId>,
 ) -> Result<Posted, PushError> {
     let mut headers = frame.headers.clone();
     headers.insert(AUTHORIZATION, minted.bearer.clone());
     let body = frame.body.clone();
     let Answer { status, body, connection, .. } =
-        host.post_elsewhere(avoid, uri, &headers, body, class).await?;
+        host.post_elsewhere(avoid, uri, &headers, body, turn).await?;
     if status == StatusCode::OK {
         return Ok(Ok(()));
     }

@@ -41,6 +41,8 @@ pub enum Verdict {
     Ambiguous,
     /// Certainly not processed: safe to repeat.
     NotSent,
+    /// The sender's own gate closed before it left.
+    Withheld,
 }
 
 /// Whom a wait concerns.
@@ -103,6 +105,9 @@ pub enum PushError {
     /// Never processed.
     #[error("not sent: {0}")]
     NotSent(String),
+    /// Its time was over, or it was stopped, before it left.
+    #[error("withheld")]
+    Withheld,
 }
 
 impl PushError {
@@ -124,6 +129,7 @@ impl PushError {
             Self::Locked(why) => Verdict::Park(why.clone()),
             Self::Unanswered(_) => Verdict::Ambiguous,
             Self::NotSent(_) => Verdict::NotSent,
+            Self::Withheld => Verdict::Withheld,
         }
     }
 }
@@ -133,6 +139,7 @@ impl From<TransportError> for PushError {
         match error {
             TransportError::NotSent(why) => Self::NotSent(why),
             TransportError::Ambiguous(why) => Self::Unanswered(why),
+            TransportError::Withheld => Self::Withheld,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::device::FcmTarget;
 use crate::domain::message::PushMessage;
 
 use super::error::{FrameError, PushError, SetupError};
-use super::transport::{Answer, Authority, Host, Load, Manner, TrafficClass};
+use super::transport::{Answer, Authority, Host, Load, Manner, TrafficClass, Turn};
 use super::{Left, trust};
 
 pub use message::FcmFrame;
@@ -78,11 +78,12 @@ impl Fcm {
         &self,
         frame: &FcmFrame,
         target: &FcmTarget,
-        class: TrafficClass,
+        turn: impl Into<Turn<'_>>,
     ) -> Result<(), PushError> {
+        let turn = turn.into();
         let body = frame.body_for(target);
         let headers = self.inner.grant.headers().await?;
-        let answer = self.post(&headers, body.clone(), class).await?;
+        let answer = self.post(&headers, body.clone(), turn).await?;
         if answer.status == StatusCode::OK {
             return Ok(());
         }
@@ -91,7 +92,7 @@ impl Fcm {
             // Tokens are also revoked before their time: one new one, one more attempt.
             Refusal::Token(_) => {
                 let headers = self.inner.grant.renew(&headers).await?;
-                let answer = self.post(&headers, body, class).await?;
+                let answer = self.post(&headers, body, turn).await?;
                 if answer.status == StatusCode::OK {
                     return Ok(());
                 }
@@ -121,9 +122,9 @@ impl Fcm {
         &self,
         headers: &HeaderMap,
         body: Bytes,
-        class: TrafficClass,
+        turn: Turn<'_>,
     ) -> Result<Answer, PushError> {
-        Ok(self.inner.host.post(&self.inner.uri, headers, body, class).await?)
+        Ok(self.inner.host.post(&self.inner.uri, headers, body, turn).await?)
     }
 
     fn classify(&self, answer: &Answer) -> Refusal {

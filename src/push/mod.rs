@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 pub use apns::{Apns, ApnsFrame};
 pub use error::{FrameError, PushError, Scope, SetupError, Verdict};
 pub use fcm::{Fcm, FcmFrame};
-pub use transport::TrafficClass;
+pub use transport::{TrafficClass, Turn};
 pub use webpush::{EndpointPolicy, Sealed, WebPush, WebPushFrame};
 
 /// Four weeks, seconds: the longest any provider keeps a message (FCM's rule; the others allow a little more).

@@ -25,7 +25,7 @@ use crate::domain::message::{PushMessage, Style};
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
 use super::payload::Whole;
-use super::transport::{Load, Manner, TrafficClass};
+use super::transport::{Load, Manner, TrafficClass, Turn};
 use super::{LONGEST, Left, trust};
 
 pub use endpoint::{EndpointPolicy, EndpointRefused};
@@ -150,9 +150,9 @@ impl WebPush {
     }
 
     /// Posts what was sealed. `Ok` means accepted by the push service, which is not delivered.
-    pub async fn post(&self, sealed: &Sealed, class: TrafficClass) -> Result<(), PushError> {
+    pub async fn post(&self, sealed: &Sealed, turn: impl Into<Turn<'_>>) -> Result<(), PushError> {
         let host = sealed.service.host();
-        let answer = host.post(&sealed.uri, &sealed.headers, sealed.body.clone(), class).await?;
+        let answer = host.post(&sealed.uri, &sealed.headers, sealed.body.clone(), turn).await?;
         if answer.status.is_success() {
             self.inner.services.accepted(&sealed.service);
             return Ok(());

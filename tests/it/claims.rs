@@ -63,7 +63,9 @@ async fn settle(pool: &PgPool, key: BatchKey, claim: i32, next: Next) -> bool {
 }
 
 #[sqlx::test]
-async fn a_batch_belongs_to_its_dispatcher_while_it_lives_and_to_the_next_when_it_dies(pool: PgPool) {
+async fn a_batch_belongs_to_its_dispatcher_while_it_lives_and_to_the_next_when_it_dies(
+    pool: PgPool,
+) {
     let key = one_batch(&pool).await;
     let (first, second) = (dispatcher(&pool).await, dispatcher(&pool).await);
     let held = claim(&pool, &first, key).await.expect("nobody has it");
@@ -80,7 +82,10 @@ async fn a_batch_belongs_to_its_dispatcher_while_it_lives_and_to_the_next_when_i
     });
     let taken = taken.await.expect("its holder is dead");
     assert!(taken.claim > held.claim);
-    assert!(!settle(&pool, key, held.claim, Next::Final).await, "the dead one's word counts no more");
+    assert!(
+        !settle(&pool, key, held.claim, Next::Final).await,
+        "the dead one's word counts no more"
+    );
     assert!(settle(&pool, key, taken.claim, Next::Final).await);
 }
 

@@ -11,16 +11,7 @@ const TIERS: [&[&str]; 7] = [
     &["domain"],
     &["store", "queue", "push"],
     &["delivery"],
-    &[
-        "intake",
-        "identity",
-        "approval",
-        "publication",
-        "registry",
-        "broadcast",
-        "notice",
-        "upkeep",
-    ],
+    &["intake", "identity", "approval", "publication", "registry", "broadcast", "notice", "upkeep"],
     &["web"],
     &["http", "console"],
     &["process"],
@@ -52,10 +43,13 @@ fn invariant_12_arrows_point_one_way() {
 #[test]
 fn an_arrow_up_or_sideways_would_be_found() {
     assert!(lawful("store", "domain") && lawful("http", "store") && lawful("domain", "clock"));
-    assert!(!lawful("domain", "store") && !lawful("store", "queue") && !lawful("intake", "approval"));
+    assert!(
+        !lawful("domain", "store") && !lawful("store", "queue") && !lawful("intake", "approval")
+    );
     assert!(!lawful("config", "store") && lawful("config", "domain"));
     assert!(!lawful("store", "no_such_module"), "a new module must be given its tier");
-    let grouped: syn::File = syn::parse_str("use crate::{domain::alert, http}; use super::super::queue::x;").unwrap();
+    let grouped: syn::File =
+        syn::parse_str("use crate::{domain::alert, http}; use super::super::queue::x;").unwrap();
     let module = ["store".to_owned(), "batch".to_owned()];
     let mut arrows = Arrows { module: &module, found: BTreeSet::new() };
     arrows.visit_file(&grouped);
@@ -106,7 +100,8 @@ fn module_path(source: &Path, file: &Path) -> Vec<String> {
 
 fn arrows_of(file: &Path, module: &[String]) -> BTreeSet<String> {
     let text = fs::read_to_string(file).expect("readable");
-    let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let parsed =
+        syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut arrows = Arrows { module, found: BTreeSet::new() };
     arrows.visit_file(&parsed);
     arrows.found

@@ -1,6 +1,7 @@
 //! The promises of the whole, kept on real servers.
 
 mod api_journey;
+mod broadcast_faults;
 mod claims;
 mod demo_input;
 mod devices_import;

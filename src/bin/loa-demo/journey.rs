@@ -64,7 +64,8 @@ impl<'a> Journey<'a> {
     /// Submits the flash-flood warning, approves it, and watches it arrive.
     pub async fn warn_the_province(&self) -> anyhow::Result<Told> {
         let sample = read(Path::new(FLOOD))?;
-        let headline = sample.request["texts"]["vi"]["headline"].as_str().unwrap_or_default().to_owned();
+        let headline =
+            sample.request["texts"]["vi"]["headline"].as_str().unwrap_or_default().to_owned();
         eprintln!("\n⚠  {headline}");
         let id = self.submit(&sample).await.context("the agency's submission")?;
         eprintln!("→  {} đã gửi duyệt / submitted", sample.agency);
@@ -74,9 +75,11 @@ impl<'a> Journey<'a> {
             "attestations": {"whole_province": true, "no_state_secret": true},
         });
         let path = format!("/v1/review/alerts/{id}/approve");
-        let approved = self.post(&self.people.approver, &path, &decision).await.context("the approval")?;
+        let approved =
+            self.post(&self.people.approver, &path, &decision).await.context("the approval")?;
         eprintln!("✓  Sở KH&CN đã duyệt / approved\n");
-        let broadcast = approved["broadcast"].as_str().context("the approval names no broadcast")?;
+        let broadcast =
+            approved["broadcast"].as_str().context("the approval names no broadcast")?;
         let approved_at = approved["approved_at"].as_str().context("the approval has no time")?;
         let incident = sheet["sealed"]["incident"].as_str().context("no incident")?.parse()?;
         Ok(Told {
@@ -100,7 +103,9 @@ impl<'a> Journey<'a> {
                 (Err(error), Expectation::Refused) => {
                     eprintln!("✗  {}: {error:#}", file.file_name().to_string_lossy());
                 }
-                (Ok(_), Expectation::Refused) => bail!("{:?} should have been refused", file.path()),
+                (Ok(_), Expectation::Refused) => {
+                    bail!("{:?} should have been refused", file.path())
+                }
                 (Err(error), Expectation::Accepted) => {
                     return Err(error.context(format!("{}", file.path().display())));
                 }
@@ -116,7 +121,8 @@ impl<'a> Journey<'a> {
             .get(&sample.agency)
             .with_context(|| format!("no submitter for {}", sample.agency))?;
         let mut request = sample.request.clone();
-        let expires = OffsetDateTime::now_utc() + time::Duration::minutes(sample.expires_in_minutes);
+        let expires =
+            OffsetDateTime::now_utc() + time::Duration::minutes(sample.expires_in_minutes);
         request["expires"] = json!(expires.replace_nanosecond(0)?.format(&Rfc3339)?);
         // A document of the day the demo runs.
         request["source"]["date"] = json!(OffsetDateTime::now_utc().date().to_string());
@@ -124,7 +130,8 @@ impl<'a> Journey<'a> {
         let id = alert["id"].as_str().context("the answer names no alert")?.to_owned();
         let document = std::fs::read(Path::new("demo").join(&sample.document))?;
         let url = format!("{}/v1/alerts/{id}/document", self.stage.url);
-        let put = self.stage.client.put(url).bearer_auth(key).header("content-type", "application/pdf");
+        let put =
+            self.stage.client.put(url).bearer_auth(key).header("content-type", "application/pdf");
         answer(put.body(document).send().await?).await?;
         self.post(key, &format!("/v1/alerts/{id}/submit"), &json!({})).await?;
         Ok(id)
@@ -133,10 +140,10 @@ impl<'a> Journey<'a> {
     /// A bar per provider until every device has its outcome.
     async fn watch(&self, broadcast: &str) -> anyhow::Result<Value> {
         let bars = MultiProgress::new();
-        let style = ProgressStyle::with_template("   {prefix:<8} {bar:40} {pos:>7}/{len:<7} {msg}")?;
-        let bars = ["FCM", "APNs", "Web Push"].map(|name| {
-            bars.add(ProgressBar::new(0)).with_style(style.clone()).with_prefix(name)
-        });
+        let style =
+            ProgressStyle::with_template("   {prefix:<8} {bar:40} {pos:>7}/{len:<7} {msg}")?;
+        let bars = ["FCM", "APNs", "Web Push"]
+            .map(|name| bars.add(ProgressBar::new(0)).with_style(style.clone()).with_prefix(name));
         let path = format!("/v1/broadcasts/{broadcast}");
         let watching = async {
             loop {

@@ -55,8 +55,9 @@ pub async fn people(stage: &Stage) -> anyhow::Result<People> {
     let mut approver = None;
     let mut logins = Vec::new();
     for agency in province.agencies {
-        let id = accounts::upsert_agency(&stage.pool, ACTOR, &agency.code, &agency.name, agency.focal)
-            .await?;
+        let id =
+            accounts::upsert_agency(&stage.pool, ACTOR, &agency.code, &agency.name, agency.focal)
+                .await?;
         for officer in agency.officers {
             let request = OfficerRequest {
                 agency: id,
@@ -74,7 +75,8 @@ pub async fn people(stage: &Stage) -> anyhow::Result<People> {
             if !wanted {
                 continue;
             }
-            let key = accounts::create_api_key(&stage.pool, ACTOR, officer_id, "demo", true).await?;
+            let key =
+                accounts::create_api_key(&stage.pool, ACTOR, officer_id, "demo", true).await?;
             match officer.role {
                 Role::Approver => {
                     accounts::set_password(&stage.pool, ACTOR, officer_id, PASSWORD).await?;

@@ -315,10 +315,7 @@ async fn fresh_database() -> anyhow::Result<String> {
     let given = required("DATABASE_URL")?;
     let mut url = url::Url::parse(&given).context("DATABASE_URL")?;
     let mut conn = PgConnection::connect(&given).await.context("the database of DATABASE_URL")?;
-    for statement in [
-        "drop database if exists loa_demo with (force)",
-        "create database loa_demo",
-    ] {
+    for statement in ["drop database if exists loa_demo with (force)", "create database loa_demo"] {
         sqlx::query(statement).execute(&mut conn).await?;
     }
     url.set_path(NAME);

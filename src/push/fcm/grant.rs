@@ -206,6 +206,7 @@ impl Grant {
             self.host.post(&self.uri, &headers, Bytes::from(form), TrafficClass::Urgent).await;
         // Whatever became of the token's request, the push itself has not been sent.
         let answer = answer.map_err(|error| match error {
+            TransportError::Withheld => PushError::Withheld,
             TransportError::NotSent(why) | TransportError::Ambiguous(why) => {
                 PushError::NotSent(format!("no OAuth token: {why}"))
             }

@@ -2,4 +2,5 @@
 
 pub mod app;
 pub mod broker;
+pub mod fleet;
 pub mod seed;

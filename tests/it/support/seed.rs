@@ -16,9 +16,10 @@ pub fn url_of(pool: &PgPool) -> String {
 /// An agency, a submitter and a live alert without a seal: enough for what only counts rows.
 pub async fn live_alert(pool: &PgPool) -> AlertId {
     let (agency, officer, alert) = (Uuid::now_v7(), Uuid::now_v7(), AlertId::new());
-    let agency_row = sqlx::query("insert into agency (id, code, name) values ($1, $2, 'Cơ quan thử')")
-        .bind(agency)
-        .bind(agency.to_string());
+    let agency_row =
+        sqlx::query("insert into agency (id, code, name) values ($1, $2, 'Cơ quan thử')")
+            .bind(agency)
+            .bind(agency.to_string());
     agency_row.execute(pool).await.expect("an agency");
     let officer_row = sqlx::query(
         "insert into officer (id, agency_id, name, login, role) values ($1, $2, 'Cán bộ thử', $3, 'submitter')",

@@ -1,0 +1,172 @@
+//! `loa accounts …`: agencies, officers, their passwords and keys. Every change is in the audit trail, with who ran the command.
+
+use std::io::BufRead as _;
+
+use anyhow::{Context as _, bail};
+use clap::{Subcommand, ValueEnum};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{command, runtime};
+use crate::config::Config;
+use crate::domain::account::Role;
+use crate::identity::accounts::{self, OfficerRequest};
+
+/// What is done about accounts.
+#[derive(Subcommand)]
+pub enum Accounts {
+    /// Creates an agency, or renames the one with this code.
+    Agency {
+        /// The official code.
+        #[arg(long)]
+        code: String,
+        /// The name.
+        #[arg(long)]
+        name: String,
+        /// It is the focal unit (Sở KH&CN): its officers may approve.
+        #[arg(long)]
+        focal: bool,
+    },
+    /// Creates an officer's account.
+    Officer {
+        /// The agency's code.
+        #[arg(long)]
+        agency: String,
+        /// As shown to colleagues.
+        #[arg(long)]
+        name: String,
+        /// What the person types to sign in.
+        #[arg(long)]
+        login: String,
+        /// What the account is for.
+        #[arg(long, value_enum)]
+        role: RoleName,
+    },
+    /// Sets a password, read from standard input: 12 characters or more.
+    Password {
+        /// Whose.
+        #[arg(long)]
+        login: String,
+    },
+    /// Makes an API key and prints it, once.
+    Key {
+        /// Whose.
+        #[arg(long)]
+        login: String,
+        /// What it is for.
+        #[arg(long)]
+        label: String,
+    },
+    /// Revokes an API key.
+    RevokeKey {
+        /// The id printed with it.
+        id: Uuid,
+    },
+    /// Closes an account: no signing in, no keys.
+    Disable {
+        /// Whose.
+        #[arg(long)]
+        login: String,
+    },
+    /// Lets a RabbitMQ user act as an officer.
+    BrokerUser {
+        /// RabbitMQ's user name, which it vouches for.
+        #[arg(long)]
+        user_id: String,
+        /// As whom.
+        #[arg(long)]
+        login: String,
+    },
+}
+
+/// A role as typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RoleName {
+    /// Writes and submits.
+    Submitter,
+    /// Decides, for the focal unit.
+    Approver,
+    /// Keeps the service running.
+    Operator,
+    /// Reads everything.
+    Auditor,
+    /// Manages accounts.
+    Administrator,
+    /// A neighbouring system.
+    System,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Submitter => Self::Submitter,
+            RoleName::Approver => Self::Approver,
+            RoleName::Operator => Self::Operator,
+            RoleName::Auditor => Self::Auditor,
+            RoleName::Administrator => Self::Administrator,
+            RoleName::System => Self::System,
+        }
+    }
+}
+
+/// Does it.
+pub fn run(config: &Config, command: Accounts) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let pool = command::pool(config).await?;
+        let user = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+        let actor = format!("command (uid {})", user.trim());
+        act(&pool, &actor, command).await
+    })
+}
+
+async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()> {
+    match command {
+        Accounts::Agency { code, name, focal } => {
+            let id = accounts::upsert_agency(pool, actor, &code, &name, focal).await?;
+            println!("{id}");
+        }
+        Accounts::Officer { agency, name, login, role } => {
+            let request = OfficerRequest {
+                agency: accounts::agency_by_code(pool, &agency).await?,
+                name: &name,
+                login: &login,
+                role: role.into(),
+                demo: false,
+            };
+            println!("{}", accounts::create_officer(pool, actor, request).await?);
+        }
+        Accounts::Password { login } => {
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).context("standard input")?;
+            let password = line.trim_end_matches(['\r', '\n']);
+            accounts::set_password(pool, actor, officer, password).await?;
+            println!("set; open sessions have ended");
+        }
+        Accounts::Key { login, label } => {
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            let key = accounts::create_api_key(pool, actor, officer, &label, false).await?;
+            eprintln!("key {}; it is shown this once:", key.id);
+            println!("{}", key.secret);
+        }
+        Accounts::RevokeKey { id } => {
+            if !accounts::revoke_api_key(pool, actor, id).await? {
+                bail!("no such key, or it is revoked already");
+            }
+            println!("revoked");
+        }
+        Accounts::Disable { login } => {
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            if !accounts::disable_officer(pool, actor, officer).await? {
+                bail!("the account is closed already");
+            }
+            println!("closed");
+        }
+        Accounts::BrokerUser { user_id, login } => {
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            accounts::set_broker_user(pool, actor, &user_id, officer).await?;
+            println!("{user_id} acts as {login}");
+        }
+    }
+    Ok(())
+}

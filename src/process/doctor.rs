@@ -1,0 +1,220 @@
+//! `loa doctor`: what is wrong with this installation, and how to mend it. Changes nothing, sends nothing.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use super::{command, database, dispatch, refusal, runtime, serve};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::delivery::providers::Providers;
+use crate::domain::device::Provider;
+use crate::queue::Broker;
+use crate::store::{forgetting, liveness, schema};
+
+/// Our clock may differ from the database's by this much before tokens and expiries suffer.
+const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
+
+/// The oldest PostgreSQL, as `server_version_num`.
+const OLDEST_POSTGRES: i32 = 150_000;
+
+/// How long the broker may take.
+const BROKER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks at everything and prints one line a part; exit status 1 when something is wrong.
+pub fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut findings = Findings::default();
+    let config = match Config::load(file) {
+        Ok(config) => {
+            findings.well("configuration", "every key is known and fit for the mode");
+            config
+        }
+        Err(problems) => {
+            for line in problems.to_string().lines() {
+                findings.ill("configuration", line, "config.default.toml explains the key");
+            }
+            return Ok(findings.code());
+        }
+    };
+    runtime()?.block_on(async {
+        keys(&config, &mut findings);
+        match command::pool(&config).await {
+            Ok(pool) => look_into_database(&config, &pool, &mut findings).await,
+            Err(error) => findings.ill(
+                "database",
+                &format!("{error:#}"),
+                "start PostgreSQL, or mend database.url",
+            ),
+        }
+        broker(&config, &mut findings).await;
+        Ok(findings.code())
+    })
+}
+
+fn keys(config: &Config, findings: &mut Findings) {
+    let trusted = dispatch::trusted_keys(config);
+    if trusted.ids().is_empty() {
+        findings.ill(
+            "seal",
+            "no key is trusted, so nothing can be sent",
+            "run `loa keygen seal` and fill seal.trusted_keys",
+        );
+    } else {
+        findings.well("seal", &format!("trusted keys: {}", trusted.ids().join(", ")));
+    }
+    match serve::sealing_key(config, &trusted) {
+        Ok(Some(key)) => {
+            findings.well("seal", &format!("this process can seal, with {:?}", key.id()))
+        }
+        Ok(None) => findings
+            .well("seal", "no sealing key here: right for a dispatcher, wrong for `loa serve`"),
+        Err(error) => findings.ill("seal", &format!("{error:#}"), "mend [seal]"),
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    match Providers::of(config, &clock) {
+        Ok(providers) => {
+            for provider in Provider::ALL {
+                if providers.has(provider) {
+                    findings.well(
+                        provider.as_str(),
+                        "configured, its keys can be read; `loa check-provider` asks the provider",
+                    );
+                } else {
+                    findings.ill(
+                        provider.as_str(),
+                        "is not configured: its devices are not reached",
+                        "fill its section",
+                    );
+                }
+            }
+        }
+        Err(error) => findings.ill("providers", &error.to_string(), "mend the key it names"),
+    }
+}
+
+async fn look_into_database(config: &Config, pool: &PgPool, findings: &mut Findings) {
+    match schema::server(pool).await {
+        Ok(server) => {
+            if server.version < OLDEST_POSTGRES {
+                let major = server.version / 10_000;
+                findings.ill(
+                    "database",
+                    &format!("PostgreSQL {major} is too old"),
+                    "15 or newer is needed",
+                );
+            } else {
+                findings
+                    .well("database", &format!("PostgreSQL {} answers", server.version / 10_000));
+            }
+            clocks(server.now, findings);
+        }
+        Err(error) => findings.ill("database", &error.to_string(), "see the server's log"),
+    }
+    match database::schema_trouble(pool).await {
+        Ok(None) => findings.well("schema", "is this release's"),
+        Ok(Some(trouble)) => {
+            findings.ill("schema", &trouble, "run `loa migrate`");
+            return;
+        }
+        Err(error) => findings.ill("schema", &error.to_string(), "run `loa migrate`"),
+    }
+    if let Err(error) = refusal::demo_accounts(config, pool).await {
+        findings.ill("accounts", &format!("{error:#}"), "disable them");
+    }
+    dispatchers(config, pool, findings).await;
+}
+
+fn clocks(database: OffsetDateTime, findings: &mut Findings) {
+    let apart = (SystemClock.now() - database).abs();
+    if apart > CLOCK_TOLERANCE {
+        findings.ill(
+            "clocks",
+            &format!("this machine and the database are {} s apart", apart.whole_seconds()),
+            "let both follow NTP; providers refuse tokens of the wrong hour",
+        );
+    } else {
+        findings.well("clocks", "this machine and the database agree");
+    }
+}
+
+async fn dispatchers(config: &Config, pool: &PgPool, findings: &mut Findings) {
+    match liveness::live_dispatchers(pool).await {
+        Ok(live) if live.is_empty() => {
+            findings.ill("dispatchers", "none is alive", "start `loa dispatch`");
+        }
+        Ok(live) => {
+            for dispatcher in live {
+                let parked = dispatcher.parked.as_object().filter(|parked| !parked.is_empty());
+                if let Some(parked) = parked {
+                    for (provider, reason) in parked {
+                        let what = format!("{} has parked {provider}: {reason}", dispatcher.host);
+                        findings.ill("dispatchers", &what, "docs/runbooks/provider-parked.md");
+                    }
+                } else {
+                    findings.well("dispatchers", &format!("{} is alive", dispatcher.host));
+                }
+                if !config.seal.key_id.is_empty()
+                    && !dispatcher.trusted_keys.contains(&config.seal.key_id)
+                {
+                    let what =
+                        format!("{} does not trust {:?}", dispatcher.host, config.seal.key_id);
+                    findings.ill(
+                        "dispatchers",
+                        &what,
+                        "add it to that dispatcher's seal.trusted_keys",
+                    );
+                }
+            }
+        }
+        Err(error) => findings.ill("dispatchers", &error.to_string(), "see the database's log"),
+    }
+    match forgetting::suspended(pool).await {
+        Ok(suspended) => {
+            for (provider, since) in suspended {
+                findings.ill(
+                    "forgetting",
+                    &format!("suspended for {provider} since {since}"),
+                    "docs/runbooks/forgetting-suspended.md",
+                );
+            }
+        }
+        Err(error) => findings.ill("forgetting", &error.to_string(), "see the database's log"),
+    }
+}
+
+async fn broker(config: &Config, findings: &mut Findings) {
+    let broker = Broker::start(&config.broker, "doctor");
+    match tokio::time::timeout(BROKER_PATIENCE, broker.connected()).await {
+        Ok(true) => findings.well("broker", "RabbitMQ answers, the topology is declared"),
+        Ok(false) | Err(_) => {
+            let reason =
+                broker.trouble().map_or_else(|| "no answer".into(), |trouble| trouble.to_string());
+            findings.ill("broker", &reason, "start RabbitMQ, or mend broker.url");
+        }
+    }
+    broker.close();
+}
+
+#[derive(Default)]
+struct Findings {
+    ill: bool,
+}
+
+impl Findings {
+    fn well(&mut self, part: &str, what: &str) {
+        println!("ok    {part:<14} {what}");
+    }
+
+    fn ill(&mut self, part: &str, what: &str, remedy: &str) {
+        self.ill = true;
+        println!("WRONG {part:<14} {what}\n      {:<14} → {remedy}", "");
+    }
+
+    fn code(&self) -> ExitCode {
+        if self.ill { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}

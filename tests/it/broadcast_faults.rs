@@ -1,0 +1,168 @@
+//! A broadcast and the ends of its processes: nothing is lost, and what is repeated is bounded.
+
+use loa::broadcast::control;
+use loa::clock::SystemClock;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::support::broker::Vhost;
+use crate::support::fleet::{Fleet, Setup};
+
+const BATCH: u32 = 200;
+
+/// Batches one dispatcher holds at once: twelve of each of three providers.
+const HELD: i64 = 3 * 12;
+
+fn setup(vhost: &Vhost, pace: u32) -> Setup {
+    Setup { devices: 6_000, batch_size: BATCH, pace, amqp_url: vhost.config().url.expose().clone() }
+}
+
+#[sqlx::test]
+async fn every_phone_is_reached_once_and_the_dead_are_forgotten(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    let told = fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
+    assert_eq!(told.audience, 6_000);
+    assert_eq!(json!(told.tally.gone), report["devices"]["dead"]);
+    assert_eq!(json!(told.tally.accepted), report["devices"]["live"]);
+    let quarantined = fleet.app.count("select count(*) from device where state = 1").await;
+    assert_eq!(quarantined, told.tally.gone, "invariant 6: exactly those the providers named");
+}
+
+#[sqlx::test]
+async fn a_dispatcher_killed_mid_broadcast_loses_nobody(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 1_500)).await;
+    let victim = fleet.dispatch().await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 500).await;
+    fleet.kill(victim);
+    let told = fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!(report["lost"], json!(0), "{report:#}\n{}", fleet.logs());
+    assert_eq!(told.tally.outcomes(), 6_000);
+    let repeated = report["duplicates"].as_i64().expect("a number");
+    assert!(repeated <= HELD * i64::from(BATCH), "at most what it held: {repeated}");
+}
+
+#[sqlx::test]
+async fn the_only_dispatcher_dies_and_the_next_one_goes_on(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 1_500)).await;
+    let victim = fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 500).await;
+    fleet.kill(victim);
+    fleet.dispatch().await;
+    let told = fleet.completed(&on_air).await;
+    assert_eq!(fleet.report(&on_air).await["lost"], json!(0), "{}", fleet.logs());
+    assert_eq!(told.tally.outcomes(), 6_000);
+}
+
+#[sqlx::test]
+async fn sigterm_drains_and_nothing_is_repeated(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 1_500)).await;
+    let leaving = fleet.dispatch().await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 500).await;
+    assert!(fleet.terminate(leaving).await, "it ends well:\n{}", fleet.logs());
+    fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
+}
+
+#[sqlx::test]
+async fn a_broker_that_loses_its_connections_or_everything_loses_no_alert(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 1_500)).await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 300).await;
+    vhost.cut_connections().await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 900).await;
+    vhost.wipe().await;
+    let told = fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!(report["lost"], json!(0), "invariant 10: {report:#}\n{}", fleet.logs());
+    assert_eq!(report["duplicates"], json!(0), "running batches are known: {report:#}");
+    assert_eq!(told.tally.outcomes(), 6_000);
+}
+
+#[sqlx::test]
+async fn invariant_5_after_a_confirmed_stop_no_request_starts(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 1_500)).await;
+    fleet.dispatch().await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 500).await;
+    let officer = fleet.approver.id;
+    let stopped = control::stop(&fleet.app.pool, &SystemClock, officer, on_air.broadcast).await;
+    let stopped = stopped.expect("it was on air");
+    assert!(stopped.confirmed, "{stopped:?}");
+    let at_stop = fleet.report(&on_air).await;
+    let told = fleet.completed(&on_air).await;
+    let at_end = fleet.report(&on_air).await;
+    let requests = |report: &serde_json::Value| -> i64 {
+        report["per_provider"]
+            .as_object()
+            .expect("providers")
+            .values()
+            .filter_map(|p| p["requests"].as_i64())
+            .sum()
+    };
+    let after = requests(&at_end) - requests(&at_stop);
+    assert!(after <= stopped.in_flight, "{after} after the stop, {} in flight", stopped.in_flight);
+    assert!(told.tally.stopped > 0);
+    assert_eq!(told.tally.outcomes(), 6_000, "whoever was not reached is counted as stopped");
+}
+
+#[sqlx::test]
+async fn invariant_1_a_tampered_seal_parks_the_broadcast_and_nothing_is_sent(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    let on_air = fleet.approve().await;
+    for statement in [
+        "alter table seal disable trigger user",
+        "update seal set sealed = convert_to(replace(convert_from(sealed, 'UTF8'), 'Mưa rất to', 'Nắng đẹp'), 'UTF8')",
+    ] {
+        sqlx::query(statement)
+            .execute(&fleet.app.pool)
+            .await
+            .expect("an attacker with the database");
+    }
+    fleet.dispatch().await;
+    let parked = fleet.until(&on_air, |progress| progress.parked_reason.is_some()).await;
+    assert_eq!(parked.tally.pending, parked.audience, "nobody was sent anything");
+    let report = fleet.report(&on_air).await;
+    assert_eq!(report["first_request_unix_ms"], json!(null), "{report:#}");
+}
+
+#[sqlx::test]
+async fn a_provider_that_refuses_our_credentials_is_parked_and_the_others_go_on(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    fleet.settings(json!({"apns": {"link": {"credentials": "unauthorized"}}})).await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    let (apns, fcm) = (1, 0);
+    let waiting = fleet
+        .until(&on_air, |progress| {
+            progress.planned_at.is_some()
+                && progress.providers[fcm].tally.pending == 0
+                && progress.providers[2].tally.pending == 0
+        })
+        .await;
+    assert!(waiting.providers[apns].tally.pending > 0, "{waiting:#?}");
+    assert_eq!(waiting.providers[apns].tally.refused + waiting.providers[apns].tally.failed, 0);
+    fleet.settings(json!({"apns": {"link": {"credentials": "ok"}}})).await;
+    fleet.completed(&on_air).await;
+    assert_eq!(fleet.report(&on_air).await["lost"], json!(0), "{}", fleet.logs());
+}

@@ -1,0 +1,337 @@
+//! Real processes against real servers: simulators, `loa dispatch` as often as wanted, and the means to kill them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use loa::broadcast::progress::{Progress, progress};
+use loa::domain::id::{BroadcastId, IncidentId};
+use loa::domain::message::CollapseId;
+use loa::domain::registration::WebPushRules;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::app::{Person, TestApp, id};
+use super::seed;
+
+/// Longer than any broadcast of a test takes.
+const LIMIT: Duration = Duration::from_mins(3);
+
+/// How a fleet is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Installed devices, of which 5 % are dead.
+    pub devices: u32,
+    /// Devices in a batch.
+    pub batch_size: u32,
+    /// Pushes a second and provider, the whole fleet; 0: as fast as it goes.
+    pub pace: u32,
+    /// The broker to use.
+    pub amqp_url: String,
+}
+
+/// Simulators, dispatchers, and an API to act by.
+pub struct Fleet {
+    pub app: TestApp,
+    pub writer: Person,
+    pub approver: Person,
+    pub site: Value,
+    url: String,
+    directory: PathBuf,
+    sim: Child,
+    dispatchers: Vec<Child>,
+    client: reqwest::Client,
+}
+
+/// An alert being broadcast.
+#[derive(Clone, Debug)]
+pub struct OnAir {
+    pub alert: String,
+    pub broadcast: BroadcastId,
+    pub collapse: String,
+}
+
+impl Fleet {
+    /// Devices installed, simulators running, nothing dispatching yet.
+    pub async fn start(pool: PgPool, setup: &Setup) -> Self {
+        let url = seed::url_of(&pool);
+        Self::start_at(pool, url, setup).await
+    }
+
+    /// The same on a database of which we know the URL.
+    pub async fn start_at(pool: PgPool, url: String, setup: &Setup) -> Self {
+        let directory = std::env::temp_dir().join(format!("loa-test-{}", uuid::Uuid::new_v4()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let (sim, site) = start_sim(&directory, setup.devices);
+        let app = TestApp::start(pool).await;
+        let (writer, approver) = (app.writer().await, app.approver().await);
+        install(&app.pool, &directory, setup.devices).await;
+        let fleet = Self {
+            app,
+            writer,
+            approver,
+            site,
+            url,
+            directory,
+            sim,
+            dispatchers: Vec::new(),
+            client: reqwest::Client::new(),
+        };
+        fleet.write_configuration(setup);
+        fleet
+    }
+
+    /// Starts another dispatcher and waits until it is ready. Returns its index.
+    pub async fn dispatch(&mut self) -> usize {
+        let listen = free_address();
+        let log = fs::File::create(
+            self.directory.join(format!("dispatch-{}.log", self.dispatchers.len())),
+        );
+        let child = Command::new(env!("CARGO_BIN_EXE_loa"))
+            .arg("--config")
+            .arg(self.directory.join("loa.toml"))
+            .arg("dispatch")
+            .env("LOA__DISPATCH__STATUS_LISTEN", &listen)
+            .env_remove("DATABASE_URL")
+            .env_remove("AMQP_URL")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log"))
+            .spawn()
+            .expect("loa dispatch starts");
+        self.dispatchers.push(child);
+        let ready = async {
+            loop {
+                let answer = self.client.get(format!("http://{listen}/readyz")).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(LIMIT, ready).await.is_err() {
+            panic!("the dispatcher is not ready:\n{}", self.logs());
+        }
+        self.dispatchers.len() - 1
+    }
+
+    /// SIGKILL: no farewell.
+    pub fn kill(&mut self, index: usize) {
+        let child = &mut self.dispatchers[index];
+        child.kill().expect("it runs");
+        child.wait().expect("it ended");
+    }
+
+    /// SIGTERM, as an orchestrator sends it; returns whether it ended well.
+    pub async fn terminate(&mut self, index: usize) -> bool {
+        let id = self.dispatchers[index].id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
+        assert!(sent.success(), "it runs");
+        let ended = async {
+            loop {
+                if let Some(status) = self.dispatchers[index].try_wait().expect("a child") {
+                    return status.success();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, ended).await.expect("it drains and ends")
+    }
+
+    /// Submits and approves the flash-flood warning.
+    pub async fn approve(&self) -> OnAir {
+        let submitted = self.app.submitted(&self.writer).await;
+        let path = format!("/v1/review/alerts/{}", id(&submitted));
+        let sheet = self.app.get(&self.approver, &path).await.expect(200);
+        let incident: IncidentId =
+            sheet["sealed"]["incident"].as_str().expect("an incident").parse().expect("a UUID");
+        let approved = self.app.approve(&self.approver, &submitted).await.expect(200);
+        OnAir {
+            alert: id(&submitted).to_owned(),
+            broadcast: approved["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
+            collapse: CollapseId::of(incident).as_str().to_owned(),
+        }
+    }
+
+    /// How far it is.
+    pub async fn progress(&self, on_air: &OnAir) -> Progress {
+        progress(&self.app.pool, on_air.broadcast)
+            .await
+            .expect("the database")
+            .expect("it is there")
+    }
+
+    /// Waits until the progress is as wished; at every look the sum must be the audience.
+    pub async fn until(&self, on_air: &OnAir, wish: impl Fn(&Progress) -> bool) -> Progress {
+        let waiting = async {
+            loop {
+                // While a server is away there is nothing to see.
+                if let Ok(Some(progress)) = progress(&self.app.pool, on_air.broadcast).await {
+                    let sum = progress.tally.outcomes() + progress.tally.pending;
+                    assert_eq!(sum, progress.audience, "invariant 4");
+                    if wish(&progress) {
+                        return progress;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        match tokio::time::timeout(LIMIT, waiting).await {
+            Ok(progress) => progress,
+            Err(_) => panic!("{:#?}\n{}", self.progress(on_air).await, self.logs()),
+        }
+    }
+
+    /// Waits until every device has a final outcome.
+    pub async fn completed(&self, on_air: &OnAir) -> Progress {
+        self.until(on_air, |progress| progress.completed_at.is_some()).await
+    }
+
+    /// What the simulators counted.
+    pub async fn report(&self, on_air: &OnAir) -> Value {
+        self.control("GET", &format!("report?cid={}", on_air.collapse), None).await
+    }
+
+    /// Changes the simulators.
+    pub async fn settings(&self, patch: Value) {
+        self.control("POST", "settings", Some(patch)).await;
+    }
+
+    /// Asks the simulators' control API.
+    pub async fn control(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let url = format!("{}/control/{path}", self.site["control_url"].as_str().expect("a URL"));
+        let method = method.parse().expect("a method");
+        let mut request = self.client.request(method, url);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("the simulators answer");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap_or(Value::Null)
+    }
+
+    /// The last lines of every dispatcher, for a failed test.
+    pub fn logs(&self) -> String {
+        (0..self.dispatchers.len())
+            .map(|index| {
+                let file = self.directory.join(format!("dispatch-{index}.log"));
+                let text = fs::read_to_string(file).unwrap_or_default();
+                let tail: Vec<&str> = text.lines().rev().take(30).collect();
+                let tail: Vec<&str> = tail.into_iter().rev().collect();
+                format!("--- dispatcher {index}\n{}\n", tail.join("\n"))
+            })
+            .collect()
+    }
+
+    fn write_configuration(&self, setup: &Setup) {
+        let word =
+            |name: &str| self.site[name].as_str().unwrap_or_else(|| panic!("{name}")).to_owned();
+        let file = |name: &str| self.directory.join("sim").join(name).display().to_string();
+        let (pace, batch) = (setup.pace, setup.batch_size);
+        let text = format!(
+            r#"mode = "demo"
+[database]
+url = "{database}"
+[broker]
+url = "{broker}"
+[seal]
+trusted_keys = [{{ id = "{key_id}", public_key = "{public}" }}]
+[dispatch]
+batch_size = {batch}
+[pacing]
+fcm_per_second = {pace}
+apns_per_second = {pace}
+webpush_per_origin_per_second = {pace}
+ramp_seconds = 0
+[fcm]
+service_account_file = "{account}"
+endpoint = "{fcm}"
+connection.ca_file = "{ca}"
+[apns]
+key_file = "{apns_key}"
+key_id = "{apns_key_id}"
+team_id = "{team}"
+topic = "{topic}"
+production_endpoint = "{apns}"
+sandbox_endpoint = "{sandbox}"
+connection.ca_file = "{ca}"
+[webpush]
+subject = "mailto:truc@loa.example.vn"
+vapid_keys = [{{ id = "{vapid}", private_key_file = "{vapid_file}" }}]
+current_key = "{vapid}"
+allow_loopback = true
+connection.ca_file = "{ca}"
+[telemetry]
+log_format = "human"
+"#,
+            database = self.url,
+            broker = setup.amqp_url,
+            key_id = self.app.key.id(),
+            public = URL_SAFE_NO_PAD.encode(self.app.key.public()),
+            account = file("fcm-service-account.json"),
+            ca = file("ca.pem"),
+            fcm = word("fcm_url"),
+            apns_key = file("apns-key.p8"),
+            apns_key_id = word("apns_key_id"),
+            team = word("team_id"),
+            topic = word("topic"),
+            apns = word("apns_url"),
+            sandbox = word("apns_sandbox_url"),
+            vapid = word("vapid_key_id"),
+            vapid_file = file("vapid.pem"),
+        );
+        fs::write(self.directory.join("loa.toml"), text).expect("the configuration");
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for child in self.dispatchers.iter_mut().chain([&mut self.sim]) {
+            drop(child.kill());
+            drop(child.wait());
+        }
+        if !std::thread::panicking() {
+            drop(fs::remove_dir_all(&self.directory));
+        }
+    }
+}
+
+fn start_sim(directory: &Path, devices: u32) -> (Child, Value) {
+    use std::io::{BufRead as _, BufReader};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_loa-sim"))
+        .args(["serve", "--decrypt", "all", "--devices", &devices.to_string(), "--dir"])
+        .arg(directory.join("sim"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("loa-sim starts");
+    let mut line = String::new();
+    let output = child.stdout.take().expect("its output");
+    BufReader::new(output).read_line(&mut line).expect("a line");
+    (child, serde_json::from_str(&line).expect("what loa-sim says of itself"))
+}
+
+async fn install(pool: &PgPool, directory: &Path, devices: u32) {
+    let file = directory.join("devices.ndjson");
+    let made = Command::new(env!("CARGO_BIN_EXE_loa-sim"))
+        .args(["devices", "--count", &devices.to_string(), "--dir"])
+        .arg(directory.join("sim"))
+        .arg("--out")
+        .arg(&file)
+        .status()
+        .expect("loa-sim runs");
+    assert!(made.success());
+    let rules = WebPushRules { allow_loopback: true, ..WebPushRules::default() };
+    let report = directory.join("refused");
+    let summary = loa::registry::import::import_file(pool, rules, &file, &report).await;
+    assert_eq!(summary.expect("an import").refused, 0);
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").to_string()
+}
