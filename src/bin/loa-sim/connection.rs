@@ -121,7 +121,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     }
                 }
                 Event::Ended(Ending::Answered) => {}
-                Event::Ended(Ending::Disconnect) => return,
                 Event::Ended(Ending::GoAway { stream, notice }) => self.go_away(stream, &notice),
                 Event::Ordered => {
                     let order = self.orders.borrow_and_update().clone();
@@ -133,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     let notice = self.shared.service.idle_notice();
                     self.go_away(self.highest, &notice);
                 }
-                Event::Closed | Event::Time => return,
+                Event::Ended(Ending::Disconnect) | Event::Closed | Event::Time => return,
             }
         }
     }
@@ -303,9 +302,8 @@ where
             Poll::Ready(Some(Err(_)) | None) if batch.is_empty() => {
                 return Poll::Ready(Event::Closed);
             }
-            Poll::Ready(Some(Err(_)) | None) => break,
             Poll::Pending if batch.is_empty() => return Poll::Pending,
-            Poll::Pending => break,
+            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => break,
         }
     }
     Poll::Ready(Event::Requests)

@@ -47,6 +47,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of device `n`, whatever the seed.
+    pub const fn of(n: u32) -> Self {
+        match n % 10 {
+            0..=5 if (n / 10) % 10 == n % 6 => Self::FcmFid,
+            0..=5 => Self::FcmToken,
+            6..=8 => Self::Apns,
+            _ => Self::WebPush,
+        }
+    }
+
     /// The name in registrations.
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,16 +78,6 @@ impl Kind {
 }
 
 impl Population {
-    /// The kind of device `n`.
-    pub const fn kind(self, n: u32) -> Kind {
-        match n % 10 {
-            0..=5 if (n / 10) % 10 == n % 6 => Kind::FcmFid,
-            0..=5 => Kind::FcmToken,
-            6..=8 => Kind::Apns,
-            _ => Kind::WebPush,
-        }
-    }
-
     /// Whether device `n` uninstalled the app.
     pub fn is_dead(self, n: u32) -> bool {
         let draw = SplitMix::of(self.seed, 1, n.into()).next() % 1_000_000;
@@ -87,7 +87,7 @@ impl Population {
     /// Its address: the token, or for Web Push the opaque end of the endpoint.
     pub fn address(self, n: u32) -> String {
         let mut random = SplitMix::of(self.seed, 2, n.into());
-        match self.kind(n) {
+        match Kind::of(n) {
             Kind::FcmToken => {
                 let mut token = String::with_capacity(163);
                 random.letters(22, &mut token);
@@ -112,7 +112,7 @@ impl Population {
 
     /// One NDJSON line, as `loa devices import` reads it.
     pub fn registration(self, n: u32, site: &Site, agents: &UserAgents) -> serde_json::Value {
-        let kind = self.kind(n);
+        let kind = Kind::of(n);
         let installation =
             uuid::Builder::from_random_bytes(SplitMix::of(self.seed, 3, n.into()).bytes())
                 .into_uuid();
@@ -225,7 +225,7 @@ impl Fleet {
     pub fn new(population: Population) -> Self {
         let mut fleet = Self { known: Default::default(), dead: Default::default() };
         for n in 0..population.count {
-            let provider = population.kind(n).provider() as usize;
+            let provider = Kind::of(n).provider() as usize;
             let number = u32::try_from(fleet.dead[provider].len()).unwrap_or(u32::MAX);
             fleet.known[provider].insert(address_hash(population.address(n).as_bytes()), number);
             fleet.dead[provider].push(population.is_dead(n));

@@ -199,7 +199,7 @@ impl Ledger {
         if let Outcome::Accepted = outcome {
             match device {
                 Some(Standing::Live(number) | Standing::Dead(number)) => {
-                    entry.demo.add(number, fleet.dead(provider).len())
+                    entry.demo.add(number, fleet.dead(provider).len());
                 }
                 Some(Standing::Stranger(hash)) => *entry.strangers.entry(hash).or_default() += 1,
                 None => {}
@@ -219,7 +219,7 @@ impl Ledger {
         let everything = asked.cid.is_none() && asked.id.is_none() && asked.v.is_none();
         let mut report = Report::default();
         let mut first = None;
-        let mut last = None;
+        let mut latest = None;
         for provider in Provider::ALL {
             let book = self.book(provider);
             let mut counts = if everything { book.total.clone() } else { Counts::default() };
@@ -249,13 +249,13 @@ impl Ledger {
             report.lost += lost;
             report.duplicates += duplicates;
             first = [first, counts.first].into_iter().flatten().min();
-            last = last.max(counts.last);
+            latest = latest.max(counts.last);
             report
                 .per_provider
                 .insert(provider.name(), ProviderReport::new(counts, unique, duplicates, lost));
         }
         report.first_request_unix_ms = first.map(Moment::fractional_millis);
-        report.last_request_unix_ms = last.map(Moment::fractional_millis);
+        report.last_request_unix_ms = latest.map(Moment::fractional_millis);
         report
     }
 

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::exchange::Provider;
 use crate::service::Service;
 use crate::{connection, http1};
 
@@ -91,7 +92,9 @@ async fn greet((stream, tls, service): Arrival) {
     // Without it small answers wait for the peer's acknowledgements; where it fails they merely do.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else { return };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+    // APNs has never spoken anything else, so that clients get through which forget to say so (aioapns).
+    let only_h2 = service.plays(Some(Provider::Apns));
+    if only_h2 || stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         connection::serve(stream, service).await;
     } else {
         http1::serve(stream, service).await;

@@ -3,6 +3,10 @@
 //!
 //! It shares no code with the clients it judges: nothing of the `loa` library is imported here, so one mistake cannot
 //! stand on both sides. Real services do much that is not visible to a sender; that is not simulated.
+//!
+//! Measured (release, 100,000 devices, `--record 0 --threads 1` on one core by `taskset`, `h2load -n 600000 -c 4`, bodies of
+//! 609 and 376 bytes): FCM with `-m 100` 8.1 µs of CPU an answer, APNs with `-m 250` over 20,000 paths 12.8 µs, that is
+//! 123,000 and 78,000 answers a second where the core is the simulator's alone.
 
 mod apns;
 mod clock;
@@ -160,14 +164,14 @@ fn population(at: &Where, count: u32) -> Result<Population> {
 
 fn serve(arguments: &Serve) -> Result<()> {
     let at = &arguments.at;
-    let ports = Ports {
+    let asked = Ports {
         fcm: arguments.fcm_port,
         apns: arguments.apns_port,
         apns_sandbox: arguments.apns_sandbox_port,
         webpush: arguments.webpush_port,
         control: arguments.control_port,
     };
-    let (site, listeners) = Site::prepare(&at.dir, at.listen, ports)?;
+    let (site, listeners) = Site::prepare(&at.dir, at.listen, asked)?;
     let identity = tls::Identity::prepare(&at.dir, at.listen)?;
     let population = population(at, arguments.devices)?;
     let world = World::new(site, population, arguments.decrypt, arguments.record);

@@ -187,7 +187,7 @@ impl Rule {
             || self.goaway.as_ref().is_some_and(|notice| !notice.answer_this);
         match scripted {
             Some((_, response)) if self.after_acceptance => {
-                replace_response(&mut judged.verdict, response)
+                replace_response(&mut judged.verdict, response);
             }
             Some((code, response)) => {
                 judged.verdict = Verdict::Refused { code: Cow::Owned(code), response }

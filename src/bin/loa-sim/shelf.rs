@@ -45,24 +45,24 @@ impl Shelf {
             return;
         }
         let mut devices = self.devices();
-        let Some(shelf) = devices.get_mut(&(provider, address.clone())) else { return };
+        let Some(stored) = devices.get_mut(&(provider, address.clone())) else { return };
         let payload = payload.clone();
         match keeping {
             Keeping::Nothing => {}
             Keeping::Beside { most } => {
-                shelf.push(Kept { key: None, payload });
+                stored.push(Kept { key: None, payload });
                 // FCM discards all of them at the limit and tells the app to fetch for itself (onDeletedMessages).
-                if shelf.iter().filter(|kept| kept.key.is_none()).count() > *most {
-                    shelf.retain(|kept| kept.key.is_some());
+                if stored.iter().filter(|kept| kept.key.is_none()).count() > *most {
+                    stored.retain(|kept| kept.key.is_some());
                 }
             }
             Keeping::Instead { key, most } => {
-                shelf.retain(|kept| kept.key.as_ref() != Some(key));
-                shelf.push(Kept { key: Some(key.clone()), payload });
-                if shelf.iter().filter(|kept| kept.key.is_some()).count() > *most
-                    && let Some(oldest) = shelf.iter().position(|kept| kept.key.is_some())
+                stored.retain(|kept| kept.key.as_ref() != Some(key));
+                stored.push(Kept { key: Some(key.clone()), payload });
+                if stored.iter().filter(|kept| kept.key.is_some()).count() > *most
+                    && let Some(oldest) = stored.iter().position(|kept| kept.key.is_some())
                 {
-                    shelf.remove(oldest);
+                    stored.remove(oldest);
                 }
             }
         }

@@ -81,7 +81,10 @@ impl CheckedMessages {
         } else {
             let checked = check(&exchange.headers, &exchange.body)?;
             self.0.truncate(REMEMBERED - 1);
-            self.0.insert(0, Checked { values: values.map(|value| value.cloned()), ..checked });
+            self.0.insert(
+                0,
+                Checked { values: values.map(Option::<&HeaderValue>::cloned), ..checked },
+            );
         }
         Ok(&self.0[0])
     }

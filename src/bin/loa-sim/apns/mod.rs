@@ -62,7 +62,7 @@ impl Apns {
             Ok(judged) => (judged, None),
             Err(refused) => refused.into_judged(&id),
         };
-        self.after(world, seat, judged, refusal)
+        after(world, seat, judged, refusal)
     }
 
     fn judge_request(
@@ -127,7 +127,7 @@ impl Apns {
             Standing::Live(_) => Ok(accepted),
             Standing::Dead(_) => Err(unregistered(world, exchange)),
             Standing::Stranger(_) => {
-                if token.len() % 2 != 0 || !token.iter().all(u8::is_ascii_hexdigit) {
+                if !token.len().is_multiple_of(2) || !token.iter().all(u8::is_ascii_hexdigit) {
                     return Err(Reason::BadDeviceToken.into());
                 }
                 match reason::reserved(token) {
@@ -184,48 +184,44 @@ impl Apns {
             }
         }
     }
+}
 
-    /// What a request does to its connection: the first good token opens it up, errors narrow it, too many bad tokens end it.
-    fn after(
-        &self,
-        world: &World,
-        seat: &mut service::Seat,
-        mut judged: Judged,
-        refusal: Option<Reason>,
-    ) -> Judged {
-        let settings = world.settings();
-        let apns = &mut seat.apns;
-        if !apns.trusted && apns.token.is_trusted() {
-            apns.trusted = true;
-            seat.wire.announce_streams(settings.apns.link.max_concurrent_streams);
-        }
-        let code = match &judged.verdict {
-            Verdict::Refused { code, response } if response.status().is_client_error() => {
-                code.as_ref()
-            }
-            _ => return judged,
-        };
-        if refusal == Some(Reason::Unregistered) || code == "Unregistered" || code == "ExpiredToken"
-        {
-            return judged;
-        }
-        apns.errors += 1;
-        let every = settings.apns.errors_before_fewer_streams;
-        if every > 0 && apns.errors % every == 0 && apns.trusted {
-            let now = seat.wire.announced().unwrap_or(settings.apns.link.max_concurrent_streams);
-            seat.wire.announce_streams((now / 2).max(10));
-        }
-        if code == "BadDeviceToken" {
-            apns.bad_tokens += 1;
-            if settings.apns.bad_tokens_before_close > 0
-                && apns.bad_tokens >= settings.apns.bad_tokens_before_close
-            {
-                let debug = r#"{"reason":"BadDeviceToken"}"#.to_owned();
-                judged.fate = Fate::GoAway(GoAway { debug, ..GoAway::default() });
-            }
-        }
-        judged
+/// What a request does to its connection: the first good token opens it up, errors narrow it, too many bad tokens end it.
+fn after(
+    world: &World,
+    seat: &mut service::Seat,
+    mut judged: Judged,
+    refusal: Option<Reason>,
+) -> Judged {
+    let settings = world.settings();
+    let apns = &mut seat.apns;
+    if !apns.trusted && apns.token.is_trusted() {
+        apns.trusted = true;
+        seat.wire.announce_streams(settings.apns.link.max_concurrent_streams);
     }
+    let code = match &judged.verdict {
+        Verdict::Refused { code, response } if response.status().is_client_error() => code.as_ref(),
+        _ => return judged,
+    };
+    if refusal == Some(Reason::Unregistered) || code == "Unregistered" || code == "ExpiredToken" {
+        return judged;
+    }
+    apns.errors += 1;
+    let every = settings.apns.errors_before_fewer_streams;
+    if every > 0 && apns.errors.is_multiple_of(every) && apns.trusted {
+        let now = seat.wire.announced().unwrap_or(settings.apns.link.max_concurrent_streams);
+        seat.wire.announce_streams((now / 2).max(10));
+    }
+    if code == "BadDeviceToken" {
+        apns.bad_tokens += 1;
+        if settings.apns.bad_tokens_before_close > 0
+            && apns.bad_tokens >= settings.apns.bad_tokens_before_close
+        {
+            let debug = r#"{"reason":"BadDeviceToken"}"#.to_owned();
+            judged.fate = Fate::GoAway(GoAway { debug, ..GoAway::default() });
+        }
+    }
+    judged
 }
 
 impl Seat {

@@ -219,7 +219,8 @@ pub fn reserved(token: &[u8]) -> Option<&'static Reserved> {
 #[derive(Debug)]
 pub struct Refusal {
     code: String,
-    response: Response<Bytes>,
+    /// Boxed, because a refusal travels as the error of many small functions.
+    response: Box<Response<Bytes>>,
 }
 
 impl From<Known> for Refusal {
@@ -230,7 +231,10 @@ impl From<Known> for Refusal {
         }
         details.extend(known.code.map(fcm_error));
         let code = known.code.unwrap_or(known.status).to_owned();
-        Self { code, response: document(known.http, known.status, known.message, &details) }
+        Self {
+            code,
+            response: Box::new(document(known.http, known.status, known.message, &details)),
+        }
     }
 }
 
@@ -240,7 +244,7 @@ impl Refusal {
         let details = [bad_request(field, description)];
         Self {
             code: "BAD_REQUEST".to_owned(),
-            response: document(400, "INVALID_ARGUMENT", description, &details),
+            response: Box::new(document(400, "INVALID_ARGUMENT", description, &details)),
         }
     }
 
@@ -249,13 +253,13 @@ impl Refusal {
         let details = [fcm_error("INVALID_ARGUMENT")];
         Self {
             code: "INVALID_ARGUMENT".to_owned(),
-            response: document(400, "INVALID_ARGUMENT", description, &details),
+            response: Box::new(document(400, "INVALID_ARGUMENT", description, &details)),
         }
     }
 
     /// Google's answer to a path it does not know.
     pub fn page_not_found() -> Self {
-        Self { code: "404".to_owned(), response: html(StatusCode::NOT_FOUND) }
+        Self { code: "404".to_owned(), response: Box::new(html(StatusCode::NOT_FOUND)) }
     }
 
     /// Adds Retry-After.
@@ -273,7 +277,7 @@ impl Refusal {
 
     /// As a verdict.
     pub fn judged(self) -> Judged {
-        Judged::refused(self.code, self.response)
+        Judged::refused(self.code, *self.response)
     }
 }
 
@@ -293,7 +297,7 @@ pub fn scripted(status: StatusCode, code: Option<&str>) -> Response<Bytes> {
         .into_iter()
         .find(|known| code.is_some() && known.code == code && known.http == status.as_u16())
     {
-        return Refusal::from(known).response;
+        return *Refusal::from(known).response;
     }
     let canonical = match status.as_u16() {
         400 => "INVALID_ARGUMENT",

@@ -136,14 +136,13 @@ impl Fcm {
         {
             limit.refusal(settings.fcm.retry_after, exchange.now).judged()
         } else {
-            self.deliver(seat, exchange, target, standing, facts)
+            Self::deliver(seat, exchange, target, standing, facts)
         };
         judged.device = standing;
         judged
     }
 
     fn deliver(
-        &self,
         seat: &mut Seat,
         exchange: &Exchange,
         target: &Target,
@@ -168,7 +167,7 @@ impl Fcm {
                     return Refusal::from(answer::INVALID_TOKEN).judged();
                 }
                 if let Some(reserved) = answer::reserved(token) {
-                    return self.reserved(&reserved.effect, exchange, accepted(name()));
+                    return Self::reserved(&reserved.effect, exchange, accepted(name()));
                 }
             }
             _ => {}
@@ -181,7 +180,7 @@ impl Fcm {
         Judged::new(accepted(name()))
     }
 
-    fn reserved(&self, effect: &Effect, exchange: &Exchange, accepted: Verdict) -> Judged {
+    fn reserved(effect: &Effect, exchange: &Exchange, accepted: Verdict) -> Judged {
         let mut judged = match effect {
             Effect::Refuse(refusal) => Refusal::from(*refusal).judged(),
             Effect::RetryAfter(refusal, seconds) => Refusal::from(*refusal)

@@ -76,13 +76,14 @@ pub fn reserved(opaque: &str) -> Option<&'static Effect> {
 #[derive(Debug)]
 pub struct Refusal {
     code: Cow<'static, str>,
-    response: Response<Bytes>,
+    /// Boxed, because a refusal travels as the error of many small functions.
+    response: Box<Response<Bytes>>,
 }
 
 impl Refusal {
     /// A status and a line for people. Its code is the status.
     pub fn new(status: StatusCode, line: &'static str) -> Self {
-        Self { code: status.as_str().to_owned().into(), response: refusal(status, line) }
+        Self { code: status.as_str().to_owned().into(), response: Box::new(refusal(status, line)) }
     }
 
     /// The subscription is no more.
@@ -93,7 +94,10 @@ impl Refusal {
     /// The subscription belongs to another VAPID key.
     pub fn key_mismatch() -> Self {
         let line = "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.";
-        Self { code: "403-mismatch".into(), response: refusal(StatusCode::FORBIDDEN, line) }
+        Self {
+            code: "403-mismatch".into(),
+            response: Box::new(refusal(StatusCode::FORBIDDEN, line)),
+        }
     }
 
     /// Too much at once.
@@ -144,7 +148,7 @@ impl Refusal {
 
     /// As a verdict.
     pub fn judged(self) -> Judged {
-        Judged::refused(self.code, self.response)
+        Judged::refused(self.code, *self.response)
     }
 
     /// The code it is counted under.
