@@ -79,9 +79,8 @@ impl Stage {
     pub async fn start_services(&mut self) -> anyhow::Result<()> {
         for name in ["serve", "dispatch"] {
             let log = File::create(self.directory.join(format!("{name}.log")))?;
-            let child = Command::new(sibling("loa")?)
-                .arg("--config")
-                .arg(self.directory.join("loa.toml"))
+            let child = self
+                .loa_command()?
                 .arg(name)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -96,15 +95,25 @@ impl Stage {
 
     /// Runs a `loa` command to its end, its progress visible.
     pub fn loa(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let status = Command::new(sibling("loa")?)
-            .arg("--config")
-            .arg(self.directory.join("loa.toml"))
+        let status = self
+            .loa_command()?
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(std::io::stderr())
             .status()?;
         ensure!(status.success(), "loa {} ended with {status}", arguments.join(" "));
         Ok(())
+    }
+
+    /// `loa` with the demo's configuration and nothing from the environment in its place.
+    fn loa_command(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(sibling("loa")?);
+        command
+            .arg("--config")
+            .arg(self.directory.join("loa.toml"))
+            .env_remove("DATABASE_URL")
+            .env_remove("AMQP_URL");
+        Ok(command)
     }
 
     /// Runs a `loa-sim` command to its end.
