@@ -48,6 +48,9 @@ pub mod web;
 /// The JSON API; the only place that knows status codes.
 pub mod http;
 
+/// The pages where Sở KH&CN decides.
+pub mod console;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

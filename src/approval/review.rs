@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
-use crate::domain::alert::Severity;
+use crate::domain::alert::{Kind, Severity};
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Language;
 use crate::domain::id::{AlertId, OfficerId};
@@ -27,6 +27,8 @@ pub struct ReviewItem {
     pub agency: SealedAgency,
     /// Which lane its broadcast would take.
     pub lane: Lane,
+    /// Warning or announcement.
+    pub kind: Kind,
     /// How bad.
     pub severity: Severity,
     /// Natural-disaster risk level 1–5.
@@ -169,6 +171,7 @@ impl From<Listed> for ReviewItem {
             id: alert.id,
             agency: SealedAgency { code: alert.agency_code, name: alert.agency_name },
             lane,
+            kind: content.kind,
             severity: content.severity,
             risk_level: content.risk_level,
             headline,

@@ -67,12 +67,7 @@ pub fn moment(at: OffsetDateTime) -> String {
 
 /// 21/11/2026.
 pub fn day(date: Date) -> String {
-    format!(
-        "{:02}/{:02}/{}",
-        date.day(),
-        u8::from(date.month()),
-        date.year()
-    )
+    format!("{:02}/{:02}/{}", date.day(), u8::from(date.month()), date.year())
 }
 
 /// A date as sealed (`2026-11-21`), as people write it. One that cannot be read is shown as it is.
@@ -106,11 +101,9 @@ pub fn span(length: Duration, tongue: Tongue) -> String {
         () if seconds < 60 => say(seconds, "giây", "second"),
         () if minutes < 60 => say(minutes, "phút", "minute"),
         () if hours < 24 && minutes % 60 == 0 => say(hours, "giờ", "hour"),
-        () if hours < 24 => format!(
-            "{} {}",
-            say(hours, "giờ", "hour"),
-            say(minutes % 60, "phút", "minute")
-        ),
+        () if hours < 24 => {
+            format!("{} {}", say(hours, "giờ", "hour"), say(minutes % 60, "phút", "minute"))
+        }
         () => say(days, "ngày", "day"),
     }
 }
@@ -246,10 +239,7 @@ mod tests {
         assert_eq!(number(412_331, Tongue::En), "412,331");
         assert_eq!(number(999, Tongue::Vi), "999");
         assert_eq!(number(-1_000_000, Tongue::Vi), "−1.000.000");
-        assert_eq!(
-            moment(datetime!(2026-11-21 07:05:59 UTC)),
-            "21/11/2026 14:05"
-        );
+        assert_eq!(moment(datetime!(2026-11-21 07:05:59 UTC)), "21/11/2026 14:05");
         assert_eq!(
             moment(datetime!(2026-12-31 18:00 UTC)),
             "01/01/2027 01:00",

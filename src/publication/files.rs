@@ -43,10 +43,7 @@ pub struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self {
-            held: Mutex::default(),
-            fetching: Semaphore::new(AT_ONCE),
-        }
+        Self { held: Mutex::default(), fetching: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -68,8 +65,7 @@ impl Files {
         pool: &PgPool,
         wanted: &[SealedDocument],
     ) -> Result<(), StoreError> {
-        self.lock()
-            .retain(|digest, _| wanted.iter().any(|document| document.sha256 == *digest));
+        self.lock().retain(|digest, _| wanted.iter().any(|document| document.sha256 == *digest));
         for document in wanted {
             let size = usize::try_from(document.size).unwrap_or(usize::MAX);
             if self.held(&document.sha256).is_some() || self.room() < size {
@@ -119,8 +115,5 @@ async fn fetch(pool: &PgPool, sealed: &str) -> Result<Bytes, FileError> {
 }
 
 fn decode(hex: &str) -> Option<Vec<u8>> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }

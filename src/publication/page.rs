@@ -36,22 +36,13 @@ pub fn list(entries: &[Entry<'_>], t: Tongue) -> String {
         .iter()
         .map(|entry| View::of(entry, t, t.tag()))
         .partition(|view| view.ended.is_none());
-    rendered(&ListPage {
-        t,
-        style: STYLE,
-        live,
-        ended,
-    })
+    rendered(&ListPage { t, style: STYLE, live, ended })
 }
 
 /// One alert, its text in the language `tag` or else in Vietnamese.
 pub fn alert(entry: &Entry<'_>, tag: &str) -> String {
     let t = Tongue::beside(tag);
-    rendered(&AlertPage {
-        t,
-        style: STYLE,
-        a: View::of(entry, t, tag),
-    })
+    rendered(&AlertPage { t, style: STYLE, a: View::of(entry, t, tag) })
 }
 
 /// What a reader sees whose link leads nowhere.
@@ -146,11 +137,9 @@ impl Band {
                 bars: by_severity,
                 name: wording::severity(severity, t).to_owned(),
             },
-            (Kind::Announcement, None) => Self {
-                class: "news",
-                bars: 0,
-                name: wording::kind(kind, t).to_owned(),
-            },
+            (Kind::Announcement, None) => {
+                Self { class: "news", bars: 0, name: wording::kind(kind, t).to_owned() }
+            }
         }
     }
 }
@@ -211,10 +200,7 @@ struct Ended {
 
 impl Moment {
     fn of(at: time::OffsetDateTime) -> Self {
-        Self {
-            shown: wording::moment(at),
-            machine: wording::machine_moment(at),
-        }
+        Self { shown: wording::moment(at), machine: wording::machine_moment(at) }
     }
 }
 
@@ -272,11 +258,7 @@ impl Ended {
             Standing::Recalled { .. } => (t.pick("Đã thu hồi", "Recalled"), true),
             Standing::Expired { .. } => (t.pick("Hết hiệu lực", "Expired"), false),
         };
-        Some(Self {
-            word,
-            is_recalled,
-            at: Moment::of(standing.ended()?),
-        })
+        Some(Self { word, is_recalled, at: Moment::of(standing.ended()?) })
     }
 }
 

@@ -110,9 +110,7 @@ impl Record {
                 Ok(alert) => {
                     if alert.sealed.purpose == Purpose::Recall {
                         let originals = alert.sealed.references.iter().map(|original| original.id);
-                        record
-                            .recalls
-                            .extend(originals.map(|original| (original, row.id)));
+                        record.recalls.extend(originals.map(|original| (original, row.id)));
                     }
                     record.alerts.insert(row.id, alert);
                 }
@@ -163,22 +161,15 @@ impl Record {
 
     fn standing(&self, alert: &Published, now: OffsetDateTime) -> Standing {
         let sealed = &alert.sealed;
-        let recall = self
-            .recalls
-            .get(&sealed.id)
-            .and_then(|id| self.alerts.get(id));
+        let recall = self.recalls.get(&sealed.id).and_then(|id| self.alerts.get(id));
         if let Some(recall) = recall {
-            return Standing::Recalled {
-                at: recall.published_at,
-            };
+            return Standing::Recalled { at: recall.published_at };
         }
         let ended_at = alert.ended_at.unwrap_or(sealed.expires);
         match alert.ended_by {
             Some(AlertState::Recalled) => Standing::Recalled { at: ended_at },
             Some(AlertState::Superseded) => Standing::Superseded { at: ended_at },
-            Some(AlertState::Expired) => Standing::Expired {
-                at: ended_at.min(sealed.expires),
-            },
+            Some(AlertState::Expired) => Standing::Expired { at: ended_at.min(sealed.expires) },
             _ if now >= sealed.expires => Standing::Expired { at: sealed.expires },
             _ => Standing::Live,
         }
@@ -216,10 +207,5 @@ fn open(row: &PublishedRow, keys: &TrustedKeys) -> Result<Published, String> {
     if sealed.texts.is_empty() {
         return Err("sealed without any text".to_owned());
     }
-    Ok(Published {
-        sealed,
-        published_at: row.published_at,
-        ended_by,
-        ended_at: row.ended_at,
-    })
+    Ok(Published { sealed, published_at: row.published_at, ended_by, ended_at: row.ended_at })
 }

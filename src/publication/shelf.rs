@@ -100,14 +100,8 @@ impl Publication {
     pub fn health(&self) -> Health {
         let known = self.known();
         Health {
-            age: known
-                .looked_at
-                .map(|at| self.clock.instant().saturating_duration_since(at)),
-            live: self
-                .snapshot
-                .load()
-                .as_ref()
-                .map_or(0, |snapshot| snapshot.live),
+            age: known.looked_at.map(|at| self.clock.instant().saturating_duration_since(at)),
+            live: self.snapshot.load().as_ref().map_or(0, |snapshot| snapshot.live),
             withheld: known.record.withheld.len(),
         }
     }
@@ -203,8 +197,7 @@ impl Publication {
 
     fn rebuild(&self, known: &mut Known) {
         let now = self.clock.now();
-        self.snapshot
-            .store(Some(Arc::new(Snapshot::build(&known.record, now))));
+        self.snapshot.store(Some(Arc::new(Snapshot::build(&known.record, now))));
         known.next_change = known.record.next_change(now);
         self.generation.send_modify(|generation| *generation += 1);
     }

@@ -65,11 +65,8 @@ impl Snapshot {
     /// Renders the record as it stands at `now`.
     pub fn build(record: &Record, now: OffsetDateTime) -> Self {
         let entries = record.entries(now);
-        let listed: Vec<Entry<'_>> = entries
-            .iter()
-            .copied()
-            .filter(|entry| entry.is_listed(now))
-            .collect();
+        let listed: Vec<Entry<'_>> =
+            entries.iter().copied().filter(|entry| entry.is_listed(now)).collect();
         let list = Resource {
             json: Body::json(&PublicAlerts {
                 alerts: listed.iter().map(PublicAlert::of).collect(),
@@ -84,10 +81,7 @@ impl Snapshot {
         };
         Self {
             list,
-            live: listed
-                .iter()
-                .filter(|entry| entry.standing.ended().is_none())
-                .count(),
+            live: listed.iter().filter(|entry| entry.standing.ended().is_none()).count(),
             alerts: entries
                 .iter()
                 .map(|entry| {

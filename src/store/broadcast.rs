@@ -65,7 +65,8 @@ pub enum BroadcastState {
 }
 
 impl BroadcastState {
-    fn from_word(word: &str) -> Option<Self> {
+    /// The state of a stored word.
+    pub fn from_word(word: &str) -> Option<Self> {
         match word {
             "waiting" => Some(Self::Waiting),
             "planning" => Some(Self::Planning),

@@ -54,6 +54,9 @@ pub mod readiness;
 /// The audit trail.
 pub mod audit;
 
+/// What the console's overview lists.
+pub mod console;
+
 /// What the public record is built from.
 pub mod publication;
 

@@ -58,10 +58,7 @@ pub async fn version(pool: &PgPool, since: OffsetDateTime) -> Result<RecordVersi
     )
     .fetch_one(pool)
     .await?;
-    Ok(RecordVersion {
-        alerts: row.alerts,
-        digest: row.digest,
-    })
+    Ok(RecordVersion { alerts: row.alerts, digest: row.digest })
 }
 
 /// The rows that [`version`] counts, newest first.
@@ -81,11 +78,9 @@ pub async fn load(pool: &PgPool, since: OffsetDateTime) -> Result<Vec<PublishedR
             let state = AlertState::from_word(&row.state)
                 .ok_or_else(|| StoreError::inconsistent("alert", "state", row.id))?;
             let seal = match (row.sealed, row.key_id, row.signature) {
-                (Some(sealed), Some(key_id), Some(signature)) => Some(StoredSeal {
-                    sealed,
-                    key_id,
-                    signature,
-                }),
+                (Some(sealed), Some(key_id), Some(signature)) => {
+                    Some(StoredSeal { sealed, key_id, signature })
+                }
                 _ => None,
             };
             Ok(PublishedRow {
@@ -101,12 +96,10 @@ pub async fn load(pool: &PgPool, since: OffsetDateTime) -> Result<Vec<PublishedR
 
 /// The file whose SHA-256 is `digest`, if it is stored. The caller compares the digest of what it gets.
 pub async fn file(pool: &PgPool, digest: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let content = sqlx::query_scalar!(
-        "select content from document where sha256 = $1 limit 1",
-        digest
-    )
-    .fetch_optional(pool)
-    .await?;
+    let content =
+        sqlx::query_scalar!("select content from document where sha256 = $1 limit 1", digest)
+            .fetch_optional(pool)
+            .await?;
     Ok(content)
 }
 

@@ -21,11 +21,7 @@ pub async fn secure(request: Request, next: Next) -> Response {
     fill(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
     fill(headers, REFERRER_POLICY, "no-referrer");
     fill(headers, X_FRAME_OPTIONS, "DENY");
-    fill(
-        headers,
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    );
+    fill(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     fill(
         headers,
         HeaderName::from_static("permissions-policy"),
@@ -35,7 +31,5 @@ pub async fn secure(request: Request, next: Next) -> Response {
 }
 
 fn fill(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
-    headers
-        .entry(name)
-        .or_insert(HeaderValue::from_static(value));
+    headers.entry(name).or_insert(HeaderValue::from_static(value));
 }

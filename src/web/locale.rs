@@ -28,10 +28,7 @@ pub fn asked_for(query: Option<&str>) -> Option<String> {
 }
 
 fn accepted(headers: &HeaderMap) -> Vec<String> {
-    let raw = headers
-        .get_all(ACCEPT_LANGUAGE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let raw = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
     let mut ranges: Vec<(u16, String)> = raw
         .flat_map(|value| value.split(','))
         .filter_map(|range| {
@@ -49,9 +46,7 @@ fn accepted(headers: &HeaderMap) -> Vec<String> {
 pub(super) fn weight(parameters: &str) -> u16 {
     let q = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("q")
-            .then(|| value.trim().parse::<f32>().ok())?
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().ok())?
     });
     #[expect(
         clippy::cast_possible_truncation,

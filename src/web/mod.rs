@@ -10,3 +10,18 @@ pub mod headers;
 
 /// `/public/…`: the public record over HTTP.
 pub mod public;
+
+/// Cookies of the console.
+pub mod cookie;
+
+/// Forms come from our own pages.
+pub mod csrf;
+
+/// Whose address a request carries.
+pub mod address;
+
+/// Who is at the console.
+pub mod session;
+
+/// Live numbers.
+pub mod sse;

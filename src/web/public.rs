@@ -118,10 +118,7 @@ async fn document(
     let Some(snapshot) = publication.snapshot() else {
         return asked.not_ready();
     };
-    let found = id
-        .parse()
-        .ok()
-        .and_then(|id: AlertId| Some((id, snapshot.document(id)?)));
+    let found = id.parse().ok().and_then(|id: AlertId| Some((id, snapshot.document(id)?)));
     let Some((id, sealed)) = found else {
         return asked.not_found();
     };
@@ -139,10 +136,7 @@ async fn document(
                 (CONTENT_TYPE, sealed.media_type.clone()),
                 (
                     CONTENT_DISPOSITION,
-                    format!(
-                        "attachment; filename=\"{}\"",
-                        file_name(id, &sealed.media_type)
-                    ),
+                    format!("attachment; filename=\"{}\"", file_name(id, &sealed.media_type)),
                 ),
                 (ETAG, etag),
                 (CACHE_CONTROL, CACHE_DOCUMENT.to_owned()),
@@ -210,9 +204,7 @@ impl<'a> Asked<'a> {
         wanted
             .chain(["vi"])
             .find_map(|tag| resource.html.get_key_value(tag))
-            .map_or((&resource.json, None), |(tag, body)| {
-                (body, Some(tag.as_str()))
-            })
+            .map_or((&resource.json, None), |(tag, body)| (body, Some(tag.as_str())))
     }
 
     fn not_found(&self) -> Response {
@@ -235,9 +227,7 @@ impl<'a> Asked<'a> {
                 "The record has not been read yet; ask again in a few seconds.",
             ),
         );
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
         response
     }
 
@@ -258,20 +248,13 @@ impl<'a> Asked<'a> {
         self.describe(headers, Some(self.tongue.tag()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if !self.html {
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/problem+json"),
-            );
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         }
         response
     }
 
     fn describe(&self, headers: &mut HeaderMap, language: Option<&str>) {
-        let media_type = if self.html {
-            "text/html; charset=utf-8"
-        } else {
-            "application/json"
-        };
+        let media_type = if self.html { "text/html; charset=utf-8" } else { "application/json" };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         // On JSON as well: one address must name the same axes whatever a cache asked for first.
         headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Language"));

@@ -3,6 +3,9 @@
 mod api_journey;
 mod broadcast_faults;
 mod claims;
+mod console_desk;
+mod console_gallery;
+mod console_pages;
 mod demo_input;
 mod devices_import;
 mod layering;

@@ -37,11 +37,7 @@ async fn every_public_page_can_be_looked_at(pool: PgPool) {
     for (name, router, path) in [
         ("public-empty", &empty, "/public/alerts".to_owned()),
         ("public-list", &router, "/public/alerts".to_owned()),
-        (
-            "public-list-en",
-            &router,
-            "/public/alerts?lang=en".to_owned(),
-        ),
+        ("public-list-en", &router, "/public/alerts?lang=en".to_owned()),
         ("public-flood", &router, id(flood.id)),
         ("public-fraud", &router, id(fraud.id)),
         ("public-news", &router, id(news.id)),

@@ -22,9 +22,7 @@ fn ids(publication: &Publication) -> Vec<String> {
 }
 
 fn is_public(publication: &Publication, id: AlertId) -> bool {
-    publication
-        .snapshot()
-        .is_some_and(|s| s.alert(id).is_some())
+    publication.snapshot().is_some_and(|s| s.alert(id).is_some())
 }
 
 /// Waits, for at most a second, until the record says so.
@@ -62,10 +60,7 @@ async fn an_approved_alert_is_public_on_every_process_within_a_second(pool: PgPo
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn without_any_nudge_the_poll_still_shows_it_within_a_second(pool: PgPool) {
     let world = World::new(pool).await;
-    sqlx::query("drop trigger alert_public_nudge on alert")
-        .execute(&world.pool)
-        .await
-        .unwrap();
+    sqlx::query("drop trigger alert_public_nudge on alert").execute(&world.pool).await.unwrap();
     let shutdown = Shutdown::new();
     let process = world.publication();
     tokio::spawn(process.clone().keep_true(shutdown.clone()));
@@ -83,9 +78,7 @@ async fn invariant_1_nothing_unsealed_forged_or_moved_is_public(pool: PgPool) {
     let honest = world.live("01-lu-quet-sat-lo-dat").await;
     let waiting = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
 
-    let forged = world
-        .submitted("03-ret-dam-ret-hai-suong-muoi", |_| {})
-        .await;
+    let forged = world.submitted("03-ret-dam-ret-hai-suong-muoi", |_| {}).await;
     let signature = world.key.seal(&forged.sealable.alert);
     let mut bytes = forged.sealable.alert.clone();
     let at = bytes.len() / 2;
@@ -94,9 +87,7 @@ async fn invariant_1_nothing_unsealed_forged_or_moved_is_public(pool: PgPool) {
 
     let moved = world.submitted("12-benh-dai", |_| {}).await;
     let signature = world.key.seal(&honest.sealable.alert);
-    world
-        .approve_with(&moved, &honest.sealable.alert, &signature)
-        .await;
+    world.approve_with(&moved, &honest.sealable.alert, &signature).await;
 
     let unsealed = world.submitted("13-ngay-bau-cu", |_| {}).await;
     sqlx::query("update alert set state = 'live', published_at = now() where id = $1")

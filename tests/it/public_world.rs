@@ -19,7 +19,8 @@ use uuid::Uuid;
 pub const NOW: OffsetDateTime = datetime!(2026-11-21 07:05 UTC);
 pub const AGENCY: &str =
     "Ban Chỉ huy Phòng thủ dân sự và Phòng, chống thiên tai, tìm kiếm cứu nạn tỉnh Cao Bằng";
-pub const PDF: &[u8] = b"%PDF-1.4 van ban goc";
+/// The document behind every alert of these tests.
+pub const PDF: &[u8] = include_bytes!("../../demo/documents/01.pdf");
 
 pub struct World {
     pub pool: PgPool,
@@ -27,6 +28,7 @@ pub struct World {
     pub key: SealingKey,
     pub agency: Uuid,
     pub author: Uuid,
+    pub approver: Uuid,
     document: Uuid,
 }
 
@@ -39,12 +41,8 @@ pub struct Waiting {
 
 impl World {
     pub async fn new(pool: PgPool) -> Self {
-        let (agency, focal, author, approver) = (
-            Uuid::now_v7(),
-            Uuid::now_v7(),
-            Uuid::now_v7(),
-            Uuid::now_v7(),
-        );
+        let (agency, focal, author, approver) =
+            (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
         let document = Uuid::now_v7();
         sqlx::query("insert into agency (id, code, name, is_focal_unit) values ($1, 'BCHPTDS', $2, false), ($3, 'SKHCN', 'Sở Khoa học và Công nghệ tỉnh Cao Bằng', true)")
             .bind(agency).bind(AGENCY).bind(focal).execute(&pool).await.unwrap();
@@ -59,6 +57,7 @@ impl World {
             key: SealingKey::from_pkcs8("test-1", &pkcs8).unwrap(),
             agency,
             author,
+            approver,
             document,
         }
     }
@@ -66,11 +65,7 @@ impl World {
     /// What a `serve` process of this province holds.
     pub fn publication(&self) -> Arc<Publication> {
         let keys = TrustedKeys::of([(self.key.id().to_owned(), self.key.public())]);
-        Arc::new(Publication::new(
-            self.pool.clone(),
-            self.clock.clone(),
-            keys,
-        ))
+        Arc::new(Publication::new(self.pool.clone(), self.clock.clone(), keys))
     }
 
     /// An alert from the demonstration's files, changed by `change`, submitted.
@@ -85,10 +80,7 @@ impl World {
             incident: IncidentId::new(),
             version: 1,
             revision: 1,
-            agency: SealedAgency {
-                code: "BCHPTDS".into(),
-                name: AGENCY.into(),
-            },
+            agency: SealedAgency { code: "BCHPTDS".into(), name: AGENCY.into() },
             public_url: "https://loa.example.vn".into(),
         };
         let file = SealedDocument {
@@ -105,18 +97,13 @@ impl World {
             .bind(id.0).bind(serde_json::to_value(&content).unwrap()).bind(self.document).bind(self.author)
             .bind(&sealable.alert).bind(recall.map(|r| r.0.0)).bind(recall.map(|r| r.1.clone()))
             .execute(&self.pool).await.unwrap();
-        Waiting {
-            id,
-            sealable,
-            expires: content.expires,
-        }
+        Waiting { id, sealable, expires: content.expires }
     }
 
     /// What an approval commits, as far as the public record is concerned.
     pub async fn approve(&self, waiting: &Waiting) {
         let signature = self.key.seal(&waiting.sealable.alert);
-        self.approve_with(waiting, &waiting.sealable.alert, &signature)
-            .await;
+        self.approve_with(waiting, &waiting.sealable.alert, &signature).await;
     }
 
     /// The same with whatever bytes and signature an attacker likes.
@@ -143,11 +130,7 @@ impl World {
 
     /// Executes the prepared recall.
     pub async fn recall(&self, original: &Waiting) -> AlertId {
-        let (id, bytes) = original
-            .sealable
-            .recall
-            .as_ref()
-            .expect("a warning has a recall");
+        let (id, bytes) = original.sealable.recall.as_ref().expect("a warning has a recall");
         let mut tx = self.pool.begin().await.unwrap();
         sqlx::query("insert into alert (id, incident_id, version, purpose, refers_to, agency_id, state, created_by, submitted_by, published_at, expires_at) select $1, incident_id, 2, 'recall', id, agency_id, 'live', created_by, submitted_by, $3, expires_at + interval '24 hours' from alert where id = $2")
             .bind(id.0).bind(original.id.0).bind(NOW).execute(&mut *tx).await.unwrap();
@@ -192,10 +175,6 @@ pub fn request(file: &str) -> AlertRequest {
     let minutes = raw["expires_in_minutes"].as_i64().unwrap();
     let mut request: AlertRequest = serde_json::from_value(raw["request"].clone()).unwrap();
     let expires = NOW + time::Duration::minutes(minutes);
-    request.expires = Some(
-        expires
-            .format(&time::format_description::well_known::Rfc3339)
-            .unwrap(),
-    );
+    request.expires = Some(expires.format(&time::format_description::well_known::Rfc3339).unwrap());
     request
 }

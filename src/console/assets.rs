@@ -1,0 +1,78 @@
+//! Style, script and fonts: embedded in the binary, named by their content, cached for ever.
+//!
+//! Be Vietnam Pro is drawn for stacked diacritics (SIL Open Font License 1.1, served beside it).
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+/// The console's style sheet.
+pub const STYLE: &str = concat!(
+    include_str!("../../templates/style/tokens.css"),
+    include_str!("../../templates/style/console.css")
+);
+
+/// The script that redraws a broadcast's numbers.
+pub const SCRIPT: &str = include_str!("../../templates/console/live.js");
+
+/// Where this release's files are; the address changes with the content, so that no cache ever shows yesterday's.
+#[derive(Debug)]
+pub struct Assets {
+    release: String,
+}
+
+/// This release's files.
+pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
+    let digest = crate::domain::seal::digest([STYLE, SCRIPT].concat().as_bytes());
+    Assets { release: digest[..12].to_owned() }
+});
+
+impl Assets {
+    /// Where the style sheet is.
+    pub fn style(&self) -> String {
+        format!("/console/files/{}/console.css", self.release)
+    }
+
+    /// Where the script is.
+    pub fn script(&self) -> String {
+        format!("/console/files/{}/live.js", self.release)
+    }
+}
+
+/// `/console/files/…`
+pub fn routes() -> Router {
+    Router::new().route("/console/files/{release}/{*name}", get(file))
+}
+
+async fn file(Path((_, name)): Path<(String, String)>) -> Response {
+    let Some((media_type, bytes)) = find(&name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers =
+        [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, bytes).into_response()
+}
+
+fn find(name: &str) -> Option<(&'static str, &'static [u8])> {
+    macro_rules! font {
+        ($file:literal) => {
+            include_bytes!(concat!("../../templates/console/font/", $file)).as_slice()
+        };
+    }
+    let woff = "font/woff2";
+    Some(match name {
+        "console.css" => ("text/css; charset=utf-8", STYLE.as_bytes()),
+        "live.js" => ("text/javascript; charset=utf-8", SCRIPT.as_bytes()),
+        "font/latin-400.woff2" => (woff, font!("be-vietnam-pro-latin-400-normal.woff2")),
+        "font/latin-600.woff2" => (woff, font!("be-vietnam-pro-latin-600-normal.woff2")),
+        "font/vi-400.woff2" => (woff, font!("be-vietnam-pro-vietnamese-400-normal.woff2")),
+        "font/vi-600.woff2" => (woff, font!("be-vietnam-pro-vietnamese-600-normal.woff2")),
+        "font/OFL.txt" => ("text/plain; charset=utf-8", font!("OFL.txt")),
+        _ => return None,
+    })
+}

@@ -1,0 +1,318 @@
+//! A broadcast as it happens: one bar per provider, and the numbers behind it, redrawn as they change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::{StreamExt as _, stream};
+
+use super::frame::{Frame, answer};
+use super::screens::{LanguageView, languages, platform};
+use super::visit::Visit;
+use super::{Console, refusal};
+use crate::approval::ApprovalError;
+use crate::broadcast::progress::{Progress, ProviderProgress, progress};
+use crate::domain::account::Power;
+use crate::domain::device::Language;
+use crate::domain::id::BroadcastId;
+use crate::domain::lifecycle::AlertState;
+use crate::domain::message::Purpose;
+use crate::domain::seal::SealedAlert;
+use crate::domain::wording::{self, Tongue};
+use crate::store::broadcast::BroadcastState;
+use crate::web::sse;
+
+/// How often a live page is redrawn: what an eye can follow.
+const REDRAW: Duration = Duration::from_millis(500);
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "console/broadcast.html")]
+pub struct BroadcastPage {
+    /// Around it.
+    pub f: Frame,
+    /// The language, under the name the redrawn part uses.
+    pub t: Tongue,
+    /// The numbers.
+    pub b: BroadcastView,
+    /// The alert.
+    pub alert: String,
+    /// Its headline.
+    pub headline: String,
+    /// Who answers for it.
+    pub agency: String,
+    /// May this person pause and stop?
+    pub may_steer: bool,
+    /// May this person call the alert back, and does it still stand?
+    pub may_recall: bool,
+    /// The prepared recall.
+    pub recall: Vec<LanguageView>,
+    /// How many devices a recall would reach.
+    pub reach: String,
+}
+
+/// The part that is redrawn.
+#[derive(Debug, Template)]
+#[template(path = "console/live.html")]
+pub struct LivePart<'a> {
+    /// The language.
+    pub t: Tongue,
+    /// The numbers.
+    pub b: &'a BroadcastView,
+}
+
+/// A broadcast's numbers, written for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BroadcastView {
+    id: String,
+    state: &'static str,
+    remark: String,
+    parked: Option<String>,
+    is_paused: bool,
+    is_over: bool,
+    done_percent: String,
+    settled: String,
+    audience: String,
+    providers: Vec<ProviderView>,
+}
+
+/// One provider's bar, in thousandths of its audience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderView {
+    name: &'static str,
+    audience: String,
+    summary: String,
+    accepted: String,
+    gone: String,
+    bad: String,
+    pending: String,
+    rest: Option<String>,
+    accepted_width: i64,
+    gone_width: i64,
+    bad_width: i64,
+}
+
+/// `GET /console/broadcasts/{id}`
+pub async fn page(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(id) = id.parse::<BroadcastId>() else {
+        return refusal::not_found(visit.frame());
+    };
+    match load(&console, &visit, id).await {
+        Ok(Some(page)) => answer(StatusCode::OK, &page),
+        Ok(None) => refusal::not_found(visit.frame()),
+        Err(ApprovalError::Forbidden(power)) => {
+            let words = ApprovalError::Forbidden(power);
+            refusal::page(visit.frame(), crate::domain::id::AlertId(id.0), &words)
+        }
+        Err(error) => refusal::outage(visit.frame(), &error),
+    }
+}
+
+async fn load(
+    console: &Console,
+    visit: &Visit,
+    id: BroadcastId,
+) -> Result<Option<BroadcastPage>, ApprovalError> {
+    let Some(progress) = progress(&console.pool, id).await? else {
+        return Ok(None);
+    };
+    let sheet = console.approval.sheet(visit.officer(), progress.alert).await?;
+    let (t, role) = (visit.t, visit.officer().role);
+    let still_stands = match sheet.state {
+        AlertState::Live | AlertState::Expired | AlertState::Superseded => true,
+        AlertState::Draft
+        | AlertState::Submitted
+        | AlertState::Returned
+        | AlertState::Rejected
+        | AlertState::Recalled => false,
+    };
+    Ok(Some(BroadcastPage {
+        f: visit.frame(),
+        t,
+        b: BroadcastView::of(&progress, t),
+        alert: progress.alert.to_string(),
+        headline: headline(&sheet.sealed, t),
+        agency: sheet.sealed.agency.name.clone(),
+        may_steer: role.may(Power::SteerBroadcast),
+        may_recall: role.may(Power::Recall) && still_stands,
+        recall: sheet.recall.as_ref().map(languages).unwrap_or_default(),
+        reach: wording::number(sheet.reach.total, t),
+    }))
+}
+
+/// The Vietnamese headline, marked when the alert calls another back.
+pub fn headline(sealed: &SealedAlert, t: Tongue) -> String {
+    let text = sealed.texts.get(&Language::vietnamese());
+    let headline = text.map_or("", |text| text.headline.as_str());
+    match sealed.purpose {
+        Purpose::Alert => headline.to_owned(),
+        Purpose::Recall => format!("{}: {headline}", t.pick("THU HỒI", "RECALLED")),
+    }
+}
+
+/// `GET /console/broadcasts/{id}/events`: `progress` with the redrawn part, whenever it changed; `over` at the end.
+pub async fn events(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(id) = id.parse::<BroadcastId>() else {
+        return refusal::not_found(visit.frame());
+    };
+    if !visit.officer().role.may(Power::ReadAllAlerts) {
+        let words = ApprovalError::Forbidden(Power::ReadAllAlerts);
+        return refusal::page(visit.frame(), crate::domain::id::AlertId(id.0), &words);
+    }
+    let watch = Watch { pool: console.pool.clone(), id, t: visit.t, shown: None, is_over: false };
+    sse::answer(stream::unfold(watch, next).boxed(), &console.shutdown)
+}
+
+struct Watch {
+    pool: sqlx::PgPool,
+    id: BroadcastId,
+    t: Tongue,
+    shown: Option<BroadcastView>,
+    is_over: bool,
+}
+
+/// The next event: waits until something changed. A database that is away only makes the page stand still.
+async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
+    if watch.is_over {
+        return None;
+    }
+    loop {
+        if watch.shown.is_some() {
+            tokio::time::sleep(REDRAW).await;
+        }
+        let view = match progress(&watch.pool, watch.id).await {
+            Ok(Some(progress)) => BroadcastView::of(&progress, watch.t),
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::debug!(%error, "a live page stands still");
+                tokio::time::sleep(REDRAW).await;
+                continue;
+            }
+        };
+        if view.is_over {
+            watch.is_over = true;
+            return Some((Event::default().event("over").data(""), watch));
+        }
+        if watch.shown.as_ref() == Some(&view) {
+            continue;
+        }
+        let html = LivePart { t: watch.t, b: &view }.render().ok()?;
+        watch.shown = Some(view);
+        return Some((Event::default().event("progress").data(html), watch));
+    }
+}
+
+impl BroadcastView {
+    /// Writes the numbers down.
+    pub fn of(progress: &Progress, t: Tongue) -> Self {
+        let stopped = progress.stopped_at.is_some();
+        Self {
+            id: progress.id.to_string(),
+            state: state_words(progress.state, progress.paused, stopped, t),
+            remark: remark(progress, t),
+            parked: progress.parked_reason.clone(),
+            is_paused: progress.paused,
+            is_over: progress.state == BroadcastState::Completed,
+            done_percent: percent(progress.tally.outcomes(), progress.audience, t),
+            settled: wording::number(progress.tally.outcomes(), t),
+            audience: wording::number(progress.audience, t),
+            providers: progress.providers.iter().map(|part| ProviderView::of(part, t)).collect(),
+        }
+    }
+}
+
+/// The chip of a broadcast.
+pub fn state_words(state: BroadcastState, paused: bool, stopped: bool, t: Tongue) -> &'static str {
+    match state {
+        BroadcastState::Completed if stopped => t.pick("Đã dừng", "Stopped"),
+        BroadcastState::Completed => t.pick("Đã phát", "Sent"),
+        _ if stopped => t.pick("Đang dừng", "Stopping"),
+        _ if paused => t.pick("Tạm dừng", "Paused"),
+        BroadcastState::Waiting => t.pick("Đang đợi", "Waiting"),
+        BroadcastState::Planning | BroadcastState::Sending => t.pick("Đang phát", "Sending"),
+    }
+}
+
+fn remark(progress: &Progress, t: Tongue) -> String {
+    let took = |from: Option<time::OffsetDateTime>, until: Option<time::OffsetDateTime>| {
+        Some(wording::span(until? - from?, t))
+    };
+    match progress.state {
+        BroadcastState::Waiting => t
+            .pick(
+                "Đợi các máy gửi xác nhận đã dừng tin cũ, hoặc đợi tin khẩn cấp đang phát xong.",
+                "Until the dispatchers confirm the stop of the earlier alert, or a live emergency is over.",
+            )
+            .to_owned(),
+        BroadcastState::Planning => t
+            .pick("Còn đang đếm thiết bị.", "Devices are still being counted.")
+            .to_owned(),
+        BroadcastState::Sending => String::new(),
+        BroadcastState::Completed => {
+            took(Some(progress.created_at), progress.completed_at).map_or_else(String::new, |span| {
+                format!("{} {span}.", t.pick("Trong", "In"))
+            })
+        }
+    }
+}
+
+impl ProviderView {
+    fn of(part: &ProviderProgress, t: Tongue) -> Self {
+        let number = |value| wording::number(value, t);
+        let tally = &part.tally;
+        let bad = tally.refused + tally.failed;
+        let rest: Vec<String> = [
+            (tally.unknown, t.pick("không rõ", "unknown")),
+            (tally.expired, t.pick("hết hạn", "expired")),
+            (tally.stopped, t.pick("đã dừng", "stopped")),
+            (tally.withdrawn, t.pick("đã rút", "withdrawn")),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{word} {}", number(count)))
+        .collect();
+        let width = |count: i64| count * 1000 / part.audience.max(1);
+        Self {
+            name: platform(part.provider),
+            audience: number(part.audience),
+            summary: format!(
+                "{} {} / {}",
+                t.pick("đã nhận", "accepted"),
+                number(tally.accepted),
+                number(part.audience)
+            ),
+            accepted: number(tally.accepted),
+            gone: number(tally.gone),
+            bad: number(bad),
+            pending: number(tally.pending),
+            rest: (!rest.is_empty()).then(|| rest.join(" · ")),
+            accepted_width: width(tally.accepted),
+            gone_width: width(tally.gone),
+            bad_width: width(bad),
+        }
+    }
+}
+
+/// One decimal, and never 100 before the last device.
+fn percent(done: i64, of: i64, t: Tongue) -> String {
+    if of <= 0 {
+        return "0".to_owned();
+    }
+    if done >= of {
+        return "100".to_owned();
+    }
+    let tenths = done * 1000 / of;
+    format!("{}{}{}", tenths / 10, t.pick(',', '.'), tenths % 10)
+}

@@ -1,0 +1,114 @@
+//! The forms of the decision page: approve, hand back, reject. After one that counted, the browser is sent on, so that reloading never
+//! repeats it.
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::decision::{Failed, show};
+use super::refusal::Words;
+use super::visit::Visit;
+use super::{Console, refusal};
+use crate::approval::ApprovalError;
+use crate::approval::decide::{ApproveRequest, RefuseRequest};
+use crate::domain::alert::Attestations;
+use crate::domain::id::AlertId;
+use crate::telemetry::TraceParent;
+
+/// What the forms send. A box that is not ticked is not sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DecisionForm {
+    csrf: String,
+    digest: String,
+    whole_province: Option<String>,
+    no_state_secret: Option<String>,
+    reason: String,
+}
+
+/// `POST /console/alerts/{id}/approve`
+pub async fn approve(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<AlertId>,
+    Form(form): Form<DecisionForm>,
+) -> Response {
+    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
+        return refused;
+    }
+    let request = ApproveRequest {
+        digest: form.digest.clone(),
+        attestations: Attestations {
+            whole_province: form.whole_province.is_some(),
+            no_state_secret: form.no_state_secret.is_some(),
+        },
+    };
+    let trace = TraceParent::current();
+    match console.approval.approve(visit.officer(), id, &request, None, trace.as_ref()).await {
+        Ok(approved) => {
+            Redirect::to(&format!("/console/broadcasts/{}", approved.broadcast)).into_response()
+        }
+        Err(error) => failed(&console, &visit, id, form, "approve", &error).await,
+    }
+}
+
+/// `POST /console/alerts/{id}/return`
+pub async fn send_back(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<AlertId>,
+    Form(form): Form<DecisionForm>,
+) -> Response {
+    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
+        return refused;
+    }
+    let request = form.refusal();
+    match console.approval.send_back(visit.officer(), id, &request, None).await {
+        Ok(_) => Redirect::to("/console").into_response(),
+        Err(error) => failed(&console, &visit, id, form, "return", &error).await,
+    }
+}
+
+/// `POST /console/alerts/{id}/reject`
+pub async fn reject(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<AlertId>,
+    Form(form): Form<DecisionForm>,
+) -> Response {
+    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
+        return refused;
+    }
+    let request = form.refusal();
+    match console.approval.reject(visit.officer(), id, &request, None).await {
+        Ok(_) => Redirect::to("/console").into_response(),
+        Err(error) => failed(&console, &visit, id, form, "reject", &error).await,
+    }
+}
+
+impl DecisionForm {
+    fn refusal(&self) -> RefuseRequest {
+        RefuseRequest { reason: self.reason.clone(), digest: Some(self.digest.clone()) }
+    }
+}
+
+/// What can be mended is mended on the page itself, with what was written kept; everything else is a page of its own.
+async fn failed(
+    console: &Console,
+    visit: &Visit,
+    id: AlertId,
+    form: DecisionForm,
+    about: &'static str,
+    error: &ApprovalError,
+) -> Response {
+    let words = Words::of(error, visit.t);
+    if words.status != StatusCode::UNPROCESSABLE_ENTITY {
+        return refusal::page(visit.frame(), id, error);
+    }
+    let failed = Failed { words, about, reason: form.reason };
+    show(console, visit, id, StatusCode::UNPROCESSABLE_ENTITY, Some(failed)).await
+}

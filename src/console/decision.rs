@@ -1,0 +1,250 @@
+//! One decision, one screen: the exact words, the document beside them, the reach, three buttons.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS,
+};
+use axum::response::{IntoResponse, Response};
+
+use super::forecast::{forecast, in_words};
+use super::frame::{Frame, answer};
+use super::refusal::Words;
+use super::screens::{LanguageView, languages, platform};
+use super::visit::Visit;
+use super::{Console, refusal};
+use crate::approval::ApprovalError;
+use crate::approval::review::ReviewSheet;
+use crate::config::pacing::Pacing;
+use crate::domain::account::{Power, Role};
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Provider;
+use crate::domain::id::{AlertId, BroadcastId};
+use crate::domain::lifecycle::AlertState;
+use crate::domain::wording::{self, Tongue};
+use crate::publication::page::Band;
+use crate::store::broadcast;
+
+/// A document is shown inside our own page only, and may bring nothing with it.
+const DOCUMENT_POLICY: &str =
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "console/decision.html")]
+pub struct DecisionPage {
+    /// Around it.
+    pub f: Frame,
+    /// What is decided about.
+    pub d: Sheet,
+    /// Why the last attempt failed.
+    pub wrong: Option<String>,
+    /// Which form it was: `approve`, `return`, `reject`.
+    pub wrong_about: &'static str,
+    /// What had been written there.
+    pub reason: String,
+}
+
+/// What the person at the screen can do.
+#[derive(Debug)]
+pub enum Standing {
+    /// Decide.
+    MayDecide,
+    /// Nothing: it is their own work (invariant 2).
+    OwnWork,
+    /// Only look.
+    ReadOnly,
+    /// Nothing: it is decided, or not submitted.
+    Decided {
+        /// Where it stands.
+        state: &'static str,
+        /// Its broadcast, once approved.
+        broadcast: Option<String>,
+    },
+}
+
+/// What is decided about, as the page shows it.
+#[derive(Debug)]
+pub struct Sheet {
+    id: String,
+    headline: String,
+    band: Band,
+    is_emergency: bool,
+    classification: String,
+    languages: Vec<LanguageView>,
+    recall: Vec<LanguageView>,
+    source: String,
+    file: String,
+    is_pdf: bool,
+    reach: String,
+    providers: Vec<(&'static str, String)>,
+    forecast: String,
+    agency: String,
+    author: String,
+    revision: u32,
+    submitted: Option<String>,
+    effective: Option<String>,
+    expires: String,
+    link: Option<String>,
+    digest: String,
+    digest_short: String,
+    standing: Standing,
+}
+
+/// `GET /console/alerts/{id}`
+pub async fn page(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    match id.parse() {
+        Ok(id) => show(&console, &visit, id, StatusCode::OK, None).await,
+        Err(_) => refusal::not_found(visit.frame()),
+    }
+}
+
+/// A form of this page that was not accepted as it was.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub words: Words,
+    /// Which form.
+    pub about: &'static str,
+    /// What had been written.
+    pub reason: String,
+}
+
+/// The page as it stands now, with what went wrong on top.
+pub async fn show(
+    console: &Console,
+    visit: &Visit,
+    id: AlertId,
+    status: StatusCode,
+    failed: Option<Failed>,
+) -> Response {
+    let sheet = match load(console, visit, id).await {
+        Ok(sheet) => sheet,
+        Err(error) => return refusal::page(visit.frame(), id, &error),
+    };
+    let (wrong, wrong_about, reason) = match failed {
+        Some(failed) => (Some(failed.words.lines.join(" ")), failed.about, failed.reason),
+        None => (None, "", String::new()),
+    };
+    let page = DecisionPage { f: visit.frame(), d: sheet, wrong, wrong_about, reason };
+    answer(status, &page)
+}
+
+async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, ApprovalError> {
+    let sheet = console.approval.sheet(visit.officer(), id).await?;
+    let mut conn = console.pool.acquire().await?;
+    let broadcast = broadcast::of_alert(&mut conn, id).await?;
+    Ok(Sheet::of(&sheet, visit.officer().role, broadcast, &console.pacing, visit.t))
+}
+
+impl Sheet {
+    /// What the page shows of `sheet` to somebody in this role.
+    pub fn of(
+        sheet: &ReviewSheet,
+        role: Role,
+        broadcast: Option<BroadcastId>,
+        pacing: &Pacing,
+        t: Tongue,
+    ) -> Self {
+        let sealed = &sheet.sealed;
+        let devices = [sheet.reach.fcm, sheet.reach.apns, sheet.reach.webpush];
+        Self {
+            id: sealed.id.to_string(),
+            headline: super::broadcast::headline(sealed, t),
+            band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
+            is_emergency: match sealed.lane {
+                Lane::Emergency => true,
+                Lane::Personal | Lane::Bulk => false,
+            },
+            classification: [
+                wording::kind(sealed.kind, t),
+                wording::category(sealed.category, t),
+                wording::severity(sealed.severity, t),
+                wording::urgency(sealed.urgency, t),
+                wording::certainty(sealed.certainty, t),
+            ]
+            .join(" · "),
+            languages: languages(sealed),
+            recall: sheet.recall.as_ref().map(languages).unwrap_or_default(),
+            source: format!(
+                "{} {}, {}: {}",
+                t.pick("Số", "No."),
+                sealed.source.number,
+                wording::written_day(&sealed.source.date),
+                sealed.source.summary
+            ),
+            file: format!(
+                "{}, {}",
+                wording::file_kind(&sealed.document.media_type),
+                wording::size(sealed.document.size, t)
+            ),
+            is_pdf: sealed.document.media_type == "application/pdf",
+            reach: wording::number(sheet.reach.total, t),
+            providers: Provider::ALL
+                .map(|provider| (platform(provider), wording::number(devices[provider.index()], t)))
+                .to_vec(),
+            forecast: in_words(forecast(devices, pacing), t),
+            agency: sealed.agency.name.clone(),
+            author: sheet.author_name.clone(),
+            revision: sealed.revision,
+            submitted: sheet.submitted_at.map(wording::moment),
+            effective: sealed.effective.map(wording::moment),
+            expires: wording::moment(sealed.expires),
+            link: sealed.link.clone(),
+            digest_short: sheet.digest.chars().take(16).collect(),
+            digest: sheet.digest.clone(),
+            standing: Standing::of(sheet, role, broadcast, t),
+        }
+    }
+}
+
+impl Standing {
+    fn of(sheet: &ReviewSheet, role: Role, broadcast: Option<BroadcastId>, t: Tongue) -> Self {
+        match sheet.state {
+            AlertState::Submitted if sheet.may_approve => Self::MayDecide,
+            AlertState::Submitted if role.may(Power::Decide) => Self::OwnWork,
+            AlertState::Submitted => Self::ReadOnly,
+            AlertState::Draft
+            | AlertState::Returned
+            | AlertState::Rejected
+            | AlertState::Live
+            | AlertState::Expired
+            | AlertState::Superseded
+            | AlertState::Recalled => Self::Decided {
+                state: wording::state(sheet.state, t),
+                broadcast: broadcast.map(|id| id.to_string()),
+            },
+        }
+    }
+}
+
+/// `GET /console/alerts/{id}/document`: the file behind the current revision, for the frame beside the text.
+pub async fn document(
+    State(console): State<Arc<Console>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(id) = id.parse::<AlertId>() else {
+        return refusal::not_found(visit.frame());
+    };
+    match console.approval.document(visit.officer(), id).await {
+        Ok((media_type, bytes)) => {
+            let headers = [
+                (CONTENT_TYPE, media_type.as_str()),
+                (CONTENT_DISPOSITION, "inline"),
+                (CACHE_CONTROL, "no-store"),
+                (CONTENT_SECURITY_POLICY, DOCUMENT_POLICY),
+                (X_FRAME_OPTIONS, "SAMEORIGIN"),
+            ];
+            (headers, bytes).into_response()
+        }
+        Err(error) => refusal::page(visit.frame(), id, &error),
+    }
+}

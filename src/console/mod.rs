@@ -1,0 +1,97 @@
+//! The console: server-rendered pages where Sở KH&CN sees exactly what phones will show, and decides.
+//!
+//! One file per page. Every essential step works without script; scripts only redraw numbers. Nothing is decided here: a page asks
+//! `approval` and `broadcast`, and says in words what they answered.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use sqlx::PgPool;
+
+use crate::approval::Approval;
+use crate::clock::Clock;
+use crate::config::pacing::Pacing;
+use crate::shutdown::Shutdown;
+use crate::web::headers;
+use crate::web::session::Doorkeeper;
+
+/// Style, script and fonts, embedded.
+pub mod assets;
+
+/// What every page has in common.
+pub mod frame;
+
+/// Who is at the console, on every request.
+pub mod visit;
+
+/// Refusals in words.
+pub mod refusal;
+
+/// Signing in and out.
+pub mod sign_in;
+
+/// What waits for a decision.
+pub mod queue;
+
+/// Texts as phones show them.
+pub mod screens;
+
+/// How long a broadcast would take.
+pub mod forecast;
+
+/// One decision, one screen.
+pub mod decision;
+
+/// The forms of the decision page.
+pub mod decide;
+
+/// A broadcast as it happens.
+pub mod broadcast;
+
+/// Pause, resume, stop, recall.
+pub mod steer;
+
+/// What the console's pages need.
+#[derive(Clone, Debug)]
+pub struct Console {
+    /// Knows who is signed in.
+    pub doors: Doorkeeper,
+    /// Takes decisions.
+    pub approval: Approval,
+    /// For what is only shown.
+    pub pool: PgPool,
+    /// Ages and forecasts.
+    pub clock: Arc<dyn Clock>,
+    /// How fast the fleet may push.
+    pub pacing: Pacing,
+    /// Says on every page that no real phone is reached.
+    pub demo: bool,
+    /// How many proxies in front append to `X-Forwarded-For`.
+    pub trusted_proxies: u8,
+    /// Ends live pages when the process stops.
+    pub shutdown: Shutdown,
+}
+
+/// The console's routes.
+pub fn routes(console: Arc<Console>) -> Router {
+    Router::new()
+        .route("/console", get(queue::page))
+        .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
+        .route("/console/sign-out", post(sign_in::leave))
+        .route("/console/alerts/{id}", get(decision::page))
+        .route("/console/alerts/{id}/document", get(decision::document))
+        .route("/console/alerts/{id}/approve", post(decide::approve))
+        .route("/console/alerts/{id}/return", post(decide::send_back))
+        .route("/console/alerts/{id}/reject", post(decide::reject))
+        .route("/console/alerts/{id}/recall", post(steer::recall))
+        .route("/console/broadcasts/{id}", get(broadcast::page))
+        .route("/console/broadcasts/{id}/events", get(broadcast::events))
+        .route("/console/broadcasts/{id}/pause", post(steer::pause))
+        .route("/console/broadcasts/{id}/resume", post(steer::resume))
+        .route("/console/broadcasts/{id}/stop", post(steer::stop))
+        .layer(axum::middleware::from_fn(visit::remember_language))
+        .with_state(console)
+        .merge(assets::routes())
+        .layer(axum::middleware::from_fn(headers::secure))
+}

@@ -1,0 +1,125 @@
+//! What waits for a decision: emergencies on top with their age running, then what was approved lately.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::broadcast::state_words;
+use super::frame::{Frame, answer};
+use super::visit::Visit;
+use super::{Console, refusal};
+use crate::approval::ApprovalError;
+use crate::approval::review::ReviewItem;
+use crate::domain::broadcast::Lane;
+use crate::domain::id::AlertId;
+use crate::domain::lifecycle::AlertState;
+use crate::domain::message::Purpose;
+use crate::domain::wording::{self, Tongue};
+use crate::publication::page::Band;
+use crate::store::console::{Recent, recent};
+
+/// How many approved alerts are listed below what waits.
+const RECENT: i64 = 12;
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "console/queue.html")]
+pub struct QueuePage {
+    /// Around it.
+    pub f: Frame,
+    /// What waits.
+    pub waiting: Vec<WaitingLine>,
+    /// What was approved lately.
+    pub recent: Vec<RecentLine>,
+}
+
+/// One alert that waits.
+#[derive(Clone, Debug)]
+pub struct WaitingLine {
+    id: String,
+    band: Band,
+    is_emergency: bool,
+    headline: String,
+    agency: String,
+    age: String,
+    expires: String,
+}
+
+/// One alert that was approved.
+#[derive(Clone, Debug)]
+pub struct RecentLine {
+    id: String,
+    headline: String,
+    agency: String,
+    state: &'static str,
+    at: String,
+}
+
+/// `GET /console`
+pub async fn page(State(console): State<Arc<Console>>, visit: Visit) -> Response {
+    match load(&console, &visit).await {
+        Ok(page) => answer(StatusCode::OK, &page),
+        Err(error) => refusal::page(visit.frame(), AlertId(uuid::Uuid::nil()), &error),
+    }
+}
+
+async fn load(console: &Console, visit: &Visit) -> Result<QueuePage, ApprovalError> {
+    let waiting = console.approval.queue(visit.officer()).await?;
+    let mut conn = console.pool.acquire().await?;
+    let recent = recent(&mut conn, RECENT).await?;
+    let (t, now) = (visit.t, console.clock.now());
+    Ok(QueuePage {
+        f: visit.frame(),
+        waiting: waiting.iter().map(|item| WaitingLine::of(item, now, t)).collect(),
+        recent: recent.iter().map(|line| RecentLine::of(line, t)).collect(),
+    })
+}
+
+impl WaitingLine {
+    /// A line of the queue at `now`.
+    pub fn of(item: &ReviewItem, now: OffsetDateTime, t: Tongue) -> Self {
+        let waited = item.submitted_at.map_or(time::Duration::ZERO, |at| now - at);
+        Self {
+            id: item.id.to_string(),
+            band: Band::of(item.kind, item.risk_level, item.severity, t),
+            is_emergency: match item.lane {
+                Lane::Emergency => true,
+                Lane::Personal | Lane::Bulk => false,
+            },
+            headline: item.headline.clone(),
+            agency: item.agency.name.clone(),
+            age: wording::span(waited, t),
+            expires: wording::moment(item.expires),
+        }
+    }
+}
+
+impl RecentLine {
+    fn of(line: &Recent, t: Tongue) -> Self {
+        let recalls = match line.purpose {
+            Purpose::Recall => t.pick("THU HỒI: ", "RECALLED: "),
+            Purpose::Alert => "",
+        };
+        let state = match line.alert_state {
+            AlertState::Recalled => wording::state(AlertState::Recalled, t),
+            AlertState::Draft
+            | AlertState::Submitted
+            | AlertState::Returned
+            | AlertState::Rejected
+            | AlertState::Live
+            | AlertState::Expired
+            | AlertState::Superseded => state_words(line.state, false, false, t),
+        };
+        Self {
+            id: line.id.to_string(),
+            headline: format!("{recalls}{}", line.headline),
+            agency: line.agency.clone(),
+            state,
+            at: wording::moment(line.created_at),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Refusals in words: what happened, what did not happen, and the way on. Technical reasons go to the log.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::frame::{Frame, NoticePage, answer};
+use crate::approval::ApprovalError;
+use crate::domain::id::AlertId;
+use crate::domain::wording::{self, Tongue};
+use crate::store::StoreError;
+
+/// The page that says why nothing was decided about `alert`.
+pub fn page(frame: Frame, alert: AlertId, error: &ApprovalError) -> Response {
+    let t = frame.t;
+    let words = Words::of(error, t);
+    if words.status.is_server_error() {
+        tracing::error!(alert.id = %alert, %error, "a decision could not be taken");
+    }
+    let mut links = vec![home(t)];
+    if words.status == StatusCode::CONFLICT {
+        let href = format!("/console/alerts/{alert}");
+        links.insert(0, (href, t.pick("Mở lại tin này", "Open this alert again")));
+    }
+    let page = NoticePage {
+        f: frame,
+        title: words.title.to_owned(),
+        lines: words.lines,
+        links,
+        calm: false,
+    };
+    answer(words.status, &page)
+}
+
+/// There is nothing at this address.
+pub fn not_found(frame: Frame) -> Response {
+    let words = Words::of(&ApprovalError::NotFound, frame.t);
+    simple(frame, words)
+}
+
+/// The database or another part is away.
+pub fn outage(frame: Frame, error: &impl std::fmt::Display) -> Response {
+    tracing::error!(%error, "the console cannot answer");
+    let words = Words::outage(frame.t);
+    simple(frame, words)
+}
+
+/// The form is not ours.
+pub fn foreign_form(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::FORBIDDEN,
+        ("Chưa thực hiện gì", "Nothing was done"),
+        (
+            "Biểu mẫu đã cũ hoặc không được gửi từ trang này. Hãy mở lại trang rồi làm lại.",
+            "The form was too old or not sent from this page. Open the page again and repeat it.",
+        ),
+    );
+    simple(frame, words)
+}
+
+/// A broadcast that cannot be steered that way any more.
+pub fn nothing_to_steer(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::CONFLICT,
+        ("Không có gì để làm", "Nothing to do"),
+        (
+            "Đợt phát đã kết thúc, hoặc đã ở trạng thái bạn yêu cầu.",
+            "The broadcast has ended, or already is as you asked.",
+        ),
+    );
+    simple(frame, words)
+}
+
+fn simple(frame: Frame, words: Words) -> Response {
+    let page = NoticePage {
+        links: vec![home(frame.t)],
+        f: frame,
+        title: words.title.to_owned(),
+        lines: words.lines,
+        calm: false,
+    };
+    answer(words.status, &page)
+}
+
+fn home(t: Tongue) -> (String, &'static str) {
+    let words = t.pick("Về danh sách chờ duyệt", "Back to what waits");
+    ("/console".to_owned(), words)
+}
+
+/// A refusal as a person reads it.
+#[derive(Debug)]
+pub struct Words {
+    /// Its HTTP status.
+    pub status: StatusCode,
+    /// What happened.
+    pub title: &'static str,
+    /// What that means.
+    pub lines: Vec<String>,
+}
+
+impl Words {
+    /// Puts an error into words.
+    pub fn of(error: &ApprovalError, t: Tongue) -> Self {
+        match error {
+            ApprovalError::State(refusal) => Self {
+                status: StatusCode::CONFLICT,
+                title: t.pick("Tin này đã được xử lý", "Already dealt with"),
+                lines: vec![format!(
+                    "{}: {}. {}",
+                    t.pick("Trạng thái hiện nay", "It is now"),
+                    wording::state(refusal.state, t),
+                    t.pick("Thao tác của bạn không thay đổi gì.", "What you did changed nothing.")
+                )],
+            },
+            ApprovalError::Invalid(broken) => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                title: t.pick("Còn thiếu", "Something is missing"),
+                lines: broken
+                    .iter()
+                    .map(|violation| t.pick(&violation.vi, &violation.en).clone())
+                    .collect(),
+            },
+            ApprovalError::NotFound => Self::say(
+                t,
+                StatusCode::NOT_FOUND,
+                ("Không tìm thấy", "Not found"),
+                (
+                    "Địa chỉ này không có gì, hoặc tin chưa đính kèm văn bản.",
+                    "There is nothing at this address, or the alert has no document yet.",
+                ),
+            ),
+            ApprovalError::Forbidden(_) | ApprovalError::SamePerson => Self::forbidden(error, t),
+            ApprovalError::DigestMismatch
+            | ApprovalError::TooLate
+            | ApprovalError::NoPreparedRecall => Self::conflict(error, t),
+            ApprovalError::NoSealingKey | ApprovalError::KeyNotTrusted { .. } => Self::say(
+                t,
+                StatusCode::SERVICE_UNAVAILABLE,
+                NOTHING_SENT,
+                (
+                    "Khóa ký duyệt của máy chủ này chưa dùng được, nên duyệt lúc này sẽ không phát được. Hãy báo người vận hành.",
+                    "This server's sealing key cannot be used, so an approval now would not be sent. Tell the operator.",
+                ),
+            ),
+            ApprovalError::KeyReused | ApprovalError::Store(StoreError::Inconsistent { .. }) => {
+                Self::say(
+                    t,
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    ("Có lỗi trong hệ thống", "Something is wrong inside"),
+                    (
+                        "Việc này chưa được ghi nhận. Hãy báo người vận hành.",
+                        "It was not recorded. Tell the operator.",
+                    ),
+                )
+            }
+            ApprovalError::Store(StoreError::Database(_)) => Self::outage(t),
+        }
+    }
+
+    fn forbidden(error: &ApprovalError, t: Tongue) -> Self {
+        let status = StatusCode::FORBIDDEN;
+        if matches!(error, ApprovalError::SamePerson) {
+            let line = (
+                "Bạn đã soạn hoặc gửi tin này, nên người khác phải duyệt.",
+                "You wrote or submitted this alert, so somebody else must approve it.",
+            );
+            return Self::say(t, status, NOTHING_SENT, line);
+        }
+        Self::say(
+            t,
+            status,
+            ("Tài khoản này không được làm việc đó", "This account may not do that"),
+            (
+                "Trang này dành cho người duyệt, vận hành và giám sát của Sở Khoa học và Công nghệ.",
+                "These pages are for approvers, operators and auditors of the Department of Science and Technology.",
+            ),
+        )
+    }
+
+    fn conflict(error: &ApprovalError, t: Tongue) -> Self {
+        let (title, line) = match error {
+            ApprovalError::DigestMismatch => (
+                (
+                    "Nội dung đã thay đổi sau khi bạn mở trang",
+                    "The text changed after you opened the page",
+                ),
+                (
+                    "Chưa có gì được phát. Hãy mở lại để đọc bản mới rồi quyết định.",
+                    "Nothing was sent. Open it again, read the new text, then decide.",
+                ),
+            ),
+            ApprovalError::NoPreparedRecall => (
+                ("Chưa thu hồi", "Not recalled"),
+                (
+                    "Tin này không có nội dung thu hồi soạn sẵn.",
+                    "No recall was prepared with this alert.",
+                ),
+            ),
+            _ => (
+                NOTHING_SENT,
+                (
+                    "Thời hạn của tin đã hết hoặc sắp hết, không kịp tới mọi người.",
+                    "Its time is over or nearly over, too late to reach everybody.",
+                ),
+            ),
+        };
+        Self::say(t, StatusCode::CONFLICT, title, line)
+    }
+
+    fn outage(t: Tongue) -> Self {
+        Self::say(
+            t,
+            StatusCode::SERVICE_UNAVAILABLE,
+            ("Hệ thống tạm thời chưa trả lời được", "The service cannot answer just now"),
+            (
+                "Nếu bạn vừa bấm nút, hãy mở lại tin để xem việc đã được ghi nhận chưa trước khi bấm lần nữa.",
+                "If you have just pressed a button, open the alert again to see whether it counted before you press once more.",
+            ),
+        )
+    }
+
+    fn say(
+        t: Tongue,
+        status: StatusCode,
+        title: (&'static str, &'static str),
+        line: (&str, &str),
+    ) -> Self {
+        Self {
+            status,
+            title: t.pick(title.0, title.1),
+            lines: vec![t.pick(line.0, line.1).to_owned()],
+        }
+    }
+}
+
+const NOTHING_SENT: (&str, &str) = ("Chưa phát gì", "Nothing was sent");

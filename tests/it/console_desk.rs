@@ -1,0 +1,166 @@
+//! A desk in Sở KH&CN: a browser in front of the console, as far as HTTP goes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
+use loa::approval::Approval;
+use loa::config::pacing::Pacing;
+use loa::console::{self, Console};
+use loa::domain::seal::SealingKey;
+use loa::identity::accounts;
+use loa::identity::sessions::Sessions;
+use loa::shutdown::Shutdown;
+use loa::web::session::Doorkeeper;
+use tower::ServiceExt as _;
+
+use crate::public_world::World;
+
+pub const PASSWORD: &str = "mat khau thu nghiem 2026";
+
+pub struct Desk {
+    pub router: Router,
+    cookies: BTreeMap<String, String>,
+}
+
+/// What a browser got.
+pub struct Page {
+    pub status: StatusCode,
+    pub location: String,
+    pub html: String,
+    pub headers: axum::http::HeaderMap,
+}
+
+impl Desk {
+    /// A browser that nobody has signed in with.
+    pub async fn empty(world: &World, key: SealingKey) -> Self {
+        for login in ["duyet", "truc"] {
+            let officer = accounts::officer_by_login(&world.pool, login).await.unwrap();
+            accounts::set_password(&world.pool, "test", officer, PASSWORD).await.unwrap();
+        }
+        let console = Console {
+            doors: Doorkeeper::new(Sessions::new(world.pool.clone(), world.clock.clone()), false),
+            approval: Approval::new(world.pool.clone(), Some(Arc::new(key))),
+            pool: world.pool.clone(),
+            clock: world.clock.clone(),
+            pacing: Pacing {
+                fcm_per_second: 100,
+                apns_per_second: 50,
+                webpush_per_origin_per_second: 20,
+                burst_ms: 20,
+                ramp_seconds: 0,
+            },
+            demo: true,
+            trusted_proxies: 0,
+            shutdown: Shutdown::new(),
+        };
+        Self { router: console::routes(Arc::new(console)), cookies: BTreeMap::new() }
+    }
+
+    /// A browser with which `login` has signed in through the form.
+    pub async fn of(world: &World, key: SealingKey, login: &str) -> Self {
+        let mut desk = Self::empty(world, key).await;
+        let page = desk.sign_in(login, PASSWORD).await;
+        assert_eq!((page.status, page.location.as_str()), (StatusCode::SEE_OTHER, "/console"));
+        desk
+    }
+
+    pub async fn sign_in(&mut self, login: &str, password: &str) -> Page {
+        let csrf = self.get("/console/sign-in").await.csrf();
+        let fields = [("csrf", csrf.as_str()), ("login", login), ("password", password)];
+        self.post("/console/sign-in", &fields).await
+    }
+
+    pub async fn get(&mut self, path: &str) -> Page {
+        self.send(Request::get(path), Body::empty()).await
+    }
+
+    /// Sends a form as a browser does from one of our own pages.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.post_from("same-origin", path, fields).await
+    }
+
+    pub async fn post_from(&mut self, site: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+        let form: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", site);
+        self.send(request, Body::from(form)).await
+    }
+
+    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Page {
+        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = request.header(header::COOKIE, pairs.join("; ")).body(body).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        self.keep_cookies(&response);
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let location = parts.headers.get(header::LOCATION);
+        Page {
+            status: parts.status,
+            location: location.map_or("", |value| value.to_str().unwrap()).to_owned(),
+            html: String::from_utf8_lossy(&bytes).into_owned(),
+            headers: parts.headers,
+        }
+    }
+
+    fn keep_cookies(&mut self, response: &Response) {
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            let (name, rest) = cookie.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+}
+
+impl Page {
+    /// The value of a hidden field.
+    pub fn field(&self, name: &str) -> String {
+        let start = format!("name=\"{name}\" value=\"");
+        let at = self.html.find(&start).unwrap_or_else(|| panic!("no {name} in {}", self.html));
+        self.html[at + start.len()..].split('"').next().unwrap().to_owned()
+    }
+
+    pub fn csrf(&self) -> String {
+        self.field("csrf")
+    }
+
+    /// Every form that changes something, as HTML.
+    pub fn forms(&self) -> Vec<&str> {
+        let pieces = self.html.split("<form method=\"post\"").skip(1);
+        pieces.map(|piece| piece.split("</form>").next().unwrap()).collect()
+    }
+
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        assert!(self.html.contains(words), "{words:?} is not in {}", self.html);
+    }
+}
+
+/// `count` devices per provider.
+pub async fn devices(world: &World, counts: [i64; 3]) {
+    for (provider, count) in counts.into_iter().enumerate() {
+        sqlx::query(
+            "insert into device (installation, provider, number, kind, address, address_hash, p256dh, auth, vapid_key)
+             select gen_random_uuid(), $1, n, case $1 when 0 then 0 when 1 then 2 else 4 end, 'test-' || n,
+                    sha256(convert_to($1::text || n::text, 'UTF8')),
+                    case when $1 = 2 then decode(repeat('04', 65), 'hex') end,
+                    case when $1 = 2 then decode(repeat('00', 16), 'hex') end,
+                    case when $1 = 2 then 'k' end
+             from generate_series(1, $2) n",
+        )
+        .bind(i16::try_from(provider).unwrap())
+        .bind(count)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    }
+}

@@ -1,0 +1,155 @@
+//! Every page of the console once: what must hold on all of them, and files under `target/gallery` to be looked at in a browser.
+
+use std::collections::BTreeMap;
+
+use loa::console::assets;
+use loa::domain::seal::SealingKey;
+use sqlx::PgPool;
+
+use crate::console_desk::{Desk, Page, devices};
+use crate::public_world::World;
+
+/// A text that would do harm if a page took it for HTML.
+const HARM: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>";
+
+/// Every page, in every state that looks different.
+async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
+    let key = SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap();
+    let mut pages = BTreeMap::new();
+    let mut desk = Desk::empty(world, key).await;
+    pages.insert("sign-in", desk.get("/console/sign-in").await);
+    pages.insert("sign-in-wrong", desk.sign_in("duyet", "sai").await);
+    desk.sign_in("duyet", crate::console_desk::PASSWORD).await;
+    pages.insert("queue-empty", desk.get("/console").await);
+
+    devices(world, [24_740, 12_370, 4_123]).await;
+    let flood = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let news = world.submitted("07-tiem-vac-xin-soi", |_| {}).await;
+    let fraud = world.submitted("06-lua-dao-gia-danh-cong-an", |_| {}).await;
+    let cruel = |request: &mut loa::domain::alert::AlertRequest| {
+        let text = request.texts.get_mut("vi").unwrap();
+        text.headline = HARM.into();
+        text.body = HARM.repeat(30);
+        text.instruction = Some(HARM.into());
+        request.source.summary = HARM.into();
+    };
+    let harmful = world.submitted("12-benh-dai", cruel).await;
+    world.clock.advance(std::time::Duration::from_secs(192));
+    pages.insert("queue", desk.get("/console").await);
+    for (name, alert) in [("decision", &flood), ("decision-news", &news), ("decision-fraud", &fraud), ("decision-harmful", &harmful)] {
+        pages.insert(name, desk.get(&format!("/console/alerts/{}", alert.id)).await);
+    }
+    let english = desk.get(&format!("/console/alerts/{}?lang=en", flood.id)).await;
+    desk.get("/console?lang=vi").await;
+    pages.insert("decision-en", english);
+
+    let page = &pages["decision"];
+    let (csrf, digest) = (page.csrf(), page.field("digest"));
+    let path = format!("/console/alerts/{}", flood.id);
+    let fields = [("csrf", csrf.as_str()), ("digest", &digest)];
+    pages.insert("decision-refused", desk.post(&format!("{path}/approve"), &fields).await);
+    let stale = [("csrf", csrf.as_str()), ("digest", "0"), ("reason", "x")];
+    pages.insert("conflict", desk.post(&format!("{path}/reject"), &stale).await);
+    pages.insert("forbidden", desk.post(&format!("{path}/reject"), &stale[1..]).await);
+    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "y"), ("no_state_secret", "y")];
+    let broadcast = desk.post(&format!("{path}/approve"), &fields).await.location;
+    pages.insert("broadcast-waiting", desk.get(&broadcast).await);
+    half_sent(world).await;
+    pages.insert("broadcast", desk.get(&broadcast).await);
+    pages.insert("stopped", desk.post(&format!("{broadcast}/stop"), &fields[..1]).await);
+    let recall = desk.post(&format!("{path}/recall"), &fields[..1]).await.location;
+    pages.insert("broadcast-recalled", desk.get(&broadcast).await);
+    pages.insert("broadcast-recall", desk.get(&recall).await);
+    pages.insert("decision-decided", desk.get(&path).await);
+    pages.insert("not-found", desk.get("/console/alerts/none").await);
+    pages
+}
+
+/// The ledger as it stands half-way.
+async fn half_sent(world: &World) {
+    for (provider, planned, accepted, gone, refused, failed) in
+        [(0i16, 24_740, 14_211, 903, 12, 0), (1, 12_370, 12_001, 361, 8, 0), (2, 4_123, 800, 211, 30, 44)]
+    {
+        sqlx::query(
+            "insert into batch (broadcast_id, provider, first, last, planned, accepted, gone, refused, failed, pending)
+             select id, $1, 1, $2, $2, $3, $4, $5, $6, $2 - $3 - $4 - $5 - $6 from broadcast",
+        )
+        .bind(provider)
+        .bind(planned)
+        .bind(accepted)
+        .bind(gone)
+        .bind(refused)
+        .bind(failed)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    }
+    sqlx::query("update broadcast set state = 'sending', planned_at = now()").execute(&world.pool).await.unwrap();
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
+    let world = World::new(pool).await;
+    let pages = gallery(&world).await;
+    let folder = format!("{}/target/gallery", env!("CARGO_MANIFEST_DIR"));
+    std::fs::create_dir_all(format!("{folder}/font")).unwrap();
+    std::fs::write(format!("{folder}/console.css"), assets::STYLE).unwrap();
+    for (name, page) in &pages {
+        let html = &page.html;
+        assert!(html.trim_end().ends_with("</html>"), "{name} is whole: {html}");
+        for inline in ["<script>", " onclick", " onload", " onerror=a", " style=", "javascript:", "<style"] {
+            assert!(!html.contains(inline), "{inline} on {name}");
+        }
+        for form in page.forms() {
+            assert!(form.contains("name=\"csrf\" value=\""), "a form of {name} has no token: {form}");
+        }
+        assert!(!html.contains("<script>alert"), "{name}");
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{name}: {policy}");
+        assert_eq!(page.headers["cache-control"], "no-store", "{name}");
+        let looked_at = html.replace(&assets::ASSETS.style(), "console.css");
+        let looked_at = match looked_at.find("<iframe src=\"") {
+            Some(at) => {
+                let end = at + looked_at[at..].find("#").unwrap();
+                format!("{}<iframe src=\"../../demo/documents/01.pdf{}", &looked_at[..at], &looked_at[end..])
+            }
+            None => looked_at,
+        };
+        std::fs::write(format!("{folder}/console-{name}.html"), looked_at).unwrap();
+    }
+    pages["decision-harmful"].says("&#60;script&#62;alert(1)");
+    pages["decision-harmful"].says("Bị cắt ở đây");
+    pages["broadcast"].says("14.211");
+    pages["conflict"].says("Nội dung đã thay đổi");
+}
+
+#[test]
+fn text_on_every_risk_level_passes_4_5_to_1_in_both_themes() {
+    let (light, dark) = assets::STYLE.split_once("prefers-color-scheme:dark").unwrap();
+    for (theme, css) in [("light", light), ("dark", dark)] {
+        let pairs = ["l1", "l2", "l3", "l4", "l5", "news", "void", "act", "danger"].map(|name| (name.to_owned(), format!("{name}-ink")));
+        let more = [("paper", "ink"), ("soft", "ink"), ("paper", "quiet"), ("soft", "quiet"), ("paper", "link"), ("soft", "link")];
+        let more = more.map(|(ground, ink)| (ground.to_owned(), ink.to_owned()));
+        for (ground, ink) in pairs.into_iter().chain(more) {
+            let ratio = contrast(luminance(css, &ground), luminance(css, &ink));
+            assert!(ratio >= 4.5, "{ink} on {ground} in {theme}: {ratio:.2}");
+        }
+    }
+}
+
+/// Relative luminance of a custom property (WCAG 2.2).
+fn luminance(css: &str, name: &str) -> f64 {
+    let start = format!("--{name}:#");
+    let at = css.find(&start).unwrap_or_else(|| panic!("no {name}")) + start.len();
+    let hex: String = css[at..].chars().take_while(char::is_ascii_hexdigit).collect();
+    let hex = if hex.len() == 3 { hex.chars().flat_map(|c| [c, c]).collect() } else { hex };
+    let channel = |at: usize| {
+        let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+}
+
+fn contrast(one: f64, other: f64) -> f64 {
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}

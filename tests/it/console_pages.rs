@@ -1,0 +1,263 @@
+//! The console: who gets in, what is shown, what the buttons do and what they refuse.
+
+use axum::http::StatusCode;
+use loa::domain::seal::SealingKey;
+use sqlx::PgPool;
+
+use crate::console_desk::{Desk, PASSWORD, devices};
+use crate::public_world::World;
+
+fn key() -> SealingKey {
+    SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap()
+}
+
+async fn state(world: &World, id: loa::domain::id::AlertId) -> String {
+    sqlx::query_scalar("select state from alert where id = $1")
+        .bind(id.0)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap()
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn nobody_sees_anything_before_signing_in_and_then_lands_where_they_wanted(pool: PgPool) {
+    let world = World::new(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::empty(&world, key()).await;
+    let wanted = format!("/console/alerts/{}", alert.id);
+
+    for path in [&wanted, &format!("{wanted}/document"), "/console"] {
+        let page = desk.get(path).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER);
+        assert!(page.location.starts_with("/console/sign-in?next="), "{}", page.location);
+    }
+    let form = desk.get(&format!("/console/sign-in?next={wanted}")).await;
+    let (csrf, next) = (form.csrf(), form.field("next"));
+    let fields = [("csrf", csrf.as_str()), ("next", &next), ("login", "duyet"), ("password", PASSWORD)];
+    let page = desk.post("/console/sign-in", &fields).await;
+    assert_eq!((page.status, page.location), (StatusCode::SEE_OTHER, wanted.clone()));
+    let cookie = page.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+
+    desk.get(&wanted).await.says("Duyệt và phát tới");
+    let csrf = desk.get("/console").await.csrf();
+    desk.post("/console/sign-out", &[("csrf", &csrf)]).await;
+    assert_eq!(desk.get("/console").await.status, StatusCode::SEE_OTHER);
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_wrong_password_and_a_form_from_elsewhere_let_nobody_in(pool: PgPool) {
+    let world = World::new(pool).await;
+    let mut desk = Desk::empty(&world, key()).await;
+    let wrong = desk.sign_in("duyet", "sai").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    wrong.says("Tên đăng nhập hoặc mật khẩu không đúng");
+    wrong.says("value=\"duyet\"");
+    assert!(!wrong.html.contains("sai\""), "the password is never sent back");
+
+    let csrf = desk.get("/console/sign-in").await.csrf();
+    let fields = [("csrf", csrf.as_str()), ("login", "duyet"), ("password", PASSWORD)];
+    for (site, fields) in [("cross-site", &fields[..]), ("same-origin", &fields[1..])] {
+        let page = desk.post_from(site, "/console/sign-in", fields).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{site}");
+    }
+    assert_eq!(desk.get("/console").await.status, StatusCode::SEE_OTHER);
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn the_approver_sees_what_phones_will_show_and_approves_exactly_that(pool: PgPool) {
+    let world = World::new(pool).await;
+    devices(&world, [1200, 34, 5]).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+
+    let queue = desk.get("/console").await;
+    queue.says("KHẨN CẤP");
+    queue.says(crate::public_world::AGENCY);
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+    page.says("Duyệt và phát tới 1.239 thiết bị");
+    page.says("Android · iOS · Web");
+    page.says("Rời ngay khỏi ven sông");
+    page.says("Move away now from riverbanks");
+    page.says("THU HỒI: Cảnh báo lũ quét");
+    page.says("27/CĐ-BCHPTDS");
+    page.says("Dự kiến 50 %");
+    assert_eq!(page.field("digest"), loa::domain::seal::digest(&alert.sealable.alert));
+
+    let (csrf, digest) = (page.csrf(), page.field("digest"));
+    let path = format!("/console/alerts/{}/approve", alert.id);
+    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "yes"), ("no_state_secret", "yes")];
+    let done = desk.post(&path, &fields).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.html);
+    assert!(done.location.starts_with("/console/broadcasts/"));
+    assert_eq!(state(&world, alert.id).await, "live");
+
+    let broadcast = desk.get(&done.location).await;
+    broadcast.says("Thu hồi ngay và báo tới 1.239 thiết bị");
+    broadcast.says("Tạm dừng");
+    desk.get("/console").await.says("Đã duyệt gần đây");
+
+    let again = desk.post(&path, &fields).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    again.says("Tin này đã được xử lý");
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+    assert_eq!(page.forms().len(), 1, "only signing out is left");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn without_both_attestations_nothing_is_sent(pool: PgPool) {
+    let world = World::new(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+    let (csrf, digest) = (page.csrf(), page.field("digest"));
+    let path = format!("/console/alerts/{}/approve", alert.id);
+
+    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "yes")];
+    let refused = desk.post(&path, &fields).await;
+
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.says("Chưa thực hiện được");
+    refused.says("Duyệt và phát tới");
+    assert_eq!(state(&world, alert.id).await, "submitted");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_text_that_changed_after_the_page_was_opened_is_not_sent(pool: PgPool) {
+    let world = World::new(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let csrf = desk.get("/console").await.csrf();
+    let stale = "0".repeat(64);
+    let fields = [("csrf", csrf.as_str()), ("digest", &stale), ("whole_province", "yes"), ("no_state_secret", "yes")];
+
+    let refused = desk.post(&format!("/console/alerts/{}/approve", alert.id), &fields).await;
+
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.says("Nội dung đã thay đổi sau khi bạn mở trang");
+    refused.says(&format!("href=\"/console/alerts/{}\"", alert.id));
+    assert_eq!(state(&world, alert.id).await, "submitted");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn an_alert_goes_back_with_what_to_mend_or_is_rejected_with_a_reason(pool: PgPool) {
+    let world = World::new(pool).await;
+    let back = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let rejected = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    for (alert, step, becomes) in [(&back, "return", "returned"), (&rejected, "reject", "rejected")] {
+        let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+        let (csrf, digest) = (page.csrf(), page.field("digest"));
+        let path = format!("/console/alerts/{}/{step}", alert.id);
+        let fields = |reason| [("csrf", csrf.clone()), ("digest", digest.clone()), ("reason", reason)];
+        let send = |reason: &str| fields(reason.to_owned());
+
+        let empty = send("  ");
+        let empty: Vec<(&str, &str)> = empty.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(desk.post(&path, &empty).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(state(&world, alert.id).await, "submitted");
+
+        let full = send("Ghi rõ xã nào");
+        let full: Vec<(&str, &str)> = full.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(desk.post(&path, &full).await.location, "/console");
+        assert_eq!(state(&world, alert.id).await, becomes);
+    }
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_form_from_another_site_or_without_its_token_changes_nothing(pool: PgPool) {
+    let world = World::new(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+    let (csrf, digest) = (page.csrf(), page.field("digest"));
+    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("reason", "x"), ("whole_province", "yes"), ("no_state_secret", "yes")];
+    for step in ["approve", "return", "reject"] {
+        let path = format!("/console/alerts/{}/{step}", alert.id);
+        for (site, fields) in [("cross-site", &fields[..]), ("same-origin", &fields[1..])] {
+            let refused = desk.post_from(site, &path, fields).await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{step} {site}");
+            refused.says("Chưa thực hiện gì");
+        }
+    }
+    assert_eq!(state(&world, alert.id).await, "submitted");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn invariant_2_the_page_offers_nobody_the_approval_of_their_own_work(pool: PgPool) {
+    let world = World::new(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    sqlx::query("update alert set submitted_by = $2 where id = $1")
+        .bind(alert.id.0)
+        .bind(world.approver)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+
+    page.says("người khác phải duyệt");
+    assert_eq!(page.forms().len(), 1, "only signing out");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_submitter_is_told_that_the_console_is_not_theirs(pool: PgPool) {
+    let world = World::new(pool).await;
+    let mut desk = Desk::of(&world, key(), "truc").await;
+    let page = desk.get("/console").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    page.says("Tài khoản này không được làm việc đó");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_live_alert_is_paused_stopped_and_called_back_from_its_page(pool: PgPool) {
+    let world = World::new(pool).await;
+    devices(&world, [10, 0, 0]).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
+    let (csrf, digest) = (page.csrf(), page.field("digest"));
+    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "yes"), ("no_state_secret", "yes")];
+    let broadcast = desk.post(&format!("/console/alerts/{}/approve", alert.id), &fields).await.location;
+    let only_csrf = [("csrf", csrf.as_str())];
+
+    let paused = desk.post(&format!("{broadcast}/pause"), &only_csrf).await;
+    paused.says("Đã tạm dừng");
+    desk.get(&broadcast).await.says("Phát tiếp");
+    let resumed = desk.post(&format!("{broadcast}/resume"), &only_csrf).await;
+    assert_eq!(resumed.location, broadcast);
+    let again = desk.post(&format!("{broadcast}/resume"), &only_csrf).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    desk.post(&format!("{broadcast}/stop"), &only_csrf).await.says("Đã dừng hẳn");
+
+    let recalled = desk.post(&format!("/console/alerts/{}/recall", alert.id), &only_csrf).await;
+    assert_eq!(recalled.status, StatusCode::SEE_OTHER, "{}", recalled.html);
+    assert_ne!(recalled.location, broadcast);
+    assert_eq!(state(&world, alert.id).await, "recalled");
+    let page = desk.get(&recalled.location).await;
+    page.says("THU HỒI: Cảnh báo lũ quét");
+    assert!(!page.html.contains("Thu hồi ngay"), "a recall is not called back");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn the_document_is_shown_only_inside_our_own_page(pool: PgPool) {
+    let world = World::new(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let file = desk.get(&format!("/console/alerts/{}/document", alert.id)).await;
+    assert_eq!(file.headers["content-type"], "application/pdf");
+    assert_eq!(file.headers["x-frame-options"], "SAMEORIGIN");
+    assert_eq!(file.headers["x-content-type-options"], "nosniff");
+    let policy = file.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("frame-ancestors 'self'"), "{policy}");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn english_is_remembered_once_chosen(pool: PgPool) {
+    let world = World::new(pool).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    desk.get("/console?lang=en").await.says("Waiting for a decision");
+    desk.get("/console").await.says("Waiting for a decision");
+    desk.get("/console?lang=vi").await.says("Chờ duyệt");
+}
