@@ -89,7 +89,7 @@ async fn half_sent(world: &World) {
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let pages = gallery(&world).await;
     let folder = format!("{}/target/gallery", env!("CARGO_MANIFEST_DIR"));
     std::fs::create_dir_all(format!("{folder}/font")).unwrap();
@@ -97,13 +97,13 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     for (name, page) in &pages {
         let html = &page.html;
         assert!(html.trim_end().ends_with("</html>"), "{name} is whole: {html}");
-        for inline in ["<script>", " onclick", " onload", " onerror=a", " style=", "javascript:", "<style"] {
+        for inline in ["<script>", " onclick", " onload", " style=", "javascript:", "<style"] {
             assert!(!html.contains(inline), "{inline} on {name}");
         }
         for form in page.forms() {
             assert!(form.contains("name=\"csrf\" value=\""), "a form of {name} has no token: {form}");
         }
-        assert!(!html.contains("<script>alert"), "{name}");
+        assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{name}");
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{name}: {policy}");
         assert_eq!(page.headers["cache-control"], "no-store", "{name}");

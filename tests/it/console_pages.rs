@@ -21,7 +21,7 @@ async fn state(world: &World, id: loa::domain::id::AlertId) -> String {
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn nobody_sees_anything_before_signing_in_and_then_lands_where_they_wanted(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::empty(&world, key()).await;
     let wanted = format!("/console/alerts/{}", alert.id);
@@ -47,7 +47,7 @@ async fn nobody_sees_anything_before_signing_in_and_then_lands_where_they_wanted
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_wrong_password_and_a_form_from_elsewhere_let_nobody_in(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let mut desk = Desk::empty(&world, key()).await;
     let wrong = desk.sign_in("duyet", "sai").await;
     assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
@@ -66,7 +66,7 @@ async fn a_wrong_password_and_a_form_from_elsewhere_let_nobody_in(pool: PgPool) 
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn the_approver_sees_what_phones_will_show_and_approves_exactly_that(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     devices(&world, [1200, 34, 5]).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
@@ -106,7 +106,7 @@ async fn the_approver_sees_what_phones_will_show_and_approves_exactly_that(pool:
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn without_both_attestations_nothing_is_sent(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
@@ -124,7 +124,7 @@ async fn without_both_attestations_nothing_is_sent(pool: PgPool) {
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_text_that_changed_after_the_page_was_opened_is_not_sent(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let csrf = desk.get("/console").await.csrf();
@@ -141,7 +141,7 @@ async fn a_text_that_changed_after_the_page_was_opened_is_not_sent(pool: PgPool)
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn an_alert_goes_back_with_what_to_mend_or_is_rejected_with_a_reason(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let back = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let rejected = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
@@ -166,7 +166,7 @@ async fn an_alert_goes_back_with_what_to_mend_or_is_rejected_with_a_reason(pool:
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_form_from_another_site_or_without_its_token_changes_nothing(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
@@ -185,7 +185,7 @@ async fn a_form_from_another_site_or_without_its_token_changes_nothing(pool: PgP
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn invariant_2_the_page_offers_nobody_the_approval_of_their_own_work(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     sqlx::query("update alert set submitted_by = $2 where id = $1")
         .bind(alert.id.0)
@@ -203,7 +203,7 @@ async fn invariant_2_the_page_offers_nobody_the_approval_of_their_own_work(pool:
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_submitter_is_told_that_the_console_is_not_theirs(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let mut desk = Desk::of(&world, key(), "truc").await;
     let page = desk.get("/console").await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
@@ -212,7 +212,7 @@ async fn a_submitter_is_told_that_the_console_is_not_theirs(pool: PgPool) {
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_live_alert_is_paused_stopped_and_called_back_from_its_page(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     devices(&world, [10, 0, 0]).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
@@ -242,7 +242,7 @@ async fn a_live_alert_is_paused_stopped_and_called_back_from_its_page(pool: PgPo
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn the_document_is_shown_only_inside_our_own_page(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let file = desk.get(&format!("/console/alerts/{}/document", alert.id)).await;
@@ -255,7 +255,7 @@ async fn the_document_is_shown_only_inside_our_own_page(pool: PgPool) {
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn english_is_remembered_once_chosen(pool: PgPool) {
-    let world = World::new(pool).await;
+    let world = World::today(pool).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
     desk.get("/console?lang=en").await.says("Waiting for a decision");
     desk.get("/console").await.says("Waiting for a decision");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use loa::clock::TestClock;
+use loa::clock::{Clock as _, SystemClock, TestClock};
 use loa::domain::alert::{AlertContent, AlertRequest};
 use loa::domain::id::{AlertId, IncidentId};
 use loa::domain::seal::{
@@ -24,6 +24,7 @@ pub const PDF: &[u8] = include_bytes!("../../demo/documents/01.pdf");
 
 pub struct World {
     pub pool: PgPool,
+    pub now: OffsetDateTime,
     pub clock: Arc<TestClock>,
     pub key: SealingKey,
     pub agency: Uuid,
@@ -40,7 +41,18 @@ pub struct Waiting {
 }
 
 impl World {
+    /// At the hour of these tests.
     pub async fn new(pool: PgPool) -> Self {
+        Self::at(pool, NOW).await
+    }
+
+    /// At this very moment, for what the database's own clock judges.
+    pub async fn today(pool: PgPool) -> Self {
+        let now = SystemClock.now().replace_nanosecond(0).unwrap();
+        Self::at(pool, now).await
+    }
+
+    async fn at(pool: PgPool, now: OffsetDateTime) -> Self {
         let (agency, focal, author, approver) =
             (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
         let document = Uuid::now_v7();
@@ -53,7 +65,8 @@ impl World {
         let pkcs8 = SealingKey::generate().unwrap();
         Self {
             pool,
-            clock: Arc::new(TestClock::at(NOW)),
+            now,
+            clock: Arc::new(TestClock::at(now)),
             key: SealingKey::from_pkcs8("test-1", &pkcs8).unwrap(),
             agency,
             author,
@@ -70,10 +83,10 @@ impl World {
 
     /// An alert from the demonstration's files, changed by `change`, submitted.
     pub async fn submitted(&self, file: &str, change: impl FnOnce(&mut AlertRequest)) -> Waiting {
-        let mut request = request(file);
+        let mut request = request(file, self.now);
         change(&mut request);
         let content =
-            AlertContent::parse(&request, NOW).expect("the demonstration's alert is valid");
+            AlertContent::parse(&request, self.now).expect("the demonstration's alert is valid");
         let (id, recall_id) = (AlertId::new(), AlertId::new());
         let identity = Identity {
             id,
@@ -90,7 +103,7 @@ impl World {
         };
         let sealable = sealable(&identity, &content, &file, recall_id);
         sqlx::query("insert into alert (id, incident_id, agency_id, state, created_by, submitted_by, submitted_at, expires_at) values ($1, $2, $3, 'submitted', $4, $4, $5, $6)")
-            .bind(id.0).bind(identity.incident.0).bind(self.agency).bind(self.author).bind(NOW).bind(content.expires)
+            .bind(id.0).bind(identity.incident.0).bind(self.agency).bind(self.author).bind(self.now).bind(content.expires)
             .execute(&self.pool).await.unwrap();
         let recall = sealable.recall.as_ref();
         sqlx::query("insert into alert_revision (alert_id, revision, content, document_id, author, sealable, recall_id, recall_sealable) values ($1, 1, $2, $3, $4, $5, $6, $7)")
@@ -121,7 +134,7 @@ impl World {
         .unwrap();
         sqlx::query("update alert set state = 'live', published_at = $2 where id = $1")
             .bind(waiting.id.0)
-            .bind(NOW)
+            .bind(self.now)
             .execute(&mut *tx)
             .await
             .unwrap();
@@ -133,7 +146,7 @@ impl World {
         let (id, bytes) = original.sealable.recall.as_ref().expect("a warning has a recall");
         let mut tx = self.pool.begin().await.unwrap();
         sqlx::query("insert into alert (id, incident_id, version, purpose, refers_to, agency_id, state, created_by, submitted_by, published_at, expires_at) select $1, incident_id, 2, 'recall', id, agency_id, 'live', created_by, submitted_by, $3, expires_at + interval '24 hours' from alert where id = $2")
-            .bind(id.0).bind(original.id.0).bind(NOW).execute(&mut *tx).await.unwrap();
+            .bind(id.0).bind(original.id.0).bind(self.now).execute(&mut *tx).await.unwrap();
         sqlx::query(
             "insert into seal (alert_id, sealed, key_id, signature) values ($1, $2, $3, $4)",
         )
@@ -146,7 +159,7 @@ impl World {
         .unwrap();
         sqlx::query("update alert set state = 'recalled', ended_at = $2 where id = $1")
             .bind(original.id.0)
-            .bind(NOW)
+            .bind(self.now)
             .execute(&mut *tx)
             .await
             .unwrap();
@@ -168,13 +181,13 @@ impl Waiting {
     }
 }
 
-/// The request in one of `demo/alerts`, expiring when it says, counted from [`NOW`].
-pub fn request(file: &str) -> AlertRequest {
+/// The request in one of `demo/alerts`, expiring when it says, counted from `now`.
+fn request(file: &str, now: OffsetDateTime) -> AlertRequest {
     let path = format!("{}/demo/alerts/{file}.json", env!("CARGO_MANIFEST_DIR"));
     let raw: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let minutes = raw["expires_in_minutes"].as_i64().unwrap();
     let mut request: AlertRequest = serde_json::from_value(raw["request"].clone()).unwrap();
-    let expires = NOW + time::Duration::minutes(minutes);
+    let expires = now + time::Duration::minutes(minutes);
     request.expires = Some(expires.format(&time::format_description::well_known::Rfc3339).unwrap());
     request
 }
