@@ -84,7 +84,8 @@ impl Desk {
     }
 
     pub async fn post_from(&mut self, site: &str, path: &str, fields: &[(&str, &str)]) -> Page {
-        let form: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let form: String =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = Request::post(path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header("sec-fetch-site", site);
@@ -92,7 +93,8 @@ impl Desk {
     }
 
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Page {
-        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = request.header(header::COOKIE, pairs.join("; ")).body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         self.keep_cookies(&response);

@@ -36,7 +36,12 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     let harmful = world.submitted("12-benh-dai", cruel).await;
     world.clock.advance(std::time::Duration::from_secs(192));
     pages.insert("queue", desk.get("/console").await);
-    for (name, alert) in [("decision", &flood), ("decision-news", &news), ("decision-fraud", &fraud), ("decision-harmful", &harmful)] {
+    for (name, alert) in [
+        ("decision", &flood),
+        ("decision-news", &news),
+        ("decision-fraud", &fraud),
+        ("decision-harmful", &harmful),
+    ] {
         pages.insert(name, desk.get(&format!("/console/alerts/{}", alert.id)).await);
     }
     let english = desk.get(&format!("/console/alerts/{}?lang=en", flood.id)).await;
@@ -51,7 +56,12 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     let stale = [("csrf", csrf.as_str()), ("digest", "0"), ("reason", "x")];
     pages.insert("conflict", desk.post(&format!("{path}/reject"), &stale).await);
     pages.insert("forbidden", desk.post(&format!("{path}/reject"), &stale[1..]).await);
-    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "y"), ("no_state_secret", "y")];
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("digest", &digest),
+        ("whole_province", "y"),
+        ("no_state_secret", "y"),
+    ];
     let broadcast = desk.post(&format!("{path}/approve"), &fields).await.location;
     pages.insert("broadcast-waiting", desk.get(&broadcast).await);
     half_sent(world).await;
@@ -67,9 +77,11 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
 
 /// The ledger as it stands half-way.
 async fn half_sent(world: &World) {
-    for (provider, planned, accepted, gone, refused, failed) in
-        [(0i16, 24_740, 14_211, 903, 12, 0), (1, 12_370, 12_001, 361, 8, 0), (2, 4_123, 800, 211, 30, 44)]
-    {
+    for (provider, planned, accepted, gone, refused, failed) in [
+        (0i16, 24_740, 14_211, 903, 12, 0),
+        (1, 12_370, 12_001, 361, 8, 0),
+        (2, 4_123, 800, 211, 30, 44),
+    ] {
         sqlx::query(
             "insert into batch (broadcast_id, provider, first, last, planned, accepted, gone, refused, failed, pending)
              select id, $1, 1, $2, $2, $3, $4, $5, $6, $2 - $3 - $4 - $5 - $6 from broadcast",
@@ -84,7 +96,10 @@ async fn half_sent(world: &World) {
         .await
         .unwrap();
     }
-    sqlx::query("update broadcast set state = 'sending', planned_at = now()").execute(&world.pool).await.unwrap();
+    sqlx::query("update broadcast set state = 'sending', planned_at = now()")
+        .execute(&world.pool)
+        .await
+        .unwrap();
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
@@ -101,17 +116,27 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
             assert!(!html.contains(inline), "{inline} on {name}");
         }
         for form in page.forms() {
-            assert!(form.contains("name=\"csrf\" value=\""), "a form of {name} has no token: {form}");
+            assert!(
+                form.contains("name=\"csrf\" value=\""),
+                "a form of {name} has no token: {form}"
+            );
         }
         assert!(!html.contains("<script>alert") && !html.contains("<img src=x"), "{name}");
         let policy = page.headers["content-security-policy"].to_str().unwrap();
-        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{name}: {policy}");
+        assert!(
+            policy.contains("script-src 'self'") && !policy.contains("unsafe"),
+            "{name}: {policy}"
+        );
         assert_eq!(page.headers["cache-control"], "no-store", "{name}");
         let looked_at = html.replace(&assets::ASSETS.style(), "console.css");
         let looked_at = match looked_at.find("<iframe src=\"") {
             Some(at) => {
-                let end = at + looked_at[at..].find("#").unwrap();
-                format!("{}<iframe src=\"../../demo/documents/01.pdf{}", &looked_at[..at], &looked_at[end..])
+                let end = at + looked_at[at..].find('#').unwrap();
+                format!(
+                    "{}<iframe src=\"../../demo/documents/01.pdf{}",
+                    &looked_at[..at],
+                    &looked_at[end..]
+                )
             }
             None => looked_at,
         };
@@ -127,8 +152,16 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
 fn text_on_every_risk_level_passes_4_5_to_1_in_both_themes() {
     let (light, dark) = assets::STYLE.split_once("prefers-color-scheme:dark").unwrap();
     for (theme, css) in [("light", light), ("dark", dark)] {
-        let pairs = ["l1", "l2", "l3", "l4", "l5", "news", "void", "act", "danger"].map(|name| (name.to_owned(), format!("{name}-ink")));
-        let more = [("paper", "ink"), ("soft", "ink"), ("paper", "quiet"), ("soft", "quiet"), ("paper", "link"), ("soft", "link")];
+        let pairs = ["l1", "l2", "l3", "l4", "l5", "news", "void", "act", "danger"]
+            .map(|name| (name.to_owned(), format!("{name}-ink")));
+        let more = [
+            ("paper", "ink"),
+            ("soft", "ink"),
+            ("paper", "quiet"),
+            ("soft", "quiet"),
+            ("paper", "link"),
+            ("soft", "link"),
+        ];
         let more = more.map(|(ground, ink)| (ground.to_owned(), ink.to_owned()));
         for (ground, ink) in pairs.into_iter().chain(more) {
             let ratio = contrast(luminance(css, &ground), luminance(css, &ink));

@@ -33,7 +33,8 @@ async fn nobody_sees_anything_before_signing_in_and_then_lands_where_they_wanted
     }
     let form = desk.get(&format!("/console/sign-in?next={wanted}")).await;
     let (csrf, next) = (form.csrf(), form.field("next"));
-    let fields = [("csrf", csrf.as_str()), ("next", &next), ("login", "duyet"), ("password", PASSWORD)];
+    let fields =
+        [("csrf", csrf.as_str()), ("next", &next), ("login", "duyet"), ("password", PASSWORD)];
     let page = desk.post("/console/sign-in", &fields).await;
     assert_eq!((page.status, page.location), (StatusCode::SEE_OTHER, wanted.clone()));
     let cookie = page.headers["set-cookie"].to_str().unwrap();
@@ -86,7 +87,12 @@ async fn the_approver_sees_what_phones_will_show_and_approves_exactly_that(pool:
 
     let (csrf, digest) = (page.csrf(), page.field("digest"));
     let path = format!("/console/alerts/{}/approve", alert.id);
-    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "yes"), ("no_state_secret", "yes")];
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("digest", &digest),
+        ("whole_province", "yes"),
+        ("no_state_secret", "yes"),
+    ];
     let done = desk.post(&path, &fields).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.html);
     assert!(done.location.starts_with("/console/broadcasts/"));
@@ -129,7 +135,12 @@ async fn a_text_that_changed_after_the_page_was_opened_is_not_sent(pool: PgPool)
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let csrf = desk.get("/console").await.csrf();
     let stale = "0".repeat(64);
-    let fields = [("csrf", csrf.as_str()), ("digest", &stale), ("whole_province", "yes"), ("no_state_secret", "yes")];
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("digest", &stale),
+        ("whole_province", "yes"),
+        ("no_state_secret", "yes"),
+    ];
 
     let refused = desk.post(&format!("/console/alerts/{}/approve", alert.id), &fields).await;
 
@@ -145,20 +156,24 @@ async fn an_alert_goes_back_with_what_to_mend_or_is_rejected_with_a_reason(pool:
     let back = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let rejected = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
-    for (alert, step, becomes) in [(&back, "return", "returned"), (&rejected, "reject", "rejected")] {
+    for (alert, step, becomes) in [(&back, "return", "returned"), (&rejected, "reject", "rejected")]
+    {
         let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
         let (csrf, digest) = (page.csrf(), page.field("digest"));
         let path = format!("/console/alerts/{}/{step}", alert.id);
-        let fields = |reason| [("csrf", csrf.clone()), ("digest", digest.clone()), ("reason", reason)];
+        let fields =
+            |reason| [("csrf", csrf.clone()), ("digest", digest.clone()), ("reason", reason)];
         let send = |reason: &str| fields(reason.to_owned());
 
         let empty = send("  ");
-        let empty: Vec<(&str, &str)> = empty.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let empty: Vec<(&str, &str)> =
+            empty.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(desk.post(&path, &empty).await.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(state(&world, alert.id).await, "submitted");
 
         let full = send("Ghi rõ xã nào");
-        let full: Vec<(&str, &str)> = full.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let full: Vec<(&str, &str)> =
+            full.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(desk.post(&path, &full).await.location, "/console");
         assert_eq!(state(&world, alert.id).await, becomes);
     }
@@ -171,7 +186,13 @@ async fn a_form_from_another_site_or_without_its_token_changes_nothing(pool: PgP
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
     let (csrf, digest) = (page.csrf(), page.field("digest"));
-    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("reason", "x"), ("whole_province", "yes"), ("no_state_secret", "yes")];
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("digest", &digest),
+        ("reason", "x"),
+        ("whole_province", "yes"),
+        ("no_state_secret", "yes"),
+    ];
     for step in ["approve", "return", "reject"] {
         let path = format!("/console/alerts/{}/{step}", alert.id);
         for (site, fields) in [("cross-site", &fields[..]), ("same-origin", &fields[1..])] {
@@ -218,8 +239,14 @@ async fn a_live_alert_is_paused_stopped_and_called_back_from_its_page(pool: PgPo
     let mut desk = Desk::of(&world, key(), "duyet").await;
     let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
     let (csrf, digest) = (page.csrf(), page.field("digest"));
-    let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("whole_province", "yes"), ("no_state_secret", "yes")];
-    let broadcast = desk.post(&format!("/console/alerts/{}/approve", alert.id), &fields).await.location;
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("digest", &digest),
+        ("whole_province", "yes"),
+        ("no_state_secret", "yes"),
+    ];
+    let broadcast =
+        desk.post(&format!("/console/alerts/{}/approve", alert.id), &fields).await.location;
     let only_csrf = [("csrf", csrf.as_str())];
 
     let paused = desk.post(&format!("{broadcast}/pause"), &only_csrf).await;

@@ -204,11 +204,11 @@ async fn while_the_database_is_away_the_record_stays_and_alerts_still_expire(poo
     world.clock.advance(left.unsigned_abs());
     within_a_second(&publication, |p| listed(p)[0]["status"] == "expired").await;
 
-    world.clock.advance(Duration::from_secs(48 * 3600));
+    world.clock.advance(Duration::from_hours(48));
     within_a_second(&publication, |p| listed(p).is_empty()).await;
     assert!(is_public(&publication, alert.id), "its own page stays");
 
-    world.clock.advance(Duration::from_secs(28 * 24 * 3600));
+    world.clock.advance(Duration::from_hours(28 * 24));
     within_a_second(&publication, |p| !is_public(p, alert.id)).await;
     shutdown.request();
 }
