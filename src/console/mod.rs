@@ -12,6 +12,8 @@ use sqlx::PgPool;
 use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::pacing::Pacing;
+use crate::config::{Config, Mode};
+use crate::identity::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
 use crate::web::session::Doorkeeper;
@@ -71,6 +73,30 @@ pub struct Console {
     pub trusted_proxies: u8,
     /// Ends live pages when the process stops.
     pub shutdown: Shutdown,
+}
+
+impl Console {
+    /// For a process with this configuration. `pool` is for looking, `urgent` for signing in: bulk must not keep an approver out.
+    pub fn new(
+        config: &Config,
+        pool: PgPool,
+        urgent: PgPool,
+        clock: Arc<dyn Clock>,
+        approval: Approval,
+        shutdown: Shutdown,
+    ) -> Self {
+        let https = config.http.base_url().starts_with("https://");
+        Self {
+            doors: Doorkeeper::new(Sessions::new(urgent, Arc::clone(&clock)), https),
+            approval,
+            pool,
+            clock,
+            pacing: config.pacing.clone(),
+            demo: config.mode == Mode::Demo,
+            trusted_proxies: config.http.trusted_proxies,
+            shutdown,
+        }
+    }
 }
 
 /// The console's routes.
