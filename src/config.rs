@@ -14,6 +14,7 @@ use serde::Deserialize;
 pub mod apns;
 pub mod broker;
 pub mod database;
+pub mod devices;
 pub mod dispatch;
 pub mod fcm;
 pub mod http;
@@ -65,6 +66,8 @@ pub struct Config {
     pub apns: apns::Apns,
     /// Push services of browsers.
     pub webpush: webpush::WebPush,
+    /// How phones register.
+    pub devices: devices::Devices,
     /// Logs, traces and metrics.
     pub telemetry: telemetry::Telemetry,
 }
@@ -111,6 +114,7 @@ impl Config {
         self.fcm.check(self.mode, &mut problems);
         self.apns.check(self.mode, &mut problems);
         self.webpush.check(self.mode, &mut problems);
+        self.devices.check(&mut problems);
         self.telemetry.check(&mut problems);
         problems
     }

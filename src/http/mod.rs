@@ -13,12 +13,16 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::seal::SealingKey;
 use crate::intake::Intake;
+use crate::registry::Registrar;
 
 /// Agencies: create, revise, attach, submit, follow.
 mod alerts;
 
 /// Progress, live events, pause, resume, stop.
 mod broadcasts;
+
+/// Phones register, change, leave.
+mod devices;
 
 /// Problems (RFC 9457): the only place that knows status codes.
 pub mod error;
@@ -57,6 +61,8 @@ pub struct App {
     pub intake: Intake,
     /// Takes decisions.
     pub approval: Approval,
+    /// Takes registrations of phones.
+    pub registrar: Registrar,
     /// For the readiness page.
     pub broker: BrokerTrouble,
 }
@@ -87,7 +93,7 @@ impl App {
             config.http.document_limit,
         );
         let approval = Approval::new(urgent.clone(), key);
-        Self { pool, urgent, clock, config, intake, approval, broker }
+        Self { pool, urgent, clock, config, intake, approval, registrar, broker }
     }
 
     /// As state of a router.

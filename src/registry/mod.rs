@@ -5,3 +5,14 @@
 
 /// `loa devices import`.
 pub mod import;
+
+/// How often one may register.
+pub mod limits;
+
+/// `PUT` and `DELETE /v1/devices/{installation}`.
+pub mod registrar;
+
+/// Who vouches that an installation belongs to a citizen.
+pub mod subject;
+
+pub use registrar::{Caller, LiveAlert, Registrar, RegistryError, Welcome};
