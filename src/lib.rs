@@ -30,6 +30,9 @@ pub mod approval;
 /// Phones come, change and leave.
 pub mod registry;
 
+/// Beside the broadcasts: what became of a person's feedback.
+pub mod notice;
+
 /// One approved alert to every device: plan → dispatch → settle → tally.
 pub mod broadcast;
 

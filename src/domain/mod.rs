@@ -38,6 +38,9 @@ pub mod message;
 /// The bytes an approval binds, their signature, their verification.
 pub mod seal;
 
+/// Feedback events, and what the person is told.
+pub mod notice;
+
 /// When to try again, as pure functions.
 pub mod retry;
 

@@ -30,6 +30,9 @@ pub mod error;
 /// What handlers are given: who calls, what is asked.
 pub mod extract;
 
+/// Events of the feedback system.
+mod feedback;
+
 /// What surrounds every handler: time limit, panics, the language of problems.
 mod guard;
 
@@ -93,6 +96,7 @@ impl App {
             config.http.document_limit,
         );
         let approval = Approval::new(urgent.clone(), key);
+        let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config);
         Self { pool, urgent, clock, config, intake, approval, registrar, broker }
     }
 

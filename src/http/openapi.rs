@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{self, ProblemBody, ViolationBody};
-use super::{AppState, alerts, broadcasts, devices, health, review};
+use super::{AppState, alerts, broadcasts, devices, feedback, health, review};
 
 /// Every route, described.
 fn described() -> OpenApiRouter<AppState> {
@@ -23,14 +23,11 @@ fn described() -> OpenApiRouter<AppState> {
         .merge(review::routes())
         .merge(broadcasts::routes())
         .merge(devices::routes())
+        .merge(feedback::routes())
         .merge(health::routes())
         .routes(routes!(openapi));
     let document = router.get_openapi_mut();
     let components = document.components.get_or_insert_default();
-<<<<<<< HEAD
-    components
-        .add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-=======
     components.add_security_scheme(
         "api_key",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
@@ -39,7 +36,6 @@ fn described() -> OpenApiRouter<AppState> {
         "device_secret",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
     );
->>>>>>> 4955f69 (Let phones register, change and leave by their own secret)
     let schemas = &mut components.schemas;
     schemas
         .insert(ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema());

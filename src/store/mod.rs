@@ -67,3 +67,6 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// The registry of phones.
 pub mod device;
+
+/// Personal notices.
+pub mod notice;

@@ -146,8 +146,8 @@ async fn a_refused_registration_names_its_fields_and_leaves_nothing(pool: PgPool
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_phone_that_registers_hears_what_is_live(pool: PgPool) {
     let app = TestApp::start(pool).await;
-    let (submitter, approver) = (app.submitter().await, app.approver().await);
-    let alert = app.live(&submitter, &approver).await;
+    let (writer, approver) = (app.writer().await, app.approver().await);
+    let alert = app.live(&writer, &approver).await;
 
     let answer = put(&app, Uuid::now_v7(), None, &android("token-number-1")).await.expect(201);
 

@@ -10,6 +10,7 @@ mod demo_input;
 mod devices_audience;
 mod devices_import;
 mod devices_registry;
+mod notice_result;
 mod layering;
 mod public_gallery;
 mod public_http;

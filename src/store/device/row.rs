@@ -5,7 +5,7 @@ use crate::domain::device::{Address, ApnsEnvironment, FcmTarget, WebPushSubscrip
 use crate::store::StoreError;
 
 /// The columns that hold an address.
-pub(super) struct AddressRow {
+pub struct AddressRow {
     pub kind: i16,
     pub address: String,
     pub p256dh: Option<Vec<u8>>,
@@ -15,7 +15,7 @@ pub(super) struct AddressRow {
 
 impl AddressRow {
     /// `row` names the row should it make no sense.
-    pub(super) fn parse(self, row: impl std::fmt::Display) -> Result<Address, StoreError> {
+    pub fn parse(self, row: impl std::fmt::Display) -> Result<Address, StoreError> {
         let Some(kind) = AddressKind::from_code(self.kind) else {
             return Err(StoreError::inconsistent("device", "kind", row));
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use loa::clock::{Clock, SystemClock, TestClock};
 use loa::config::Config;
+use loa::config::seal::TrustedKey;
 use loa::domain::account::Role;
 use loa::domain::id::{AgencyId, OfficerId};
 use loa::domain::seal::{SealingKey, TrustedKeys};
@@ -75,6 +76,7 @@ impl TestApp {
         let key = Arc::new(SealingKey::from_pkcs8("test", &pkcs8).expect("our own key"));
         let mut config = Config::for_testing();
         config.http.public_url = Some("https://loa.example.vn".to_owned());
+        config.seal.trusted_keys = vec![TrustedKey { id: "test".to_owned(), public_key: key.public() }];
         let state = App::new(
             pool.clone(),
             pool.clone(),
