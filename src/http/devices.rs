@@ -10,7 +10,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +23,7 @@ use super::openapi::WriteProblems;
 use crate::domain::alert::Severity;
 use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::RegistrationRequest;
-use crate::registry::{Caller, LiveAlert, RegistryError};
+use crate::registry::{Caller, LiveAlert, RegistryError, SubjectToken};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -60,14 +60,9 @@ struct DeviceRequest {
     app_version: Option<String>,
     /// The platform's word that this installation belongs to a citizen: a compact JWS (HS256) with the claims `subject`,
     /// `installation` and `exp`. Absent leaves things as they are, `null` unlinks.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    subject_token: Option<Option<String>>,
-}
-
-/// Tells `null` from absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+    subject_token: SubjectToken,
 }
 
 /// What a phone is told.
@@ -137,8 +132,7 @@ async fn put(
 ) -> Result<impl IntoResponse, Problem> {
     let caller = Caller { installation, secret: secret_of(&headers), from };
     let (registration, token) = request.split();
-    let token = token.as_ref().map(Option::as_deref);
-    let welcome = app.registrar.register(caller, registration, token).await?;
+    let welcome = app.registrar.register(caller, registration, &token).await?;
     let status = if welcome.new { StatusCode::CREATED } else { StatusCode::OK };
     let answer = DeviceAnswer {
         installation,
@@ -171,7 +165,7 @@ async fn delete(
 }
 
 impl DeviceRequest {
-    fn split(self) -> (RegistrationRequest, Option<Option<String>>) {
+    fn split(self) -> (RegistrationRequest, SubjectToken) {
         let registration = RegistrationRequest {
             kind: self.kind,
             token: self.token,

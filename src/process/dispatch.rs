@@ -22,6 +22,7 @@ use crate::delivery::send::Sender;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::seal::TrustedKeys;
+use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
 };
@@ -166,6 +167,7 @@ fn consumers(
         Arc::new(consume(broker, publisher, Arc::clone(clock), subscription, handler))
     };
     let mut all = vec![(None, start(Queue::Plan, PLANS_AT_ONCE))];
+    all.push((None, notices(engine, broker, publisher, clock, config)));
     for lane in [Lane::Emergency, Lane::Bulk] {
         for provider in Provider::ALL {
             let at_once = config.batches_in_flight.of(lane, provider);
@@ -173,6 +175,33 @@ fn consumers(
         }
     }
     all
+}
+
+/// The consumer of personal notices.
+fn notices(
+    engine: &Arc<Engine>,
+    broker: &Broker,
+    publisher: &Publisher,
+    clock: &Arc<dyn Clock>,
+    config: &settings::Dispatch,
+) -> Arc<Consumer> {
+    let gate = Arc::clone(&engine.sender.gate);
+    let notices = Arc::new(Notices::new(engine.urgent.clone(), gate, engine.trusted.clone()));
+    let sender = Arc::clone(&engine.sender);
+    let handler = move |delivery: Delivery| {
+        let (notices, sender) = (Arc::clone(&notices), Arc::clone(&sender));
+        async move {
+            match Task::parse(&delivery.body) {
+                Ok(Task::NoticeV1 { notice }) => notices.deliver(notice, &*sender).await,
+                Ok(Task::PlanV1 { .. } | Task::PushV1 { .. }) => {
+                    Settle::Dead("no notice, in the notices' queue".to_owned())
+                }
+                Err(error) => Settle::Dead(error.to_string()),
+            }
+        }
+    };
+    let subscription = Subscription::new(Queue::Notice, config.notices_in_flight);
+    Arc::new(consume(broker, publisher, Arc::clone(clock), subscription, handler))
 }
 
 /// One task, whatever it is.

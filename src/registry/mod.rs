@@ -16,3 +16,4 @@ pub mod registrar;
 pub mod subject;
 
 pub use registrar::{Caller, LiveAlert, Registrar, RegistryError, Welcome};
+pub use subject::SubjectToken;

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::limits::{Limits, TooOften};
-use super::subject::{SubjectError, SubjectKey};
+use super::subject::{SubjectError, SubjectKey, SubjectToken};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::alert::{Kind, Severity};
@@ -134,12 +134,12 @@ impl Registrar {
         }
     }
 
-    /// Registers an installation or what has changed about it. `subject_token`: absent leaves the citizen, `None` unlinks.
+    /// Registers an installation or what has changed about it.
     pub async fn register(
         &self,
         caller: Caller<'_>,
         request: RegistrationRequest,
-        subject_token: Option<Option<&str>>,
+        subject_token: &SubjectToken,
     ) -> Result<Welcome, RegistryError> {
         self.limits.check(caller.from, caller.installation).map_err(RegistryError::TooOften)?;
         let parsed = Registration::parse(request, &self.rules);
@@ -180,12 +180,12 @@ impl Registrar {
     fn subject(
         &self,
         installation: InstallationId,
-        token: Option<Option<&str>>,
+        token: &SubjectToken,
     ) -> Result<SubjectChange, SubjectError> {
         match token {
-            None => Ok(SubjectChange::Keep),
-            Some(None) => Ok(SubjectChange::Unlink),
-            Some(Some(token)) => {
+            SubjectToken::Absent => Ok(SubjectChange::Keep),
+            SubjectToken::Unlink => Ok(SubjectChange::Unlink),
+            SubjectToken::Link(token) => {
                 let key = self.subject_key.as_ref().ok_or(SubjectError::NotConfigured)?;
                 key.open(token, installation, self.clock.now()).map(SubjectChange::Link)
             }

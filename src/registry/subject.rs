@@ -26,6 +26,24 @@ impl std::fmt::Debug for SubjectKey {
     }
 }
 
+/// What a registration says about the citizen: absent leaves things as they are, `null` unlinks, a token links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SubjectToken {
+    /// Not said.
+    #[default]
+    Absent,
+    /// Nobody's from now on.
+    Unlink,
+    /// The platform's word.
+    Link(String),
+}
+
+impl<'de> Deserialize<'de> for SubjectToken {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|token| token.map_or(Self::Unlink, Self::Link))
+    }
+}
+
 /// Why a linking token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectError {

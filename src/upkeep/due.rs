@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
+use crate::domain::id::NoticeId;
 use crate::queue::message::Task;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
-use crate::store::{StoreError, broadcast, lock};
+use crate::store::{StoreError, broadcast, lock, notice};
 
 /// Between scans.
 const EVERY: Duration = Duration::from_millis(500);
@@ -65,12 +66,14 @@ impl Due {
         broadcast::release(&mut tx, STOP_PATIENCE, self.bulk_hold).await?;
         broadcast::complete_finished(&mut tx).await?;
         let due = batch::take_due(&mut tx, PAGE).await?;
+        let due_notices = notice::take_due(&mut tx, PAGE).await?;
         let lost = self.lost(&mut tx).await?;
         // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
         tx.commit().await?;
         let tasks = due
             .into_iter()
             .filter_map(|(key, lane)| Lane::from_word(&lane).map(|lane| task(key, lane)))
+            .chain(due_notices.into_iter().map(notice_task))
             .chain(lost)
             .collect();
         for error in self.publisher.publish_all(tasks).await.into_iter().filter_map(Result::err) {
@@ -87,6 +90,11 @@ impl Due {
                 lost.push(Publication::task(task, Lane::Emergency, None));
             }
         }
+        let notices = notice::unattended(conn, PAGE).await?;
+        if !notices.is_empty() && self.is_empty(Queue::Notice).await {
+            tracing::info!(notices = notices.len(), "notices nobody attends to go out again");
+            lost.extend(notices.into_iter().map(notice_task));
+        }
         for lane in [Lane::Emergency, Lane::Bulk] {
             for provider in Provider::ALL {
                 let keys = batch::unattended(conn, lane.as_str(), provider, PAGE).await?;
@@ -102,6 +110,10 @@ impl Due {
     async fn is_empty(&self, queue: Queue) -> bool {
         matches!(self.publisher.broker().waiting(queue).await, Ok(0))
     }
+}
+
+fn notice_task(notice: NoticeId) -> Publication {
+    Publication::task(Task::NoticeV1 { notice }, Lane::Personal, None)
 }
 
 fn task(key: BatchKey, lane: Lane) -> Publication {
