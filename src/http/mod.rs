@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use sqlx::PgPool;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::approval::Approval;
 use crate::clock::Clock;
@@ -42,10 +43,11 @@ mod health;
 /// `/openapi.json`.
 pub mod openapi;
 
+/// Agencies' systems over RabbitMQ get the same answers.
+pub mod requests;
+
 /// The approver: queue, sheet, approve, return, reject, recall.
 mod review;
-
-pub use openapi::router;
 
 /// Why the broker cannot be used now; `None` when it can.
 pub type BrokerTrouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -106,7 +108,8 @@ impl App {
     }
 }
 
-/// The API as a service, problems and all.
-pub fn service(state: &AppState) -> Router {
-    guard::around(router(state))
+/// The API as a service, problems and all. `others` are the described routes of the other faces; they keep their own layers.
+pub fn service(state: &AppState, others: OpenApiRouter) -> Router {
+    let (ours, others) = openapi::router(state, others);
+    guard::around(ours).merge(others)
 }

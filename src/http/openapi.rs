@@ -1,6 +1,7 @@
 //! `/openapi.json`: OpenAPI 3.1, written by the code that answers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::{Json, Router};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -58,17 +59,13 @@ fn info() -> Info {
         .build()
 }
 
-/// The API's routes and its description.
-pub fn router(state: &AppState) -> Router {
-    let (router, document) = described().split_for_parts();
-    router
-        .layer(axum::Extension(std::sync::Arc::new(document)))
-        .with_state(std::sync::Arc::clone(state))
-}
-
-/// The description alone.
-pub fn document() -> OpenApi {
-    described().into_openapi()
+/// The API's routes, and those of the other faces, all of them described in one document.
+pub fn router(state: &AppState, others: OpenApiRouter) -> (Router, Router) {
+    let (ours, mut document) = described().split_for_parts();
+    let (others, beside) = others.split_for_parts();
+    document.merge(beside);
+    let ours = ours.layer(axum::Extension(Arc::new(document))).with_state(Arc::clone(state));
+    (ours, others)
 }
 
 /// This description
@@ -76,9 +73,7 @@ pub fn document() -> OpenApi {
     get, path = "/openapi.json", tag = "service", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = serde_json::Value))
 )]
-async fn openapi(
-    axum::Extension(document): axum::Extension<std::sync::Arc<OpenApi>>,
-) -> Json<OpenApi> {
+async fn openapi(axum::Extension(document): axum::Extension<Arc<OpenApi>>) -> Json<OpenApi> {
     Json((*document).clone())
 }
 

@@ -25,6 +25,9 @@ pub mod error;
 /// Lists, one alert with its history, its document.
 pub mod follow;
 
+/// Agencies' systems over RabbitMQ.
+pub mod requests;
+
 /// What an agency is shown of an alert.
 pub mod view;
 

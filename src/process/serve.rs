@@ -56,8 +56,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
 
 /// Everything that listens, in one router.
 fn routes(app: App, publication: Arc<Publication>) -> Router {
-    let (public, _described) = web::public::routes(publication).split_for_parts();
-    http::service(&app.into_state()).merge(public)
+    http::service(&app.into_state(), web::public::routes(publication))
 }
 
 /// The key that seals, if this process has one. It must be among the keys this process itself trusts.

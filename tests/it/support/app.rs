@@ -89,7 +89,7 @@ impl TestApp {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let service = loa::http::service(&state);
+        let service = loa::http::service(&state, utoipa_axum::router::OpenApiRouter::new());
         tokio::spawn(async move { axum::serve(listener, service).await });
         Self { pool, clock, key, state, base, client: reqwest::Client::new() }
     }
