@@ -83,7 +83,10 @@ async fn next_event(app: AppState, watch: Watch) -> Option<(Result<Event, Infall
         Watch::Over => return None,
         Watch::First(first) => first,
         Watch::Seen(seen) => loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = app.shutdown.requested() => return None,
+            }
             // A database that is away for a moment does not end the stream; the keep-alive goes on meanwhile.
             match progress(&app.pool, seen.id).await {
                 Ok(Some(now)) if now != *seen => break Box::new(now),

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::domain::seal::SealingKey;
 use crate::intake::Intake;
 use crate::registry::Registrar;
+use crate::shutdown::Shutdown;
 
 /// Agencies: create, revise, attach, submit, follow.
 mod alerts;
@@ -70,6 +71,8 @@ pub struct App {
     pub registrar: Registrar,
     /// For the readiness page.
     pub broker: BrokerTrouble,
+    /// Live streams end when it is requested: no open page may hold the process up.
+    pub shutdown: Shutdown,
 }
 
 /// What handlers share, cloneable.
@@ -90,6 +93,7 @@ impl App {
         config: Arc<Config>,
         key: Option<Arc<SealingKey>>,
         broker: BrokerTrouble,
+        shutdown: Shutdown,
     ) -> Self {
         let intake = Intake::new(
             pool.clone(),
@@ -100,6 +104,7 @@ impl App {
         let approval = Approval::new(urgent.clone(), key);
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config);
         Self { pool, urgent, clock, config, intake, approval, registrar, broker }
+        Self { pool, urgent, clock, config, intake, approval, broker, shutdown }
     }
 
     /// As state of a router.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::{Json, Router};
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Content, Info, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
@@ -62,10 +63,19 @@ fn info() -> Info {
 /// The API's routes, and those of the other faces, all of them described in one document.
 pub fn router(state: &AppState, others: OpenApiRouter) -> (Router, Router) {
     let (ours, mut document) = described().split_for_parts();
-    let (others, beside) = others.split_for_parts();
+    let (others, mut beside) = others.split_for_parts();
+    for operation in beside.paths.paths.values_mut().flat_map(operations) {
+        // What needs a key is ours.
+        operation.security.get_or_insert_default();
+    }
     document.merge(beside);
     let ours = ours.layer(axum::Extension(Arc::new(document))).with_state(Arc::clone(state));
     (ours, others)
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = path;
+    [get, put, post, delete, patch].into_iter().flatten()
 }
 
 /// This description

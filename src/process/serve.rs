@@ -13,7 +13,7 @@ use super::{dispatch, refusal};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::domain::seal::{SealingKey, TrustedKeys};
-use crate::http::{self, App};
+use crate::http::{self, App, AppState};
 use crate::publication::Publication;
 use crate::queue::{Broker, Publisher};
 use crate::shutdown::Shutdown;
@@ -43,20 +43,25 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         Arc::new(config.clone()),
         key.map(Arc::new),
         Arc::new(move || watched.trouble().map(|reason| reason.to_string())),
-    );
-    let routes = routes(app, publication);
+        shutdown.clone(),
+    )
+    .into_state();
+    let asked = Broker::start(&config.broker, "serve requests");
+    let requests = http::requests::start(&app, &asked, &publisher);
+    let routes = routes(&app, publication);
     tracing::info!(listen = %config.http.listen, "serving on {}", config.http.listen);
     let stop = shutdown.clone();
     axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move { stop.requested().await })
         .await?;
+    requests.drain(config.dispatch.drain()).await;
     end.cancel();
     Ok(())
 }
 
 /// Everything that listens, in one router.
-fn routes(app: App, publication: Arc<Publication>) -> Router {
-    http::service(&app.into_state(), web::public::routes(publication))
+fn routes(app: &AppState, publication: Arc<Publication>) -> Router {
+    http::service(app, web::public::routes(publication))
 }
 
 /// The key that seals, if this process has one. It must be among the keys this process itself trusts.

@@ -1,6 +1,9 @@
 //! The promises of the whole, kept on real servers.
 
+mod api_approval;
+mod api_idempotency;
 mod api_journey;
+mod api_recall;
 mod broadcast_faults;
 mod claims;
 mod console_desk;

@@ -11,6 +11,7 @@ use loa::domain::id::{AgencyId, OfficerId};
 use loa::domain::seal::{SealingKey, TrustedKeys};
 use loa::http::{App, AppState};
 use loa::identity::accounts::{self, OfficerRequest};
+use loa::shutdown::Shutdown;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -84,6 +85,7 @@ impl TestApp {
             Arc::new(config),
             Some(key.clone()),
             Arc::new(|| None),
+            Shutdown::new(),
         )
         .into_state();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
