@@ -103,8 +103,7 @@ impl App {
         );
         let approval = Approval::new(urgent.clone(), key);
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config);
-        Self { pool, urgent, clock, config, intake, approval, registrar, broker }
-        Self { pool, urgent, clock, config, intake, approval, broker, shutdown }
+        Self { pool, urgent, clock, config, intake, approval, registrar, broker, shutdown }
     }
 
     /// As state of a router.
