@@ -98,7 +98,12 @@ pub async fn handle(pool: &PgPool, publisher: &Publisher, delivery: Delivery) ->
         }
         Err(Refused::Never(reason)) => json!({"status": "refused", "reason": reason}),
     };
-    if let Some(reply_to) = &delivery.reply_to {
+    // A sender must not have us write into our own queues.
+    let reply_to = delivery
+        .reply_to
+        .as_ref()
+        .filter(|to| !to.is_empty() && Queue::all().iter().all(|queue| queue.name() != *to));
+    if let Some(reply_to) = reply_to {
         let id = format!("answer:{}", delivery.message_id.as_deref().unwrap_or("?"));
         let body = answer.to_string().into_bytes();
         let answer = Publication::answer(reply_to, delivery.correlation_id.clone(), body, id);

@@ -12,12 +12,17 @@ use super::database::Pools;
 use super::{dispatch, refusal};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::console::{self, Console};
 use crate::domain::seal::{SealingKey, TrustedKeys};
 use crate::http::{self, App, AppState};
+use crate::notice::{receive, templates};
 use crate::publication::Publication;
-use crate::queue::{Broker, Publisher};
+use crate::queue::{Broker, Consumer, Delivery, Publisher, Queue, Subscription, consume};
 use crate::shutdown::Shutdown;
 use crate::web;
+
+/// Events of the feedback system worked on at once by one process.
+const EVENTS_AT_ONCE: u16 = 16;
 
 /// Serves until shutdown is requested and open requests are answered.
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
@@ -33,6 +38,12 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let broker = Broker::start(&config.broker, "serve publish");
     let publisher = Publisher::new(&broker);
     dispatch::spawn_upkeep(config, &pools, &publisher, &end);
+    if let Some(key) = &key {
+        let public_url = config.http.base_url();
+        templates::seal_built_in(&pools.urgent, key, &public_url)
+            .await
+            .context("the templates of notices could not be sealed")?;
+    }
     let publication = Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted));
     tokio::spawn(Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
@@ -48,15 +59,35 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     .into_state();
     let asked = Broker::start(&config.broker, "serve requests");
     let requests = http::requests::start(&app, &asked, &publisher);
-    let routes = routes(&app, publication);
+    let events = feedback_events(&app, &asked, &publisher);
+    let console = Console::new(
+        config,
+        pools.common.clone(),
+        pools.urgent.clone(),
+        Arc::clone(&app.clock),
+        app.approval.clone(),
+        shutdown.clone(),
+    );
+    let routes = routes(&app, publication).merge(console::routes(Arc::new(console)));
     tracing::info!(listen = %config.http.listen, "serving on {}", config.http.listen);
     let stop = shutdown.clone();
     axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move { stop.requested().await })
         .await?;
-    requests.drain(config.dispatch.drain()).await;
+    tokio::join!(requests.drain(config.dispatch.drain()), events.drain(config.dispatch.drain()));
     end.cancel();
     Ok(())
+}
+
+/// Takes what the feedback system and neighbours tell.
+fn feedback_events(app: &AppState, broker: &Broker, publisher: &Publisher) -> Consumer {
+    let (pool, answers) = (app.urgent.clone(), publisher.clone());
+    let handler = move |delivery: Delivery| {
+        let (pool, answers) = (pool.clone(), answers.clone());
+        async move { receive::handle(&pool, &answers, delivery).await }
+    };
+    let subscription = Subscription::new(Queue::FeedbackEvents, EVENTS_AT_ONCE);
+    consume(broker, publisher, Arc::clone(&app.clock), subscription, handler)
 }
 
 /// Everything that listens, in one router.
