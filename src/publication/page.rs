@@ -135,7 +135,11 @@ impl Band {
             (Kind::Warning, None) => Self {
                 class: class_of(by_severity),
                 bars: by_severity,
-                name: wording::severity(severity, t).to_owned(),
+                name: format!(
+                    "{} · {}",
+                    wording::kind(kind, t),
+                    wording::severity(severity, t).to_lowercase()
+                ),
             },
             (Kind::Announcement, None) => {
                 Self { class: "news", bars: 0, name: wording::kind(kind, t).to_owned() }
