@@ -156,10 +156,8 @@ mod tests {
         let table: Vec<String> = Role::ALL
             .iter()
             .map(|role| {
-                let cells: String = POWERS
-                    .iter()
-                    .map(|power| if role.may(*power) { '+' } else { '.' })
-                    .collect();
+                let cells: String =
+                    POWERS.iter().map(|power| if role.may(*power) { '+' } else { '.' }).collect();
                 format!("{:<13} {cells}", role.as_str())
             })
             .collect();
@@ -179,10 +177,7 @@ mod tests {
     #[test]
     fn nobody_both_writes_and_decides() {
         for role in Role::ALL {
-            assert!(
-                !(role.may(Power::WriteAlert) && role.may(Power::Decide)),
-                "{role:?}"
-            );
+            assert!(!(role.may(Power::WriteAlert) && role.may(Power::Decide)), "{role:?}");
         }
     }
 }

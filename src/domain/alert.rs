@@ -277,34 +277,13 @@ impl AlertContent {
     /// The only way in. `now` decides what is in the future. Answers every broken rule at once.
     pub fn parse(raw: &AlertRequest, now: OffsetDateTime) -> Result<Self, Vec<Violation>> {
         let mut broken = Vec::new();
-        let kind = word(
-            "kind",
-            raw.kind.as_deref(),
-            Kind::ALL,
-            Kind::as_str,
-            &mut broken,
-        );
-        let category = word(
-            "category",
-            raw.category.as_deref(),
-            Category::ALL,
-            Category::as_str,
-            &mut broken,
-        );
-        let severity = word(
-            "severity",
-            raw.severity.as_deref(),
-            Severity::ALL,
-            Severity::as_str,
-            &mut broken,
-        );
-        let urgency = word(
-            "urgency",
-            raw.urgency.as_deref(),
-            Urgency::ALL,
-            Urgency::as_str,
-            &mut broken,
-        );
+        let kind = word("kind", raw.kind.as_deref(), Kind::ALL, Kind::as_str, &mut broken);
+        let category =
+            word("category", raw.category.as_deref(), Category::ALL, Category::as_str, &mut broken);
+        let severity =
+            word("severity", raw.severity.as_deref(), Severity::ALL, Severity::as_str, &mut broken);
+        let urgency =
+            word("urgency", raw.urgency.as_deref(), Urgency::ALL, Urgency::as_str, &mut broken);
         let certainty = word(
             "certainty",
             raw.certainty.as_deref(),
@@ -315,14 +294,9 @@ impl AlertContent {
         check_risk_level(raw.risk_level, &mut broken);
         let is_warning = kind == Some(Kind::Warning);
         let texts = parse_texts("texts", &raw.texts, is_warning, &mut broken);
-        let link = raw
-            .link
-            .as_deref()
-            .and_then(|link| parse_link(link, &mut broken));
-        let effective = raw
-            .effective
-            .as_deref()
-            .and_then(|at| parse_instant("effective", at, &mut broken));
+        let link = raw.link.as_deref().and_then(|link| parse_link(link, &mut broken));
+        let effective =
+            raw.effective.as_deref().and_then(|at| parse_instant("effective", at, &mut broken));
         let expires = parse_expires(raw.expires.as_deref(), effective, now, &mut broken);
         let source = parse_source(&raw.source, now, &mut broken);
         check_attestations(raw.attestations, &mut broken);
@@ -418,13 +392,7 @@ fn parse_texts(
             continue;
         };
         let at = |name: &str| format!("{field}.{tag}.{name}");
-        let headline = bounded(
-            at("headline"),
-            &request.headline,
-            HEADLINE_MAX,
-            true,
-            broken,
-        );
+        let headline = bounded(at("headline"), &request.headline, HEADLINE_MAX, true, broken);
         if headline.contains('\n') {
             broken.push(Violation::new(
                 at("headline"),
@@ -446,14 +414,7 @@ fn parse_texts(
             .instruction
             .as_ref()
             .map(|raw| bounded(at("instruction"), raw, INSTRUCTION_MAX, true, broken));
-        texts.insert(
-            language,
-            Text {
-                headline,
-                body,
-                instruction,
-            },
-        );
+        texts.insert(language, Text { headline, body, instruction });
     }
     if !texts.contains_key(&Language::vietnamese()) {
         broken.push(Violation::new(
@@ -582,11 +543,7 @@ fn parse_source(raw: &SourceRequest, now: OffsetDateTime, broken: &mut Vec<Viola
             "The document's date is written YYYY-MM-DD, as in 2026-11-21.",
         )),
     }
-    Source {
-        number,
-        date: raw.date.clone(),
-        summary,
-    }
+    Source { number, date: raw.date.clone(), summary }
 }
 
 fn check_risk_level(level: Option<u8>, broken: &mut Vec<Violation>) {

@@ -27,9 +27,7 @@ impl Lane {
 
     /// The lane of a stored word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Emergency, Self::Personal, Self::Bulk]
-            .into_iter()
-            .find(|lane| lane.as_str() == word)
+        [Self::Emergency, Self::Personal, Self::Bulk].into_iter().find(|lane| lane.as_str() == word)
     }
 }
 
@@ -189,10 +187,8 @@ impl Tally {
     pub fn of_ledger(ledger: &[u8], withdrawn_before: i64) -> Result<Self, CorruptLedger> {
         let mut counts = [0i64; Outcome::ALL.len()];
         for (offset, byte) in ledger.iter().enumerate() {
-            let slot = counts.get_mut(usize::from(*byte)).ok_or(CorruptLedger {
-                offset,
-                byte: *byte,
-            })?;
+            let slot =
+                counts.get_mut(usize::from(*byte)).ok_or(CorruptLedger { offset, byte: *byte })?;
             *slot += 1;
         }
         let of = |outcome: Outcome| counts[usize::from(outcome.byte())];
@@ -258,10 +254,7 @@ mod tests {
                 assert!(!outcome.closed(reason).is_open(), "{outcome:?} {reason:?}");
             }
         }
-        assert_eq!(
-            Outcome::DueUnknown.closed(Closing::Stopped),
-            Outcome::Unknown
-        );
+        assert_eq!(Outcome::DueUnknown.closed(Closing::Stopped), Outcome::Unknown);
     }
 
     proptest! {
@@ -275,12 +268,6 @@ mod tests {
 
     #[test]
     fn a_corrupt_byte_is_named() {
-        assert_eq!(
-            Tally::of_ledger(&[2, 99], 0),
-            Err(CorruptLedger {
-                offset: 1,
-                byte: 99
-            })
-        );
+        assert_eq!(Tally::of_ledger(&[2, 99], 0), Err(CorruptLedger { offset: 1, byte: 99 }));
     }
 }

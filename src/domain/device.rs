@@ -29,9 +29,7 @@ impl Provider {
 
     /// The provider of a stored number; `None` when the number is none of ours.
     pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|provider| provider.code() == code)
+        Self::ALL.into_iter().find(|provider| provider.code() == code)
     }
 
     /// Index into arrays that hold one value a provider.
@@ -164,11 +162,7 @@ impl TryFrom<String> for Language {
     type Error = UnknownLanguage;
     fn try_from(raw: String) -> Result<Self, Self::Error> {
         let lawful = (2..=3).contains(&raw.len()) && raw.bytes().all(|b| b.is_ascii_lowercase());
-        if lawful {
-            Ok(Self(raw))
-        } else {
-            Err(UnknownLanguage(raw))
-        }
+        if lawful { Ok(Self(raw)) } else { Err(UnknownLanguage(raw)) }
     }
 }
 

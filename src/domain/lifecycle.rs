@@ -111,10 +111,7 @@ impl AlertState {
     /// somebody's screen.
     pub fn after(self, action: Action) -> Result<Self, Refusal> {
         use Action as A;
-        let refusal = Err(Refusal {
-            state: self,
-            action,
-        });
+        let refusal = Err(Refusal { state: self, action });
         match self {
             Self::Draft => match action {
                 A::Revise => Ok(Self::Draft),

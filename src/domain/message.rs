@@ -153,9 +153,7 @@ impl Style {
     pub fn of(kind: Kind, lane: Lane, severity: Severity, risk_level: Option<u8>) -> Self {
         match (lane, kind) {
             (Lane::Emergency, _) => Self::Emergency,
-            (Lane::Personal, _) => Self::Personal {
-                action_needed: false,
-            },
+            (Lane::Personal, _) => Self::Personal { action_needed: false },
             (Lane::Bulk, Kind::Warning) => Self::Warning {
                 time_sensitive: risk_level.is_some_and(|level| level >= 3)
                     || severity <= Severity::Severe,
@@ -209,24 +207,15 @@ mod tests {
 
     #[test]
     fn what_to_do_comes_first() {
-        let screens = render(
-            Purpose::Alert,
-            Lane::Emergency,
-            &text(Some("Lên cao ngay."), "Mưa to."),
-        );
-        assert_eq!(
-            screens[&Language::vietnamese()].apns.body,
-            "Lên cao ngay.\nMưa to."
-        );
+        let screens =
+            render(Purpose::Alert, Lane::Emergency, &text(Some("Lên cao ngay."), "Mưa to."));
+        assert_eq!(screens[&Language::vietnamese()].apns.body, "Lên cao ngay.\nMưa to.");
     }
 
     #[test]
     fn a_recall_is_marked_by_the_renderer() {
         let screens = render(Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."));
-        assert_eq!(
-            screens[&Language::vietnamese()].fcm.title,
-            "THU HỒI: Cảnh báo lũ quét"
-        );
+        assert_eq!(screens[&Language::vietnamese()].fcm.title, "THU HỒI: Cảnh báo lũ quét");
     }
 
     #[test]
@@ -245,10 +234,6 @@ mod tests {
     fn the_collapse_id_is_lawful_everywhere() {
         let id = CollapseId::of(IncidentId::new());
         assert_eq!(id.as_str().len(), 32);
-        assert!(
-            id.as_str()
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        );
+        assert!(id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
     }
 }

@@ -215,7 +215,8 @@ fn attachment(raw: Option<AttachmentRequest>, broken: &mut Vec<Violation>) -> Op
         }
         (Some(url), None) => {
             let lawful = url.len() <= URL_MAX
-                && url::Url::parse(&url).is_ok_and(|url| url.scheme() == "https" && url.host().is_some());
+                && url::Url::parse(&url)
+                    .is_ok_and(|url| url.scheme() == "https" && url.host().is_some());
             if lawful {
                 return Some(Attachment::Url(url));
             }
@@ -275,7 +276,8 @@ impl Template {
     /// The built-in templates of this release. `public_url`: base of links, as `https://loa.example.vn`.
     pub fn built_in(public_url: &str) -> Vec<Self> {
         let (name, version) = EventKind::Result.template();
-        let text = |title: &str, body: &str| TemplateText { title: title.into(), body: body.into() };
+        let text =
+            |title: &str, body: &str| TemplateText { title: title.into(), body: body.into() };
         let texts = [
             (
                 Language::vietnamese(),
@@ -336,7 +338,9 @@ impl Template {
         if !(1..=LONGEST_TTL.whole_seconds()).contains(&self.ttl_seconds) {
             return Some("the template lives too long");
         }
-        let too_long = |t: &TemplateText| text::length(&t.title) > TITLE_MAX || text::length(&t.body) > BODY_MAX;
+        let too_long = |t: &TemplateText| {
+            text::length(&t.title) > TITLE_MAX || text::length(&t.body) > BODY_MAX
+        };
         if self.texts.values().any(too_long) {
             return Some("the template says too much for a lock screen");
         }
@@ -349,7 +353,12 @@ impl Template {
     }
 
     /// The message of one notice. Its id is all that is filled in.
-    pub fn message(&self, notice: NoticeId, language: &Language, expires: OffsetDateTime) -> Option<PushMessage> {
+    pub fn message(
+        &self,
+        notice: NoticeId,
+        language: &Language,
+        expires: OffsetDateTime,
+    ) -> Option<PushMessage> {
         let text = self.texts.get(language).or_else(|| self.texts.get(&Language::vietnamese()))?;
         Some(PushMessage {
             id: notice.0,

@@ -37,10 +37,7 @@ mod tests {
         let apns = Duration::from_mins(15);
         assert_eq!(back_off(1, Some(apns), 0.0), apns);
         assert_eq!(back_off(9, Some(Duration::from_secs(2)), 0.0).as_secs(), 2);
-        assert!(
-            back_off(1, Some(Duration::ZERO), 0.0) > Duration::ZERO,
-            "never a hot loop"
-        );
+        assert!(back_off(1, Some(Duration::ZERO), 0.0) > Duration::ZERO, "never a hot loop");
     }
 
     #[test]

@@ -201,19 +201,13 @@ pub fn sealable(
             url: page(&identity.public_url, recall_id),
             effective: None,
             expires: content.expires + RECALL_GRACE,
-            references: vec![Reference {
-                id: identity.id,
-                version: identity.version,
-            }],
+            references: vec![Reference { id: identity.id, version: identity.version }],
             ..sealed.clone()
         };
         (recall_id, canonical(&recall))
     });
     sealed.recall_digest = recall.as_ref().map(|(_, bytes)| digest(bytes));
-    Sealable {
-        alert: canonical(&sealed),
-        recall,
-    }
+    Sealable { alert: canonical(&sealed), recall }
 }
 
 fn page(public_url: &str, id: AlertId) -> String {
@@ -230,13 +224,10 @@ pub fn canonical<T: Serialize>(value: &T) -> Vec<u8> {
 pub fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Why a seal does not hold.
@@ -276,10 +267,7 @@ impl SealingKey {
     pub fn from_pkcs8(id: impl Into<String>, pkcs8: &[u8]) -> Result<Self, SealError> {
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
             .map_err(|error| SealError::BadKey(format!("no Ed25519 key in PKCS#8: {error}")))?;
-        Ok(Self {
-            id: id.into(),
-            pair,
-        })
+        Ok(Self { id: id.into(), pair })
     }
 
     /// A new key as PKCS#8.
@@ -336,10 +324,8 @@ impl TrustedKeys {
         bytes: &[u8],
         signature: &[u8],
     ) -> Result<T, SealError> {
-        let public = self
-            .0
-            .get(key_id)
-            .ok_or_else(|| SealError::UntrustedKey(key_id.to_owned()))?;
+        let public =
+            self.0.get(key_id).ok_or_else(|| SealError::UntrustedKey(key_id.to_owned()))?;
         UnparsedPublicKey::new(&ED25519, public)
             .verify(&in_context(bytes), signature)
             .map_err(|_| SealError::Forged)?;
@@ -359,10 +345,7 @@ impl TrustedKeys {
             return Err(SealError::Elsewhere("alert"));
         }
         if sealed.schema != SCHEMA {
-            return Err(SealError::Unreadable(format!(
-                "schema {} is not known",
-                sealed.schema
-            )));
+            return Err(SealError::Unreadable(format!("schema {} is not known", sealed.schema)));
         }
         Ok(sealed)
     }
@@ -382,10 +365,8 @@ impl SealedAlert {
         language: &Language,
         live: &[(Uuid, u32)],
     ) -> Option<PushMessage> {
-        let screens = self
-            .screens
-            .get(language)
-            .or_else(|| self.screens.get(&Language::vietnamese()))?;
+        let screens =
+            self.screens.get(language).or_else(|| self.screens.get(&Language::vietnamese()))?;
         let screen = screens.of(provider);
         let style = Style::of(self.kind, self.lane, self.severity, self.risk_level);
         let kind = match (self.purpose, self.lane, self.kind) {

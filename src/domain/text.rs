@@ -17,9 +17,7 @@ const WORD_SEARCH: usize = 20;
 /// Direction overrides are removed because they let a text show other words than those approved.
 pub fn normalise(raw: &str) -> String {
     let unified = raw.replace("\r\n", "\n").replace('\r', "\n");
-    let cleaned = unified
-        .chars()
-        .filter(|c| *c == '\n' || !(c.is_control() || reorders(*c)));
+    let cleaned = unified.chars().filter(|c| *c == '\n' || !(c.is_control() || reorders(*c)));
     cleaned.nfc().collect::<String>().trim().to_owned()
 }
 
@@ -53,9 +51,7 @@ pub fn cut(text: &str, budget: usize) -> String {
         return String::new();
     }
     let near = kept.len().saturating_sub(WORD_SEARCH);
-    let space = kept[near..]
-        .iter()
-        .rposition(|g| g.chars().all(char::is_whitespace));
+    let space = kept[near..].iter().rposition(|g| g.chars().all(char::is_whitespace));
     // A cut at the very start would leave nothing but the mark.
     if let Some(at) = space.map(|at| near + at).filter(|at| *at > 0) {
         kept.truncate(at);

@@ -24,22 +24,12 @@ impl Violation {
         vi: impl Into<String>,
         en: impl Into<String>,
     ) -> Self {
-        Self {
-            field: field.into(),
-            rule,
-            vi: vi.into(),
-            en: en.into(),
-        }
+        Self { field: field.into(), rule, vi: vi.into(), en: en.into() }
     }
 
     /// A field that must be there is not.
     pub fn missing(field: impl Into<String>) -> Self {
-        Self::new(
-            field,
-            "required",
-            "Thiếu trường bắt buộc này.",
-            "This field is required.",
-        )
+        Self::new(field, "required", "Thiếu trường bắt buộc này.", "This field is required.")
     }
 }
 

@@ -30,10 +30,8 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(openapi));
     let document = router.get_openapi_mut();
     let components = document.components.get_or_insert_default();
-    components.add_security_scheme(
-        "api_key",
-        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
-    );
+    components
+        .add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     components.add_security_scheme(
         "device_secret",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),

@@ -20,9 +20,9 @@ use crate::domain::notice::Template;
 use crate::domain::retry::{MAX_ATTEMPTS, back_off};
 use crate::domain::seal::TrustedKeys;
 use crate::queue::Settle;
+use crate::store::StoreError;
 use crate::store::batch::Next;
 use crate::store::notice::{self, Claimed, NoticeDevice};
-use crate::store::StoreError;
 
 /// When a notice is looked at again whose template is in doubt or whose provider is parked.
 const DOUBT: Duration = Duration::from_secs(30);
@@ -148,13 +148,8 @@ impl Notices {
                 continue;
             }
             let targets = own.iter().map(|device| target(device)).collect();
-            let parcel = Parcel {
-                notice: id,
-                provider,
-                template: Arc::clone(template),
-                expires,
-                targets,
-            };
+            let parcel =
+                Parcel { notice: id, provider, template: Arc::clone(template), expires, targets };
             let report = courier.send(parcel).await?;
             attempt.add(&own, &report);
         }

@@ -44,7 +44,8 @@ pub async fn open(
 ) -> Result<Template, TemplateError> {
     let mut doubt = None;
     for seal in notice::templates(pool, name, version).await? {
-        match Template::open(trusted, (name, version), &seal.key_id, &seal.sealed, &seal.signature) {
+        match Template::open(trusted, (name, version), &seal.key_id, &seal.sealed, &seal.signature)
+        {
             Ok(template) => return Ok(template),
             Err(error) => doubt = Some(error),
         }

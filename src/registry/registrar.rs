@@ -21,11 +21,9 @@ use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::{Registration, RegistrationRequest, WebPushRules};
 use crate::domain::seal::TrustedKeys;
 use crate::domain::violation::Violation;
-use crate::store::device::live_seals;
-use crate::store::device::registration::{
-    self, Left, Registered, SecretHash, SubjectChange,
-};
 use crate::store::StoreError;
+use crate::store::device::live_seals;
+use crate::store::device::registration::{self, Left, Registered, SecretHash, SubjectChange};
 
 /// How often a registration is tried again when another came between.
 const ATTEMPTS: u32 = 8;
@@ -202,9 +200,15 @@ impl Registrar {
     ) -> Result<(bool, bool), RegistryError> {
         for _ in 0..ATTEMPTS {
             let mut tx = self.pool.begin().await?;
-            let done =
-                registration::register(&mut tx, installation, registration, subject, presented, offered)
-                    .await?;
+            let done = registration::register(
+                &mut tx,
+                installation,
+                registration,
+                subject,
+                presented,
+                offered,
+            )
+            .await?;
             match done {
                 Registered::Done { claimed, new } => {
                     tx.commit().await?;

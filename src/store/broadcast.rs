@@ -51,7 +51,9 @@ pub struct Broadcast {
 }
 
 /// How far a broadcast has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum BroadcastState {
     /// For a stop of its original, or for an emergency to end.

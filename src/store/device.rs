@@ -23,5 +23,5 @@ mod row;
 
 pub use audience::{BatchDevice, ceilings, count_active_at_or_below, next_boundaries, read_batch};
 pub use live::live_seals;
-pub(super) use row::AddressRow;
 pub use quarantine::{Verdict, quarantine};
+pub(super) use row::AddressRow;

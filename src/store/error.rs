@@ -25,11 +25,7 @@ impl StoreError {
         column: &'static str,
         row: impl std::fmt::Display,
     ) -> Self {
-        Self::Inconsistent {
-            table,
-            column,
-            row: row.to_string(),
-        }
+        Self::Inconsistent { table, column, row: row.to_string() }
     }
 
     /// Is the database away (as opposed to: it answered, and said no)?

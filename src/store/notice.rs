@@ -100,7 +100,11 @@ pub struct Claimed {
 ///
 /// What this very process holds it may claim again: it keeps its own deliveries apart, and a claim it could not settle must not be
 /// stuck until it dies.
-pub async fn claim(pool: &PgPool, holder: i64, id: NoticeId) -> Result<Option<Claimed>, StoreError> {
+pub async fn claim(
+    pool: &PgPool,
+    holder: i64,
+    id: NoticeId,
+) -> Result<Option<Claimed>, StoreError> {
     let row = sqlx::query!(
         "update notice set holder = $1, claim = claim + 1, state = 0, due_at = null
          where id = $2 and (state = 0 or (state = 1 and due_at <= clock_timestamp()))
@@ -199,7 +203,8 @@ pub async fn settle(
         Next::Final => (2i16, None),
         Next::DueIn(wait) => (1, Some(wait.as_secs_f64())),
     };
-    let installations: Vec<Uuid> = outcomes.iter().map(|(installation, _)| installation.0).collect();
+    let installations: Vec<Uuid> =
+        outcomes.iter().map(|(installation, _)| installation.0).collect();
     let bytes: Vec<i16> = outcomes.iter().map(|(_, outcome)| outcome.byte().into()).collect();
     let settled = sqlx::query_scalar!(
         r#"with mine as (
@@ -278,7 +283,11 @@ pub async fn store_template(
 }
 
 /// Every seal of a template, by whatever key.
-pub async fn templates(pool: &PgPool, name: &str, version: i32) -> Result<Vec<StoredSeal>, StoreError> {
+pub async fn templates(
+    pool: &PgPool,
+    name: &str,
+    version: i32,
+) -> Result<Vec<StoredSeal>, StoreError> {
     Ok(sqlx::query_as!(
         StoredSeal,
         "select sealed, key_id, signature from notice_template where name = $1 and version = $2 order by key_id",

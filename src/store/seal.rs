@@ -32,9 +32,10 @@ pub async fn of_alert(
 
 /// Every seal, for `loa verify`.
 pub async fn all(conn: &mut PgConnection) -> Result<Vec<(AlertId, StoredSeal)>, StoreError> {
-    let rows = sqlx::query!("select alert_id, sealed, key_id, signature from seal order by alert_id")
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        sqlx::query!("select alert_id, sealed, key_id, signature from seal order by alert_id")
+            .fetch_all(conn)
+            .await?;
     Ok(rows
         .into_iter()
         .map(|row| {

@@ -50,18 +50,13 @@ fn demo() -> PathBuf {
 }
 
 fn alerts() -> Vec<(String, DemoAlert)> {
-    let mut files: Vec<PathBuf> = fs::read_dir(demo().join("alerts"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(demo().join("alerts")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let read = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let alert = serde_json::from_slice(&fs::read(path).unwrap());
-        (
-            name.clone(),
-            alert.unwrap_or_else(|error| panic!("{name}: {error}")),
-        )
+        (name.clone(), alert.unwrap_or_else(|error| panic!("{name}: {error}")))
     };
     files.iter().map(read).collect()
 }
@@ -71,18 +66,11 @@ fn every_alert_of_the_demo_is_taken_or_refused_as_it_says() {
     let mut taken = 0;
     for (name, alert) in alerts() {
         let answer = alert.parse();
-        let got = if answer.is_ok() {
-            Expected::Accepted
-        } else {
-            Expected::Refused
-        };
+        let got = if answer.is_ok() { Expected::Accepted } else { Expected::Refused };
         assert_eq!(got, alert.expect, "{name}: {answer:?}");
         taken += usize::from(got == Expected::Accepted);
     }
-    assert!(
-        taken >= 12,
-        "a province has more to say than {taken} alerts"
-    );
+    assert!(taken >= 12, "a province has more to say than {taken} alerts");
 }
 
 #[test]
@@ -90,36 +78,20 @@ fn one_street_and_one_road_are_refused_for_their_scope_and_nothing_else() {
     let refused: Vec<Vec<String>> = alerts()
         .iter()
         .filter_map(|(_, alert)| alert.parse().err())
-        .map(|broken| {
-            broken
-                .into_iter()
-                .map(|violation| violation.field)
-                .collect()
-        })
+        .map(|broken| broken.into_iter().map(|violation| violation.field).collect())
         .collect();
-    assert_eq!(
-        refused,
-        vec![vec!["attestations.whole_province".to_owned()]; 2]
-    );
+    assert_eq!(refused, vec![vec!["attestations.whole_province".to_owned()]; 2]);
 }
 
 #[test]
 fn the_demo_knows_every_category_and_both_kinds() {
-    let contents: Vec<AlertContent> = alerts()
-        .iter()
-        .filter_map(|(_, alert)| alert.parse().ok())
-        .collect();
+    let contents: Vec<AlertContent> =
+        alerts().iter().filter_map(|(_, alert)| alert.parse().ok()).collect();
     for category in Category::ALL {
-        assert!(
-            contents.iter().any(|content| content.category == *category),
-            "{category:?}"
-        );
+        assert!(contents.iter().any(|content| content.category == *category), "{category:?}");
     }
     for kind in Kind::ALL {
-        assert!(
-            contents.iter().any(|content| content.kind == *kind),
-            "{kind:?}"
-        );
+        assert!(contents.iter().any(|content| content.kind == *kind), "{kind:?}");
     }
 }
 
@@ -153,10 +125,7 @@ fn what_people_must_do_now_stands_first_on_the_phone() {
             [&loa::domain::device::Language::vietnamese()];
         let first = instruction.lines().next().unwrap();
         for provider in Provider::ALL {
-            assert!(
-                screens.of(provider).body.starts_with(first),
-                "{name} on {provider}"
-            );
+            assert!(screens.of(provider).body.starts_with(first), "{name} on {provider}");
         }
     }
 }
@@ -179,18 +148,9 @@ fn every_alert_of_the_demo_has_its_agency_and_its_document() {
     let file: File =
         serde_json::from_slice(&fs::read(demo().join("agencies.json")).unwrap()).unwrap();
     for (name, alert) in alerts() {
-        let agency = file
-            .agencies
-            .iter()
-            .find(|agency| agency.code == alert.agency);
+        let agency = file.agencies.iter().find(|agency| agency.code == alert.agency);
         let agency = agency.unwrap_or_else(|| panic!("{name}: no agency {}", alert.agency));
-        assert!(
-            agency
-                .officers
-                .iter()
-                .any(|officer| officer.role == "submitter"),
-            "{name}"
-        );
+        assert!(agency.officers.iter().any(|officer| officer.role == "submitter"), "{name}");
         let document = fs::read(demo().join(&alert.document)).unwrap();
         assert!(document.starts_with(b"%PDF-"), "{name}");
     }

@@ -40,7 +40,8 @@ async fn boundaries_cover_every_active_number_once(pool: PgPool) {
     let mut all = Vec::new();
     let mut after = 0;
     loop {
-        let page = device::next_boundaries(&mut conn, Provider::Fcm, after, 950, 100, 3).await.unwrap();
+        let page =
+            device::next_boundaries(&mut conn, Provider::Fcm, after, 950, 100, 3).await.unwrap();
         assert!(page.len() <= 3);
         let Some((_, last, _)) = page.last() else { break };
         after = *last;
@@ -56,7 +57,8 @@ async fn boundaries_cover_every_active_number_once(pool: PgPool) {
         assert_eq!(batch.len(), usize::try_from(planned).unwrap());
         assert!(batch.windows(2).all(|pair| pair[0].number < pair[1].number));
     }
-    let none = device::next_boundaries(&mut conn, Provider::Apns, 0, i64::MAX, 100, 3).await.unwrap();
+    let none =
+        device::next_boundaries(&mut conn, Provider::Apns, 0, i64::MAX, 100, 3).await.unwrap();
     assert_eq!(none, []);
     let counts = device::count_active_at_or_below(&mut conn, [950, 10, 10]).await.unwrap();
     assert_eq!(counts, [855, 0, 0]);
@@ -67,7 +69,8 @@ async fn a_batch_tells_address_and_language(pool: PgPool) {
     phones(&pool, 3, 100).await;
     let mut conn = pool.acquire().await.unwrap();
     let batch = device::read_batch(&mut conn, Provider::Fcm, 1, 2).await.unwrap();
-    let told: Vec<_> = batch.iter().map(|d| (d.number, d.address.text(), d.language.as_str())).collect();
+    let told: Vec<_> =
+        batch.iter().map(|d| (d.number, d.address.text(), d.language.as_str())).collect();
     assert_eq!(told, [(1, "token-1", "tyz"), (2, "token-2", "vi")]);
     assert_eq!(batch[0].address.hash(), hash("token-1"), "the stored hash is the computed one");
 }
@@ -77,11 +80,16 @@ async fn invariant_6_only_the_very_address_the_provider_named_is_forgotten(pool:
     phones(&pool, 4, 100).await;
     let mut conn = pool.acquire().await.unwrap();
     // 2 has another address by now, 3 was never asked about, 9 never was.
-    let verdicts = [(1, hash("token-1"), None), (2, hash("token-of-yesterday"), None), (9, hash("token-9"), None)];
+    let verdicts = [
+        (1, hash("token-1"), None),
+        (2, hash("token-of-yesterday"), None),
+        (9, hash("token-9"), None),
+    ];
     let changed = quarantine(&mut conn, Provider::Fcm, &verdicts).await.unwrap();
     assert_eq!(changed, [2], "to be tried with the new address");
     assert_eq!((state(&pool, 1).await, state(&pool, 2).await, state(&pool, 3).await), (1, 0, 0));
-    let another = quarantine(&mut conn, Provider::Apns, &[(4, hash("token-4"), None)]).await.unwrap();
+    let another =
+        quarantine(&mut conn, Provider::Apns, &[(4, hash("token-4"), None)]).await.unwrap();
     assert_eq!((another.len(), state(&pool, 4).await), (0, 0), "numbers are a provider's own");
 }
 
@@ -101,10 +109,16 @@ async fn invariant_6_a_registration_younger_than_the_providers_word_survives(poo
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
-async fn invariant_6_a_registration_that_commits_meanwhile_is_neither_overwritten_nor_missed(pool: PgPool) {
+async fn invariant_6_a_registration_that_commits_meanwhile_is_neither_overwritten_nor_missed(
+    pool: PgPool,
+) {
     phones(&pool, 1, 100).await;
     let mut registering = pool.begin().await.unwrap();
-    sqlx::query("update device set address = 'token-new', address_hash = $1").bind(&hash("token-new")[..]).execute(&mut *registering).await.unwrap();
+    sqlx::query("update device set address = 'token-new', address_hash = $1")
+        .bind(&hash("token-new")[..])
+        .execute(&mut *registering)
+        .await
+        .unwrap();
     let forgetting = tokio::spawn({
         let pool = pool.clone();
         async move {

@@ -51,7 +51,8 @@ async fn the_first_call_returns_a_secret_and_every_later_one_needs_it(pool: PgPo
     let (installation, secret) = registered(&app, &android("token-number-1")).await;
     assert_eq!(secret.len(), 43, "256 bits in base64url");
 
-    let again = put(&app, installation, Some(&secret), &android("token-number-1")).await.expect(200);
+    let again =
+        put(&app, installation, Some(&secret), &android("token-number-1")).await.expect(200);
     assert_eq!(again.get("secret"), None, "never told twice");
     for wrong in [None, Some("not the secret")] {
         let refused = put(&app, installation, wrong, &android("token-of-a-thief")).await;
@@ -59,7 +60,8 @@ async fn the_first_call_returns_a_secret_and_every_later_one_needs_it(pool: PgPo
         assert_eq!(delete(&app, installation, wrong).await, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(row(&app, installation).await, (0, 1, 0, "token-number-1".into()));
-    let kept: Vec<u8> = sqlx::query_scalar("select secret_hash from device").fetch_one(&app.pool).await.unwrap();
+    let kept: Vec<u8> =
+        sqlx::query_scalar("select secret_hash from device").fetch_one(&app.pool).await.unwrap();
     assert_eq!(kept, ring::digest::digest(&ring::digest::SHA256, secret.as_bytes()).as_ref());
 }
 
@@ -112,7 +114,8 @@ async fn the_later_registration_of_an_address_wins(pool: PgPool) {
 async fn an_imported_device_is_claimed_by_its_first_call(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let installation = Uuid::now_v7();
-    let line = json!({"installation": installation, "kind": "fcm_token", "token": "token-number-1"});
+    let line =
+        json!({"installation": installation, "kind": "fcm_token", "token": "token-number-1"});
     let rules = loa::domain::registration::WebPushRules::default();
     let file = std::io::Cursor::new(line.to_string());
     loa::registry::import::run(&app.pool, rules, file, std::io::sink(), |_| {}).await.unwrap();
@@ -120,17 +123,25 @@ async fn an_imported_device_is_claimed_by_its_first_call(pool: PgPool) {
 
     let claimed = put(&app, installation, None, &android("token-number-1")).await.expect(200);
     assert!(claimed["secret"].is_string());
-    assert_eq!(put(&app, installation, None, &android("token-number-1")).await.problem(), "unauthenticated");
+    assert_eq!(
+        put(&app, installation, None, &android("token-number-1")).await.problem(),
+        "unauthenticated"
+    );
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_refused_registration_names_its_fields_and_leaves_nothing(pool: PgPool) {
     let app = TestApp::start(pool).await;
-    let wrong = json!({"kind": "apns", "token": "xyz", "environment": "moon", "subject_token": "a.b.c"});
+    let wrong =
+        json!({"kind": "apns", "token": "xyz", "environment": "moon", "subject_token": "a.b.c"});
     let refused = put(&app, Uuid::now_v7(), None, &wrong).await;
     assert_eq!(refused.problem(), "invalid");
-    let fields: Vec<&str> =
-        refused.body["violations"].as_array().unwrap().iter().map(|v| v["field"].as_str().unwrap()).collect();
+    let fields: Vec<&str> = refused.body["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["field"].as_str().unwrap())
+        .collect();
     assert_eq!(fields, ["environment", "token", "subject_token"]);
     let metadata = json!({"kind": "webpush", "endpoint": "https://169.254.169.254/latest", "vapid_key_id": "a",
         "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
@@ -140,7 +151,11 @@ async fn a_refused_registration_names_its_fields_and_leaves_nothing(pool: PgPool
     let not_a_uuid = app.anonymous(Method::PUT, "/v1/devices/42").json(&android("token-number-1"));
     assert_eq!(send(not_a_uuid).await.problem(), "not-found");
     assert_eq!(app.count("select count(*) from device").await, 0);
-    assert_eq!(app.count("select sum(last_number)::bigint from device_ceiling").await, 0, "no number is lost");
+    assert_eq!(
+        app.count("select sum(last_number)::bigint from device_ceiling").await,
+        0,
+        "no number is lost"
+    );
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
@@ -153,7 +168,10 @@ async fn a_phone_that_registers_hears_what_is_live(pool: PgPool) {
 
     let heard = &answer["alerts"][0];
     assert_eq!(heard["id"], alert["id"]);
-    assert_eq!((&heard["version"], &heard["kind"], &heard["severity"]), (&json!(1), &json!("emergency"), &json!("extreme")));
+    assert_eq!(
+        (&heard["version"], &heard["kind"], &heard["severity"]),
+        (&json!(1), &json!("emergency"), &json!("extreme"))
+    );
     assert_eq!(heard["title"], "Cảnh báo lũ quét trên toàn tỉnh");
     let url = heard["url"].as_str().unwrap();
     assert!(url.starts_with("https://loa.example.vn/public/alerts/"), "{url}");
@@ -178,10 +196,13 @@ async fn no_number_at_or_below_a_ceiling_that_was_read_appears_later(pool: PgPoo
         let phones = (0..120).map(|n| {
             let app = &app;
             async move {
-                let (installation, secret) = registered(app, &android(&format!("token-number-{n}"))).await;
+                let (installation, secret) =
+                    registered(app, &android(&format!("token-number-{n}"))).await;
                 if n % 3 == 0 {
                     delete(app, installation, Some(&secret)).await;
-                    put(app, installation, Some(&secret), &android(&format!("token-number-{n}"))).await.expect(200);
+                    put(app, installation, Some(&secret), &android(&format!("token-number-{n}")))
+                        .await
+                        .expect(200);
                 }
             }
         });
@@ -202,7 +223,10 @@ async fn no_number_at_or_below_a_ceiling_that_was_read_appears_later(pool: PgPoo
     assert!(seen.iter().any(|(ceiling, _)| (1..160).contains(ceiling)), "the two did not overlap");
     for (ceiling, then) in seen {
         let now = numbers_up_to(&app.pool, ceiling).await;
-        assert!(now.iter().all(|number| then.contains(number)), "{ceiling}: {then:?} became {now:?}");
+        assert!(
+            now.iter().all(|number| then.contains(number)),
+            "{ceiling}: {then:?} became {now:?}"
+        );
     }
     let dense = "select count(*) from device_ceiling c where provider = 0 and last_number = 160";
     assert_eq!(app.count(dense).await, 1, "120 phones and 40 that came back");
@@ -210,9 +234,11 @@ async fn no_number_at_or_below_a_ceiling_that_was_read_appears_later(pool: PgPoo
 }
 
 async fn numbers_up_to(pool: &PgPool, ceiling: i64) -> Vec<i64> {
-    sqlx::query_scalar("select number from device where provider = 0 and state = 0 and number <= $1")
-        .bind(ceiling)
-        .fetch_all(pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar(
+        "select number from device where provider = 0 and state = 0 and number <= $1",
+    )
+    .bind(ceiling)
+    .fetch_all(pool)
+    .await
+    .unwrap()
 }

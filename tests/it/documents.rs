@@ -125,7 +125,7 @@ fn every_configuration_key_that_a_document_names_exists() {
             let word = word.split(" = ").next().unwrap();
             let Some((section, rest)) = word.split_once('.') else { continue };
             let lawful = rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.');
-            if !lawful || rest.is_empty() || !defaults.contains_key(section) {
+            if !lawful || rest.is_empty() || is_file(rest) || !defaults.contains_key(section) {
                 continue;
             }
             let found = rest.split('.').try_fold(&defaults[section], |at, part| at.get(part));
@@ -134,6 +134,11 @@ fn every_configuration_key_that_a_document_names_exists() {
         }
     }
     assert!(keys > 10, "only {keys} keys were found");
+}
+
+/// `telemetry.rs` is a file, not a key of `[telemetry]`.
+fn is_file(rest: &str) -> bool {
+    matches!(rest, "rs" | "md" | "toml" | "json" | "yaml" | "sql")
 }
 
 #[sqlx::test]

@@ -51,7 +51,7 @@ fn an_arrow_up_or_sideways_would_be_found() {
     let grouped: syn::File =
         syn::parse_str("use crate::{domain::alert, http}; use super::super::queue::x;").unwrap();
     let module = ["store".to_owned(), "batch".to_owned()];
-    let mut arrows = Arrows { module: &module, found: BTreeSet::new() };
+    let mut arrows = Arrows { module: module.to_vec(), found: BTreeSet::new() };
     arrows.visit_file(&grouped);
     assert_eq!(arrows.found, BTreeSet::from(["domain", "http", "queue"].map(str::to_owned)));
 }
@@ -102,24 +102,24 @@ fn arrows_of(file: &Path, module: &[String]) -> BTreeSet<String> {
     let text = fs::read_to_string(file).expect("readable");
     let parsed =
         syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let mut arrows = Arrows { module, found: BTreeSet::new() };
+    let mut arrows = Arrows { module: module.to_vec(), found: BTreeSet::new() };
     arrows.visit_file(&parsed);
     arrows.found
 }
 
-struct Arrows<'a> {
-    module: &'a [String],
+struct Arrows {
+    /// Where we are, inline modules included.
+    module: Vec<String>,
     found: BTreeSet<String>,
 }
 
-impl Arrows<'_> {
+impl Arrows {
     /// The top-level module a path leads to, if it leads into this crate by `crate::` or `super::`.
     fn add(&mut self, segments: &[String]) {
         let target = match segments.first().map(String::as_str) {
             Some("crate") => segments.get(1).cloned(),
             Some("super") => {
                 let ups = segments.iter().take_while(|segment| *segment == "super").count();
-                // One `super` leaves the file's module; inline test modules only leave less.
                 match self.module.len().checked_sub(ups) {
                     Some(0) => segments.get(ups).cloned(),
                     _ => None,
@@ -157,7 +157,13 @@ impl Arrows<'_> {
     }
 }
 
-impl<'ast> Visit<'ast> for Arrows<'_> {
+impl<'ast> Visit<'ast> for Arrows {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        self.module.push(item.ident.to_string());
+        syn::visit::visit_item_mod(self, item);
+        self.module.pop();
+    }
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.walk(&item.tree, &mut Vec::new());
     }

@@ -43,7 +43,8 @@ impl Recorder {
     }
 
     fn addresses(&self) -> Vec<String> {
-        let mut all: Vec<_> = self.sent.lock().unwrap().iter().map(|(address, _)| address.clone()).collect();
+        let mut all: Vec<_> =
+            self.sent.lock().unwrap().iter().map(|(address, _)| address.clone()).collect();
         all.sort();
         all
     }
@@ -54,10 +55,15 @@ impl Courier for Recorder {
         let mut report = Report::default();
         for target in parcel.targets {
             let address = target.address.text().to_owned();
-            let message = parcel.template.message(parcel.notice, &target.language, parcel.expires).expect("Vietnamese");
+            let message = parcel
+                .template
+                .message(parcel.notice, &target.language, parcel.expires)
+                .expect("Vietnamese");
             let mut answers = self.answers.lock().unwrap();
             let told = answers.get_mut(&address).filter(|answers| !answers.is_empty());
-            report.outcomes.push((target.number, told.map_or(Outcome::Accepted, |answers| answers.remove(0))));
+            report
+                .outcomes
+                .push((target.number, told.map_or(Outcome::Accepted, |answers| answers.remove(0))));
             self.sent.lock().unwrap().push((address, message));
         }
         Ok(report)
@@ -68,7 +74,14 @@ async fn feedback_system(app: &TestApp) -> Person {
     app.person("VPUBND", "he-thong-pakn", Role::System).await
 }
 
-async fn device(pool: &PgPool, provider: i16, number: i64, address: &str, language: &str, subject: &str) {
+async fn device(
+    pool: &PgPool,
+    provider: i16,
+    number: i64,
+    address: &str,
+    language: &str,
+    subject: &str,
+) {
     sqlx::query(
         "insert into device (installation, provider, number, kind, address, address_hash, language, subject)
          values (gen_random_uuid(), $1, $2, $1 * 2, $3, sha256(convert_to($3, 'UTF8')), $4, $5)",
@@ -115,8 +128,11 @@ async fn an_event_told_often_becomes_one_notice_and_is_answered_the_same(pool: P
     let audited = app.count("select count(*) from audit").await;
     let event = result();
     let at_once = (0..6).map(|_| app.post(&system, "/v1/feedback-events", &event));
-    let answers: Vec<Value> =
-        futures_util::future::join_all(at_once).await.into_iter().map(|answer| answer.expect(202)).collect();
+    let answers: Vec<Value> = futures_util::future::join_all(at_once)
+        .await
+        .into_iter()
+        .map(|answer| answer.expect(202))
+        .collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     for table in [
         "select count(*) from feedback_event",
@@ -126,7 +142,8 @@ async fn an_event_told_often_becomes_one_notice_and_is_answered_the_same(pool: P
         assert_eq!(app.count(table).await, 1, "{table}");
     }
     assert_eq!(app.count("select count(*) from audit").await, audited + 1);
-    let task: Value = sqlx::query_scalar("select body from outbox").fetch_one(&app.pool).await.unwrap();
+    let task: Value =
+        sqlx::query_scalar("select body from outbox").fetch_one(&app.pool).await.unwrap();
     assert_eq!(task, json!({"kind": "notice_v1", "notice": answers[0]["notice"]}));
 
     let mut other = event;
@@ -141,7 +158,10 @@ async fn a_result_without_proof_or_from_anybody_else_is_refused_and_leaves_nothi
     let mut unproven = result();
     unproven.as_object_mut().unwrap().remove("attachment");
     let refused = app.post(&system, "/v1/feedback-events", &unproven).await;
-    assert_eq!((refused.problem(), &refused.body["violations"][0]["field"]), ("invalid", &json!("attachment")));
+    assert_eq!(
+        (refused.problem(), &refused.body["violations"][0]["field"]),
+        ("invalid", &json!("attachment"))
+    );
     let mut unknown = result();
     unknown["kind"] = json!("rumour");
     let refused = app.post(&system, "/v1/feedback-events", &unknown).await;
@@ -179,7 +199,10 @@ async fn a_phone_that_has_it_is_not_rung_again_when_another_must_be_tried_again(
         // Before its time the task does nothing.
         notices.deliver(id, &provider).await;
         assert_eq!(provider.addresses().len(), 1 + attempt, "attempt {attempt}");
-        sqlx::query("update notice set due_at = now() where state = 1").execute(&app.pool).await.unwrap();
+        sqlx::query("update notice set due_at = now() where state = 1")
+            .execute(&app.pool)
+            .await
+            .unwrap();
     }
     assert_eq!(provider.addresses(), ["android-1", "apple-1", "apple-1", "apple-1"]);
     assert_eq!(state(&app).await, 2);
@@ -202,7 +225,12 @@ async fn a_notice_is_taken_over_from_a_dispatcher_that_died_and_from_no_other(po
     notices.deliver(id, &provider).await;
     assert_eq!(provider.addresses().len(), 2);
     let late = loa::store::notice::settle(
-        &app.pool, id, 1, 1, &[], &loa::store::batch::Next::DueIn(Duration::ZERO),
+        &app.pool,
+        id,
+        1,
+        1,
+        &[],
+        &loa::store::batch::Next::DueIn(Duration::ZERO),
     );
     assert!(!late.await.unwrap(), "the old claim settles nothing any more");
     assert_eq!(state(&app).await, 2);
@@ -247,7 +275,10 @@ async fn invariant_9_a_personal_notice_shows_nothing_personal_on_a_locked_screen
         assert_eq!(message.url, Some(format!("https://loa.example.vn/notices/{id}")));
     }
     let (_, vietnamese) = sent.iter().find(|(address, _)| address == "android-1").unwrap();
-    assert_eq!(vietnamese.body, "Phản ánh, kiến nghị của bạn đã có kết quả xử lý. Mở ứng dụng để xem.");
+    assert_eq!(
+        vietnamese.body,
+        "Phản ánh, kiến nghị của bạn đã có kết quả xử lý. Mở ứng dụng để xem."
+    );
     let (_, english) = sent.iter().find(|(address, _)| address == "apple-1").unwrap();
     assert_eq!(english.title, "Result of your feedback");
 }

@@ -56,10 +56,7 @@ fn an_empty_request_is_told_every_rule_at_once() {
 fn one_street_is_not_the_province() {
     let mut request = flood();
     request.attestations.whole_province = false;
-    assert_eq!(
-        rules(&request),
-        ["attestations.whole_province must_be_true"]
-    );
+    assert_eq!(rules(&request), ["attestations.whole_province must_be_true"]);
 }
 
 #[test]
@@ -78,20 +75,14 @@ fn a_warning_says_what_to_do_and_how_it_is_called_back() {
     let mut request = flood();
     request.recall = None;
     request.texts.get_mut("vi").unwrap().instruction = None;
-    assert_eq!(
-        rules(&request),
-        ["texts.vi.instruction required", "recall required"]
-    );
+    assert_eq!(rules(&request), ["texts.vi.instruction required", "recall required"]);
 }
 
 #[test]
 fn only_whole_https_links() {
-    for link in [
-        "http://example.vn",
-        "https://user:pw@example.vn",
-        "javascript:alert(1)",
-        "https://",
-    ] {
+    for link in
+        ["http://example.vn", "https://user:pw@example.vn", "javascript:alert(1)", "https://"]
+    {
         let mut request = flood();
         request.link = Some(link.into());
         assert_eq!(rules(&request), ["link not_https"], "{link}");

@@ -36,7 +36,10 @@ fn a_result_without_an_attachment_is_invalid() {
         assert_eq!(broken(EventRequest { attachment, ..request() }), ["attachment required"]);
     }
     let plain = AttachmentRequest { url: Some("http://example.vn/a.jpg".into()), name: None };
-    assert_eq!(broken(EventRequest { attachment: Some(plain), ..request() }), ["attachment.url not_https"]);
+    assert_eq!(
+        broken(EventRequest { attachment: Some(plain), ..request() }),
+        ["attachment.url not_https"]
+    );
     assert!(FeedbackEvent::parse(request()).is_ok());
 }
 
@@ -53,7 +56,10 @@ fn every_broken_rule_is_named_at_once_and_an_unknown_kind_by_name() {
             "agency required"
         ]
     );
-    assert_eq!(broken(EventRequest { kind: Some("refused".into()), ..request() }), ["kind unknown_kind"]);
+    assert_eq!(
+        broken(EventRequest { kind: Some("refused".into()), ..request() }),
+        ["kind unknown_kind"]
+    );
     assert_eq!(broken(EventRequest { id: Some("a\u{0}b".into()), ..request() }), ["id not_a_word"]);
 }
 
@@ -87,7 +93,13 @@ fn invariant_1_a_template_is_believed_only_under_its_own_seal_and_within_bounds(
     let bytes = canonical(&template);
     let mut forged = template.clone();
     forged.url_prefix = "https://evil.example/".into();
-    let refused = Template::open(&trusted, ("feedback_result", 1), "test", &canonical(&forged), &key.seal(&bytes));
+    let refused = Template::open(
+        &trusted,
+        ("feedback_result", 1),
+        "test",
+        &canonical(&forged),
+        &key.seal(&bytes),
+    );
     assert_eq!(refused, Err(SealError::Forged));
 
     let mut talkative = template.clone();

@@ -22,20 +22,13 @@ fn identity() -> Identity {
         incident: IncidentId::new(),
         version: 1,
         revision: 1,
-        agency: SealedAgency {
-            code: "BCH".into(),
-            name: "Ban Chỉ huy".into(),
-        },
+        agency: SealedAgency { code: "BCH".into(), name: "Ban Chỉ huy".into() },
         public_url: "https://loa.example.vn/".into(),
     }
 }
 
 fn document() -> SealedDocument {
-    SealedDocument {
-        sha256: "00".repeat(32),
-        media_type: "application/pdf".into(),
-        size: 9,
-    }
+    SealedDocument { sha256: "00".repeat(32), media_type: "application/pdf".into(), size: 9 }
 }
 
 fn key() -> SealingKey {
@@ -50,18 +43,9 @@ fn trust(key: &SealingKey) -> TrustedKeys {
 fn what_was_sealed_is_what_is_read() {
     let (identity, key) = (identity(), key());
     let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
-    let sealed = trust(&key)
-        .open_alert(identity.id, "k1", &bytes, &key.seal(&bytes))
-        .unwrap();
-    assert_eq!(
-        sealed.url,
-        format!("https://loa.example.vn/public/alerts/{}", identity.id)
-    );
-    assert_eq!(
-        canonical(&sealed),
-        bytes,
-        "reading and writing again gives the same bytes"
-    );
+    let sealed = trust(&key).open_alert(identity.id, "k1", &bytes, &key.seal(&bytes)).unwrap();
+    assert_eq!(sealed.url, format!("https://loa.example.vn/public/alerts/{}", identity.id));
+    assert_eq!(canonical(&sealed), bytes, "reading and writing again gives the same bytes");
 }
 
 #[test]
@@ -103,13 +87,7 @@ fn the_recall_is_bound_by_the_alerts_own_digest() {
     let recall: SealedAlert = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((recall.incident, recall.version), (identity.incident, 2));
     assert_eq!(recall.lane, alert.lane);
-    assert_eq!(
-        recall.references,
-        [Reference {
-            id: identity.id,
-            version: 1
-        }]
-    );
+    assert_eq!(recall.references, [Reference { id: identity.id, version: 1 }]);
 }
 
 #[test]
@@ -119,8 +97,5 @@ fn a_phone_in_another_language_is_told_in_vietnamese_rather_than_nothing() {
     let english = Language::of_locale("en-US").unwrap();
     let message = sealed.message(Provider::Fcm, &english, &[]).unwrap();
     assert_eq!(message.title, "Cảnh báo lũ quét");
-    assert_eq!(
-        (message.kind, message.style),
-        ("emergency", Style::Emergency)
-    );
+    assert_eq!((message.kind, message.style), ("emergency", Style::Emergency));
 }

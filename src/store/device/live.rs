@@ -23,7 +23,8 @@ pub async fn live_seals(conn: &mut PgConnection) -> Result<Vec<(AlertId, StoredS
     Ok(rows
         .into_iter()
         .map(|row| {
-            let seal = StoredSeal { sealed: row.sealed, key_id: row.key_id, signature: row.signature };
+            let seal =
+                StoredSeal { sealed: row.sealed, key_id: row.key_id, signature: row.signature };
             (AlertId(row.id), seal)
         })
         .collect())

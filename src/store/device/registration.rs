@@ -115,7 +115,11 @@ async fn write(
         Some(known) => row.update(conn, known).await?,
         None => row.insert(conn).await?,
     };
-    Ok(if done { Registered::Done { claimed, new: known.is_none() } } else { Registered::Overtaken })
+    Ok(if done {
+        Registered::Done { claimed, new: known.is_none() }
+    } else {
+        Registered::Overtaken
+    })
 }
 
 /// The later registration wins: whoever else has this address has left.
@@ -149,9 +153,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn keys(&self) -> (Option<&[u8]>, Option<&[u8]>, Option<&str>) {
         match &self.registration.address {
-            Address::WebPush(keys) => {
-                (Some(&keys.p256dh), Some(&keys.auth), Some(&keys.vapid_key))
-            }
+            Address::WebPush(keys) => (Some(&keys.p256dh), Some(&keys.auth), Some(&keys.vapid_key)),
             Address::Fcm(_) | Address::Apns { .. } => (None, None, None),
         }
     }

@@ -77,7 +77,8 @@ impl TestApp {
         let key = Arc::new(SealingKey::from_pkcs8("test", &pkcs8).expect("our own key"));
         let mut config = Config::for_testing();
         config.http.public_url = Some("https://loa.example.vn".to_owned());
-        config.seal.trusted_keys = vec![TrustedKey { id: "test".to_owned(), public_key: key.public() }];
+        config.seal.trusted_keys =
+            vec![TrustedKey { id: "test".to_owned(), public_key: key.public() }];
         let state = App::new(
             pool.clone(),
             pool.clone(),

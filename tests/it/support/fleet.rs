@@ -49,7 +49,6 @@ pub struct Fleet {
 /// An alert being broadcast.
 #[derive(Clone, Debug)]
 pub struct OnAir {
-    pub alert: String,
     pub broadcast: BroadcastId,
     pub collapse: String,
 }
@@ -150,7 +149,6 @@ impl Fleet {
             sheet["sealed"]["incident"].as_str().expect("an incident").parse().expect("a UUID");
         let approved = self.app.approve(&self.approver, &submitted).await.expect(200);
         OnAir {
-            alert: id(&submitted).to_owned(),
             broadcast: approved["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
             collapse: CollapseId::of(incident).as_str().to_owned(),
         }
