@@ -96,11 +96,11 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
 fn closing(opened: &Opened) -> Option<Ending> {
     match opened.pass.check() {
         Ok(()) | Err(Closed::Silent) => None,
-        Err(closed) => Some(ending_of(&closed)),
+        Err(closed) => Some(ending_of(closed)),
     }
 }
 
-fn ending_of(closed: &Closed) -> Ending {
+fn ending_of(closed: Closed) -> Ending {
     match closed {
         Closed::Stopped => Ending::Closed(Closing::Stopped),
         Closed::Expired => Ending::Closed(Closing::Expired),
@@ -153,7 +153,7 @@ fn record(ledger: &mut Ledger, provider: Provider, report: &Report) -> Ending {
     tracing::debug!(%provider, tried = report.outcomes.len(), accepted, "a batch was pushed");
     match &report.broken_off {
         None => Ending::Tried { asked: report.asked },
-        Some(BrokenOff::Gate(closed)) => ending_of(closed),
+        Some(BrokenOff::Gate(closed)) => ending_of(*closed),
         Some(BrokenOff::Parked) => Ending::BrokenOff { again: PARKED_AGAIN },
         Some(BrokenOff::Slower) => {
             Ending::BrokenOff { again: report.asked.unwrap_or(PARKED_AGAIN) }

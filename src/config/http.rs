@@ -38,7 +38,7 @@ impl Http {
         let example = "give one like https://canhbao.example.vn";
         match &self.public_url {
             None if mode == Mode::Production => {
-                problems.add("http.public_url", "is not set", example)
+                problems.add("http.public_url", "is not set", example);
             }
             None => {}
             Some(text) => match url::Url::parse(text) {
@@ -46,14 +46,14 @@ impl Http {
                     problems.add("http.public_url", "is not https", example);
                 }
                 Ok(url) if url.host().is_none() => {
-                    problems.add("http.public_url", "names no host", example)
+                    problems.add("http.public_url", "names no host", example);
                 }
                 Ok(_) if text.ends_with('/') => {
-                    problems.add("http.public_url", "ends with a slash", example)
+                    problems.add("http.public_url", "ends with a slash", example);
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    problems.add("http.public_url", format!("is not a URL: {error}"), example)
+                    problems.add("http.public_url", format!("is not a URL: {error}"), example);
                 }
             },
         }

@@ -105,7 +105,7 @@ fn overlay(under: &mut Table, over: Table, section: &str, problems: &mut Problem
         let name = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
         match (under.get_mut(&key), value) {
             (Some(Value::Table(under)), Value::Table(over)) => {
-                overlay(under, over, &name, problems)
+                overlay(under, over, &name, problems);
             }
             (Some(Value::Table(_)), value) => {
                 problems.add(

@@ -401,12 +401,11 @@ fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
         let group = groups
             .iter_mut()
             .find(|group| group.quota == quota && group.language == target.language);
-        match group {
-            Some(group) => group.targets.push(target),
-            None => {
-                let language = Arc::clone(&target.language);
-                groups.push(Block { quota, language, targets: vec![target] });
-            }
+        if let Some(group) = group {
+            group.targets.push(target);
+        } else {
+            let language = Arc::clone(&target.language);
+            groups.push(Block { quota, language, targets: vec![target] });
         }
     }
     let size = usize::try_from(BLOCK).unwrap_or(1);

@@ -245,7 +245,9 @@ async fn attend(
             changed = parked.wait_for(Option::is_some) => if changed.is_err() { return },
             () = end.cancelled() => return,
         }
-        consumers.iter().for_each(|consumer| consumer.pause());
+        for consumer in &consumers {
+            consumer.pause();
+        }
         while breaker.is_parked() {
             tokio::select! {
                 () = tokio::time::sleep(breaker.next_probe()) => {}
@@ -256,7 +258,9 @@ async fn attend(
                 Err(error) => tracing::warn!(%provider, %error, "{provider} stays parked: {error}"),
             }
         }
-        consumers.iter().for_each(|consumer| consumer.resume());
+        for consumer in &consumers {
+            consumer.resume();
+        }
     }
 }
 

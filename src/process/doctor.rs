@@ -68,7 +68,7 @@ fn keys(config: &Config, findings: &mut Findings) {
     }
     match serve::sealing_key(config, &trusted) {
         Ok(Some(key)) => {
-            findings.well("seal", &format!("this process can seal, with {:?}", key.id()))
+            findings.well("seal", &format!("this process can seal, with {:?}", key.id()));
         }
         Ok(None) => findings
             .well("seal", "no sealing key here: right for a dispatcher, wrong for `loa serve`"),
@@ -188,13 +188,13 @@ async fn dispatchers(config: &Config, pool: &PgPool, findings: &mut Findings) {
 
 async fn broker(config: &Config, findings: &mut Findings) {
     let broker = Broker::start(&config.broker, "doctor");
-    match tokio::time::timeout(BROKER_PATIENCE, broker.connected()).await {
-        Ok(true) => findings.well("broker", "RabbitMQ answers, the topology is declared"),
-        Ok(false) | Err(_) => {
-            let reason =
-                broker.trouble().map_or_else(|| "no answer".into(), |trouble| trouble.to_string());
-            findings.ill("broker", &reason, "start RabbitMQ, or mend broker.url");
-        }
+    let connected = tokio::time::timeout(BROKER_PATIENCE, broker.connected()).await;
+    if connected == Ok(true) {
+        findings.well("broker", "RabbitMQ answers, the topology is declared");
+    } else {
+        let reason =
+            broker.trouble().map_or_else(|| "no answer".into(), |trouble| trouble.to_string());
+        findings.ill("broker", &reason, "start RabbitMQ, or mend broker.url");
     }
     broker.close();
 }
@@ -202,19 +202,23 @@ async fn broker(config: &Config, findings: &mut Findings) {
 #[derive(Default)]
 struct Findings {
     ill: bool,
+    looked: u32,
 }
 
 impl Findings {
     fn well(&mut self, part: &str, what: &str) {
+        self.looked += 1;
         println!("ok    {part:<14} {what}");
     }
 
     fn ill(&mut self, part: &str, what: &str, remedy: &str) {
+        self.looked += 1;
         self.ill = true;
         println!("WRONG {part:<14} {what}\n      {:<14} → {remedy}", "");
     }
 
     fn code(&self) -> ExitCode {
+        println!("{} things looked at", self.looked);
         if self.ill { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -216,6 +216,7 @@ impl Open {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn away(error: lapin::Error) -> ReplayError {
     ReplayError::Broker(error.to_string())
 }

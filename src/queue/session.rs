@@ -81,10 +81,10 @@ fn settled(result: Result<lapin::Result<bool>, tokio::time::error::Elapsed>) {
     match result {
         Ok(Ok(true)) => {}
         Ok(Ok(false)) => {
-            debug!("settled too late: the channel is gone, the broker gives the message out again")
+            debug!("settled too late: the channel is gone, the broker gives the message out again");
         }
         Ok(Err(error)) => {
-            debug!(%error, "settled too late: {error}; the broker gives the message out again")
+            debug!(%error, "settled too late: {error}; the broker gives the message out again");
         }
         Err(_) => debug!(
             "settling hangs: the connection is dying, the broker gives the message out again"

@@ -55,7 +55,7 @@ pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreE
         match answer {
             Ok(()) => stored.push(row.id),
             Err(error) => {
-                tracing::warn!(outbox = row.id, %error, "a message waits in the outbox: {error}")
+                tracing::warn!(outbox = row.id, %error, "a message waits in the outbox: {error}");
             }
         }
     }

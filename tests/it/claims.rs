@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loa::clock::{Clock as _, SystemClock};
 use loa::domain::broadcast::{Lane, Tally};
 use loa::domain::device::Provider;
 use loa::domain::id::{AlertId, BroadcastId};
@@ -9,7 +10,6 @@ use loa::store::batch::{self, BatchKey, Claim, Claimed, Next, PlannedRange};
 use loa::store::broadcast::{self, NewBroadcast};
 use loa::store::liveness::{self, Announcement, Liveness};
 use sqlx::PgPool;
-use time::OffsetDateTime;
 
 use crate::support::seed;
 
@@ -45,7 +45,7 @@ async fn new_broadcast(conn: &mut sqlx::PgConnection, alert: AlertId) -> Broadca
     let new = NewBroadcast {
         alert,
         lane: Lane::Emergency,
-        expires: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: None,
     };
     broadcast::create(conn, new, None).await.expect("a broadcast")
@@ -121,7 +121,7 @@ async fn invariant_3_an_alert_has_exactly_one_broadcast(pool: PgPool) {
     let twice = NewBroadcast {
         alert,
         lane: Lane::Emergency,
-        expires: OffsetDateTime::now_utc(),
+        expires: SystemClock.now(),
         after_epoch: None,
     };
     assert!(broadcast::create(&mut conn, twice, None).await.is_err());
@@ -164,7 +164,7 @@ async fn a_recall_waits_until_every_dispatcher_has_obeyed_the_stop(pool: PgPool)
     let new = NewBroadcast {
         alert: recall,
         lane: Lane::Emergency,
-        expires: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: Some(epoch),
     };
     broadcast::create(&mut conn, new, None).await.unwrap();
@@ -182,7 +182,7 @@ async fn new_bulk_is_held_while_an_emergency_is_live(pool: PgPool) {
     let bulk = NewBroadcast {
         alert: news,
         lane: Lane::Bulk,
-        expires: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: None,
     };
     broadcast::create(&mut conn, bulk, None).await.unwrap();

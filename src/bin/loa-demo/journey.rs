@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use loa::clock::{Clock as _, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -20,7 +21,7 @@ const FLOOD: &str = "demo/alerts/01-lu-quet-sat-lo-dat.json";
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A broadcast that has not ended after this long has not worked.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A file of `demo/alerts`.
 #[derive(Deserialize)]
@@ -104,7 +105,7 @@ impl<'a> Journey<'a> {
                     eprintln!("✗  {}: {error:#}", file.file_name().to_string_lossy());
                 }
                 (Ok(_), Expectation::Refused) => {
-                    bail!("{:?} should have been refused", file.path())
+                    bail!("{} should have been refused", file.path().display())
                 }
                 (Err(error), Expectation::Accepted) => {
                     return Err(error.context(format!("{}", file.path().display())));
@@ -121,11 +122,10 @@ impl<'a> Journey<'a> {
             .get(&sample.agency)
             .with_context(|| format!("no submitter for {}", sample.agency))?;
         let mut request = sample.request.clone();
-        let expires =
-            OffsetDateTime::now_utc() + time::Duration::minutes(sample.expires_in_minutes);
+        let expires = SystemClock.now() + time::Duration::minutes(sample.expires_in_minutes);
         request["expires"] = json!(expires.replace_nanosecond(0)?.format(&Rfc3339)?);
         // A document of the day the demo runs.
-        request["source"]["date"] = json!(OffsetDateTime::now_utc().date().to_string());
+        request["source"]["date"] = json!(SystemClock.now().date().to_string());
         let alert = self.post(key, "/v1/alerts", &request).await?;
         let id = alert["id"].as_str().context("the answer names no alert")?.to_owned();
         let document = std::fs::read(Path::new("demo").join(&sample.document))?;

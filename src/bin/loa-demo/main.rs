@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut stage = Stage::prepare(arguments.devices).await?;
     let people = seed::people(&stage).await.context("agencies and officers")?;
-    seed::devices(&stage, arguments.devices).await.context("devices")?;
+    seed::devices(&stage, arguments.devices).context("devices")?;
     stage.start_services().await?;
     let journey = Journey::new(&stage, &people);
     let told = journey.warn_the_province().await?;

@@ -94,11 +94,11 @@ pub async fn people(stage: &Stage) -> anyhow::Result<People> {
 }
 
 /// Installs the simulated devices.
-pub async fn devices(stage: &Stage, count: u32) -> anyhow::Result<()> {
+pub fn devices(stage: &Stage, count: u32) -> anyhow::Result<()> {
     let file = stage.file("devices.ndjson");
     let (sim, out) = (stage.file("sim"), file.to_string_lossy().into_owned());
     let count = count.to_string();
     let directory = sim.to_string_lossy();
-    stage.sim(&["devices", "--dir", &directory, "--count", &count, "--out", &out])?;
+    Stage::sim(&["devices", "--dir", &directory, "--count", &count, "--out", &out])?;
     stage.loa(&["devices", "import", &out])
 }

@@ -13,7 +13,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 const NAME: &str = "loa_demo";
 
 /// How long a process may take until it answers.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// Where the files of the demo are.
 const DIRECTORY: &str = ".local/demo";
@@ -117,7 +117,7 @@ impl Stage {
     }
 
     /// Runs a `loa-sim` command to its end.
-    pub fn sim(&self, arguments: &[&str]) -> anyhow::Result<()> {
+    pub fn sim(arguments: &[&str]) -> anyhow::Result<()> {
         let status = Command::new(sibling("loa-sim")?)
             .args(arguments)
             .stdin(Stdio::null())

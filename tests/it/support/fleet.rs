@@ -111,9 +111,11 @@ impl Fleet {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(LIMIT, ready).await.is_err() {
-            panic!("the dispatcher is not ready:\n{}", self.logs());
-        }
+        assert!(
+            tokio::time::timeout(LIMIT, ready).await.is_ok(),
+            "the dispatcher is not ready:\n{}",
+            self.logs()
+        );
         self.dispatchers.len() - 1
     }
 
@@ -177,10 +179,10 @@ impl Fleet {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        match tokio::time::timeout(LIMIT, waiting).await {
-            Ok(progress) => progress,
-            Err(_) => panic!("{:#?}\n{}", self.progress(on_air).await, self.logs()),
+        if let Ok(progress) = tokio::time::timeout(LIMIT, waiting).await {
+            return progress;
         }
+        panic!("{:#?}\n{}", self.progress(on_air).await, self.logs())
     }
 
     /// Waits until every device has a final outcome.
@@ -213,15 +215,16 @@ impl Fleet {
 
     /// The last lines of every dispatcher, for a failed test.
     pub fn logs(&self) -> String {
-        (0..self.dispatchers.len())
-            .map(|index| {
-                let file = self.directory.join(format!("dispatch-{index}.log"));
-                let text = fs::read_to_string(file).unwrap_or_default();
-                let tail: Vec<&str> = text.lines().rev().take(30).collect();
-                let tail: Vec<&str> = tail.into_iter().rev().collect();
-                format!("--- dispatcher {index}\n{}\n", tail.join("\n"))
-            })
-            .collect()
+        let mut all = String::new();
+        for index in 0..self.dispatchers.len() {
+            let file = self.directory.join(format!("dispatch-{index}.log"));
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            all.push_str("--- a dispatcher\n");
+            all.push_str(&lines[lines.len().saturating_sub(30)..].join("\n"));
+            all.push('\n');
+        }
+        all
     }
 
     fn write_configuration(&self, setup: &Setup) {
