@@ -1,9 +1,13 @@
 //! The promises of the whole, kept on real servers.
 
+mod api_accounts;
 mod api_approval;
 mod api_idempotency;
 mod api_journey;
 mod api_recall;
+mod api_refusals;
+mod api_requests;
+mod api_service;
 mod broadcast_faults;
 mod claims;
 mod console_desk;

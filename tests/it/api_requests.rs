@@ -1,0 +1,225 @@
+//! Agencies' systems ask over RabbitMQ and get the answers of REST; what cannot be worked on becomes a dead letter with its reason.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use loa::http::requests::problem;
+use loa::identity::accounts;
+use loa::intake::requests::{Reply, handle};
+use loa::queue::{Delivery, Exchange, Publisher, Queue, Settle};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::app::{Person, TestApp, id, pdf};
+use crate::support::broker::{Vhost, within};
+
+const USER: &str = "bch-system";
+
+async fn connected(app: &TestApp) -> Person {
+    let writer = app.writer().await;
+    accounts::set_broker_user(&app.pool, "test", USER, writer.id).await.unwrap();
+    writer
+}
+
+fn message(message_id: &str, body: &Value) -> Delivery {
+    Delivery {
+        queue: Queue::AlertRequests,
+        exchange: Exchange::AlertRequests.name().to_owned(),
+        routing_key: "alert".to_owned(),
+        body: body.to_string().into_bytes(),
+        message_id: Some(message_id.to_owned()),
+        user_id: Some(USER.to_owned()),
+        reply_to: Some("answers".to_owned()),
+        correlation_id: None,
+        content_type: None,
+        trace: None,
+        delivery_count: 0,
+        redelivered: false,
+    }
+}
+
+async fn ask(app: &TestApp, delivery: &Delivery) -> (Settle, Option<Reply>) {
+    handle(&app.state.intake, delivery, problem).await
+}
+
+/// The answer to a message that is worked on.
+async fn answer(app: &TestApp, message_id: &str, body: Value) -> Value {
+    let (settle, reply) = ask(app, &message(message_id, &body)).await;
+    assert_eq!(settle, Settle::Ack, "{reply:#?}");
+    reply.expect("an answer").body
+}
+
+#[sqlx::test]
+async fn an_agencys_system_goes_the_whole_way_over_the_broker(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let writer = connected(&app).await;
+
+    let created = answer(&app, "m1", json!({"action": "create", "request": app.flood()})).await;
+    let alert = &created["id"];
+    answer(&app, "m2", json!({"action": "revise", "alert": alert, "request": app.flood()})).await;
+    let document = STANDARD.encode(pdf());
+    answer(&app, "m3", json!({"action": "attach", "alert": alert, "document": document})).await;
+    let submitted = answer(&app, "m4", json!({"action": "submit", "alert": alert})).await;
+    let got = answer(&app, "m5", json!({"action": "get", "alert": alert})).await;
+    let list = answer(&app, "m6", json!({"action": "list", "state": "submitted"})).await;
+
+    assert_eq!((&submitted["state"], &submitted["revision"]), (&json!("submitted"), &json!(3)));
+    assert_eq!(
+        got,
+        app.get(&writer, &format!("/v1/alerts/{}", id(&created))).await.expect(200),
+        "the same JSON as over REST"
+    );
+    assert_eq!(list["items"][0]["id"], *alert);
+}
+
+#[sqlx::test]
+async fn a_repeated_message_gets_the_first_answer(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    connected(&app).await;
+    let body = json!({"action": "create", "request": app.flood()});
+
+    let first = answer(&app, "m1", body.clone()).await;
+    let again = answer(&app, "m1", body).await;
+
+    assert_eq!(first, again);
+    assert_eq!(app.count("select count(*) from alert").await, 1);
+}
+
+#[sqlx::test]
+async fn a_refused_request_is_answered_with_the_problem(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    connected(&app).await;
+    let mut wrong = app.flood();
+    wrong["severity"] = json!("terrible");
+    let mut delivery = message("m1", &json!({"action": "create", "request": wrong}));
+
+    let (settle, reply) = ask(&app, &delivery).await;
+    let reply = reply.expect("an answer");
+    assert_eq!(
+        (settle, reply.to.as_str(), reply.correlation_id.as_deref()),
+        (Settle::Ack, "answers", Some("m1"))
+    );
+    assert_eq!(
+        (&reply.body["status"], &reply.body["violations"][0]["field"]),
+        (&json!(422), &json!("severity"))
+    );
+
+    delivery.reply_to = None;
+    let (settle, reply) = ask(&app, &delivery).await;
+    assert_eq!(settle, Settle::Dead("refused, and nobody to tell: severity unknown_word".into()));
+    assert_eq!(reply, None);
+}
+
+#[sqlx::test]
+async fn what_cannot_be_worked_on_becomes_a_dead_letter_with_its_reason(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    connected(&app).await;
+    let good = message("m1", &json!({"action": "list"}));
+    let create = message("m1", &json!({"action": "create", "request": app.flood()}));
+    let oversized = vec![b' '; 30 * 1024 * 1024];
+    for (delivery, reason, is_answered) in [
+        (Delivery { user_id: None, ..good.clone() }, "no validated user-id", false),
+        (
+            Delivery { user_id: Some("stranger".into()), ..good.clone() },
+            "the user-id belongs to no officer",
+            false,
+        ),
+        (Delivery { body: b"{oops".to_vec(), ..good.clone() }, "malformed at the body", true),
+        (message("m1", &json!({"action": "dance"})), "malformed at action", true),
+        (message("m1", &json!({"action": "list", "limit": "many"})), "malformed at limit", true),
+        (
+            message("m1", &json!({"action": "create", "request": {"texts": {"vi": 1}}})),
+            "malformed at request.texts.vi",
+            true,
+        ),
+        (Delivery { message_id: None, ..create.clone() }, "no usable message-id", true),
+        (
+            Delivery { body: oversized, ..good.clone() },
+            "31457280 bytes are more than 29010604",
+            true,
+        ),
+    ] {
+        let (settle, reply) = ask(&app, &delivery).await;
+        assert_eq!(settle, Settle::Dead(reason.to_owned()));
+        assert_eq!(reply.is_some(), is_answered, "{reason}");
+    }
+    assert_eq!(app.count("select count(*) from alert").await, 0);
+}
+
+#[sqlx::test]
+async fn an_answer_is_never_written_into_our_own_queues(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    connected(&app).await;
+    let mut delivery = message("m1", &json!({"action": "list"}));
+    delivery.reply_to = Some("plan".to_owned());
+    assert_eq!(ask(&app, &delivery).await, (Settle::Ack, None));
+}
+
+#[sqlx::test]
+async fn a_database_that_is_away_lets_the_message_come_again(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    connected(&app).await;
+    app.pool.close().await;
+    let delivery = message("m1", &json!({"action": "list"}));
+    assert_eq!(ask(&app, &delivery).await, (Settle::Requeue, None));
+}
+
+#[sqlx::test]
+async fn a_system_hears_its_answer_from_the_broker(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let vhost = Vhost::create().await;
+    let (asked, answers) = (vhost.broker("asked").await, vhost.broker("answers").await);
+    let publisher = Publisher::new(&answers);
+    let consumer = loa::http::requests::start(&app.state, &asked, &publisher);
+    within(consumer.until_consuming(true)).await;
+    // A user of its own: what our own user sends is ours, and no request.
+    let user = format!("agency-{}", vhost.name());
+    vhost.create_user(&user, "secret").await;
+    vhost.allow(&user, r"^(alerts\.requests|answers)$", "^answers$").await;
+    let writer = app.writer().await;
+    accounts::set_broker_user(&app.pool, "test", &user, writer.id).await.unwrap();
+    let url = vhost.url_of(&user, "secret");
+    let theirs = Connection::connect(&url, ConnectionProperties::default());
+    let connection = within(theirs).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare("answers".into(), options, FieldTable::default()).await.unwrap();
+    let mut heard = channel
+        .basic_consume(
+            "answers".into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .unwrap();
+
+    let body = json!({"action": "create", "request": app.flood()}).to_string();
+    let properties = BasicProperties::default()
+        .with_user_id(user.as_str().into())
+        .with_message_id("m1".into())
+        .with_reply_to("answers".into());
+    channel
+        .basic_publish(
+            "alerts.requests".into(),
+            "alert".into(),
+            BasicPublishOptions::default(),
+            body.as_bytes(),
+            properties,
+        )
+        .await
+        .unwrap();
+    let answer = within(heard.next()).await.expect("an answer").unwrap();
+
+    let created: Value = serde_json::from_slice(&answer.data).unwrap();
+    assert_eq!(created["state"], "draft");
+    assert_eq!(answer.properties.correlation_id().as_ref().map(|id| id.as_str()), Some("m1"));
+    assert_eq!(
+        app.get(&writer, &format!("/v1/alerts/{}", id(&created))).await.expect(200),
+        created
+    );
+    vhost.forget_user(&user).await;
+}
