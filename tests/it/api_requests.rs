@@ -216,7 +216,10 @@ async fn a_system_hears_its_answer_from_the_broker(pool: PgPool) {
 
     let created: Value = serde_json::from_slice(&answer.data).unwrap();
     assert_eq!(created["state"], "draft");
-    assert_eq!(answer.properties.correlation_id().as_ref().map(|id| id.as_str()), Some("m1"));
+    assert_eq!(
+        answer.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str),
+        Some("m1")
+    );
     assert_eq!(
         app.get(&writer, &format!("/v1/alerts/{}", id(&created))).await.expect(200),
         created
