@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use rustls_pki_types::ServerName;
 
 pub use dial::{Trust, is_public};
@@ -55,6 +55,8 @@ impl From<TrafficClass> for Turn<'_> {
 
 /// The longest answer body that is kept, in bytes. Providers explain refusals in a few hundred.
 const ANSWER_LIMIT: usize = 16 * 1024;
+/// How long an answer's body is waited for once its status is known.
+const BODY_WAIT: Duration = Duration::from_secs(3);
 
 /// How one host is spoken to.
 #[derive(Clone, Debug)]
@@ -298,7 +300,17 @@ impl Host {
         let limit = self.shared.manner.timeout;
         let exchange = transact(&mut lease, request, body, turn, &left);
         match tokio::time::timeout(limit, exchange).await {
-            Ok(outcome) => outcome,
+            Ok(response) => {
+                let (head, body) = response?.into_parts();
+                // From here on the answer is known, whatever becomes of its body.
+                lease.answered();
+                Ok(Answer {
+                    status: head.status,
+                    headers: head.headers,
+                    body: read(body).await,
+                    connection: lease.connection(),
+                })
+            }
             Err(_) if left.load(Ordering::Relaxed) => {
                 Err(TransportError::Ambiguous(format!("no answer within {limit:?}")))
             }
@@ -307,14 +319,14 @@ impl Host {
     }
 }
 
-/// One request on one stream. `left` is set as soon as the peer may see it.
+/// One request on one stream, up to the answer's head. `left` is set as soon as the peer may see it.
 async fn transact(
     lease: &mut Lease,
     request: Request<()>,
     body: Bytes,
     turn: Turn<'_>,
     left: &AtomicBool,
-) -> Result<Answer, TransportError> {
+) -> Result<Response<h2::RecvStream>, TransportError> {
     let not_sent = |error: h2::Error| TransportError::NotSent(error.to_string());
     std::future::poll_fn(|cx| lease.handle().poll_ready(cx)).await.map_err(not_sent)?;
     // No await between this question and the request.
@@ -329,14 +341,7 @@ async fn transact(
     if let Err(error) = queued {
         tracing::debug!(%error, "the peer answered before it had the request's body");
     }
-    lease.answered();
-    let (head, body) = response.into_parts();
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        body: read(body).await,
-        connection: lease.connection(),
-    })
+    Ok(response)
 }
 
 /// RFC 9113 §6.8: streams above GOAWAY's last identifier were not processed; §8.7: neither were refused ones. `h2` gives the
@@ -352,31 +357,26 @@ fn classify(error: &h2::Error) -> TransportError {
     }
 }
 
-/// The body as far as it came: the status has been read, and a torn explanation does not undo it.
+/// The body as far as it came: the status has been read, and a torn or late explanation does not undo it.
 async fn read(mut body: h2::RecvStream) -> Bytes {
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(Ok(chunk)) = body.data().await {
-        // Unreleased capacity would close the connection's window for every other stream.
-        let released = body.flow_control().release_capacity(chunk.len());
-        if first.is_empty() && all.is_empty() {
-            first = chunk;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&first);
+    if body.is_end_stream() {
+        return Bytes::new();
+    }
+    let mut read = BytesMut::new();
+    let to_the_end = async {
+        while let Some(Ok(chunk)) = body.data().await {
+            read.extend_from_slice(&chunk);
+            // Unreleased capacity would close the connection's window for every other stream.
+            let released = body.flow_control().release_capacity(chunk.len());
+            if released.is_err() || read.len() >= ANSWER_LIMIT {
+                break;
             }
-            all.extend_from_slice(&chunk);
         }
-        if released.is_err() || first.len().max(all.len()) >= ANSWER_LIMIT {
-            break;
-        }
-    }
-    if all.is_empty() {
-        first.slice(..first.len().min(ANSWER_LIMIT))
-    } else {
-        all.truncate(ANSWER_LIMIT);
-        all.freeze()
-    }
+    };
+    // Late or not, what has come by then is used.
+    let _ = tokio::time::timeout(BODY_WAIT, to_the_end).await;
+    read.truncate(ANSWER_LIMIT);
+    read.freeze()
 }
 
 #[cfg(test)]

@@ -337,6 +337,18 @@ async fn an_acceptance_whose_body_is_torn_off_still_is_one() {
 }
 
 #[tokio::test]
+async fn an_acceptance_whose_body_never_comes_still_is_one() {
+    let mut peer = Peer::start(100).await;
+    let manner = Manner { timeout: Duration::from_secs(1), ..manner(1) };
+    let host = host(&peer, manner);
+    let request = urgent(&host);
+    let mut session = peer.session().await;
+    let stream = session.requests(1).await[0];
+    session.begin_answer(stream).await;
+    assert_eq!(status(request).await, 200, "nothing is repeated that was accepted");
+}
+
+#[tokio::test]
 async fn late_answers_to_given_up_requests_do_not_end_the_connection() {
     let mut peer = Peer::start(2000).await;
     let manner = Manner { streams: 2000, timeout: Duration::from_millis(500), ..manner(1) };
