@@ -20,7 +20,7 @@ use crate::store::broadcast::{self, NewBroadcast};
 use crate::store::decision::{self, DecisionKind, NewDecision, Signed};
 use crate::store::idempotency::Once;
 use crate::store::{StoreError, audit, liveness};
-use crate::telemetry::TraceParent;
+use crate::telemetry::{Metric, TraceParent};
 
 /// An alert that ends sooner could not be pushed to anybody in time.
 pub const LEAST_LEFT: Duration = Duration::minutes(1);
@@ -131,6 +131,7 @@ impl Approval {
         let detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": key.id()});
         write_down(&mut tx, officer, "alert.approved", id, detail).await?;
         tx.commit().await?;
+        Metric::Decisions.add(1, &[("decision", "approve")]);
         tracing::info!(alert.id = %id, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins");
         Ok(answer)
     }
@@ -196,6 +197,7 @@ impl Approval {
         let detail = json!({"revision": current.number});
         write_down(&mut tx, officer, deed, id, detail).await?;
         tx.commit().await?;
+        Metric::Decisions.add(1, &[("decision", deed)]);
         tracing::info!(alert.id = %id, officer.id = %officer.id, "{deed}");
         Ok(answer)
     }

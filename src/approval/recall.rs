@@ -20,7 +20,7 @@ use crate::domain::seal::SealedAlert;
 use crate::store::alert::{self, Alert, NewRevision, Revision};
 use crate::store::broadcast::{self, NewBroadcast};
 use crate::store::decision::{self, DecisionKind, NewDecision, PreparedRecall, Signed};
-use crate::telemetry::TraceParent;
+use crate::telemetry::{Metric, TraceParent};
 
 /// A recall on its way: first the original's stop is confirmed, then the recall goes to every active device.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -85,6 +85,7 @@ impl Approval {
             json!({"recall": prepared.id, "broadcast": broadcast, "after_epoch": after_epoch});
         write_down(&mut tx, officer, "alert.recalled", id, detail).await?;
         tx.commit().await?;
+        Metric::Decisions.add(1, &[("decision", "recall")]);
         tracing::warn!(alert.id = %id, recall.id = %prepared.id, officer.id = %officer.id, "alert {id} is called back by {}", prepared.id);
         Ok(Recalled { original: id, recall: prepared.id, broadcast, recalled_at })
     }

@@ -10,11 +10,12 @@ use super::engine::{Engine, OpenError, Opened};
 use super::ledger::{Ending, Ledger, LedgerError};
 use crate::delivery::gate::Closed;
 use crate::delivery::send::{BrokenOff, Report, Slice, Target};
-use crate::domain::broadcast::{Closing, CorruptLedger, Outcome};
+use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome};
 use crate::domain::device::{Language, Provider};
 use crate::queue::consumer::Settle;
 use crate::store::batch::{self, BatchKey, Claim, Claimed};
 use crate::store::{StoreError, broadcast, device};
+use crate::telemetry::Metric;
 
 /// When a batch of a parked provider or broadcast is looked at again.
 const PARKED_AGAIN: Duration = Duration::from_secs(5);
@@ -51,7 +52,16 @@ pub async fn dispatch(engine: &Arc<Engine>, key: BatchKey) -> Settle {
             return Settle::Ack;
         }
     };
-    match work(engine, key).await {
+    let clock = engine.sender.gate.clock();
+    let begun = clock.instant();
+    let worked = work(engine, key).await;
+    let labels = [("provider", key.provider.as_str())];
+    let took = clock.instant().saturating_duration_since(begun);
+    Metric::BatchSeconds.observe(took.as_secs_f64(), &labels);
+    #[expect(clippy::cast_precision_loss, reason = "a handful of connections")]
+    let connections = engine.sender.providers.connections(key.provider) as f64;
+    Metric::ProviderConnections.set(connections, &labels);
+    match worked {
         Ok(()) => Settle::Ack,
         Err(error) => verdict(key, &error),
     }
@@ -142,14 +152,15 @@ async fn push(
         expires: opened.alert.expires,
     };
     let report = engine.sender.send(&slice, targets).await?;
-    Ok(record(ledger, key.provider, &report))
+    Ok(record(ledger, key.provider, lane, &report))
 }
 
-fn record(ledger: &mut Ledger, provider: Provider, report: &Report) -> Ending {
+fn record(ledger: &mut Ledger, provider: Provider, lane: Lane, report: &Report) -> Ending {
     for (number, outcome) in &report.outcomes {
         ledger.record(*number, *outcome);
     }
     let accepted = report.outcomes.iter().filter(|(_, o)| *o == Outcome::Accepted).count();
+    count(provider, lane, report);
     tracing::debug!(%provider, tried = report.outcomes.len(), accepted, "a batch was pushed");
     match &report.broken_off {
         None => Ending::Tried { asked: report.asked },
@@ -158,6 +169,22 @@ fn record(ledger: &mut Ledger, provider: Provider, report: &Report) -> Ending {
         Some(BrokenOff::Slower) => {
             Ending::BrokenOff { again: report.asked.unwrap_or(PARKED_AGAIN) }
         }
+    }
+}
+
+/// Outcomes of one attempt; what is to be tried again is counted as that.
+fn count(provider: Provider, lane: Lane, report: &Report) {
+    let mut counts = [0u64; Outcome::ALL.len()];
+    for (_, outcome) in &report.outcomes {
+        counts[usize::from(outcome.byte())] += 1;
+    }
+    for (outcome, count) in Outcome::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+        let labels = [
+            ("provider", provider.as_str()),
+            ("lane", lane.as_str()),
+            ("outcome", outcome.as_str()),
+        ];
+        Metric::Pushes.add(count, &labels);
     }
 }
 
@@ -196,6 +223,8 @@ async fn settle(
             Err(error) => return Err(error.into()),
         }
     }
+    let labels = [("provider", key.provider.as_str()), ("lane", opened.alert.lane.as_str())];
+    Metric::Batches.add(1, &labels);
     if tally.accepted > 0 {
         opened.first_push(pool, key).await?;
     }
@@ -209,7 +238,11 @@ impl Opened {
             return Ok(());
         }
         let mut conn = pool.acquire().await?;
-        broadcast::mark(&mut conn, key.broadcast, "first_push").await?;
+        if broadcast::mark(&mut conn, key.broadcast, "first_push").await? {
+            let since = self.pass.now() - self.created_at;
+            let labels = [("lane", self.alert.lane.as_str())];
+            Metric::FirstPushSeconds.observe(since.as_seconds_f64(), &labels);
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use crate::domain::seal::{SealError, SealedAlert, TrustedKeys};
 use crate::queue::publisher::Publisher;
 use crate::store::batch::BatchKey;
 use crate::store::{StoreError, broadcast, seal};
+use crate::telemetry::Metric;
 
 /// At most so many live emergencies are named in a payload.
 const LIVE_NAMED: i64 = 3;
@@ -49,6 +51,8 @@ pub struct Opened {
     pub live: Vec<(Uuid, u32)>,
     /// May its requests start.
     pub pass: Pass,
+    /// When its approval was committed.
+    pub(super) created_at: OffsetDateTime,
     /// Whether the first accepted push has been marked.
     pub(super) marked: AtomicBool,
 }
@@ -121,6 +125,7 @@ impl Engine {
         let opened = match self.verify(&mut conn, &found).await {
             Ok(alert) => alert,
             Err(error @ (OpenError::Seal(_) | OpenError::Unsealed)) => {
+                Metric::SealMismatches.add(1, &[]);
                 tracing::error!(broadcast = %id, %error, "broadcast {id} is parked, nothing of it is sent: {error}");
                 broadcast::park(&mut conn, id, &error.to_string()).await?;
                 return Err(error);
@@ -129,7 +134,13 @@ impl Engine {
         };
         let live = broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?;
         let pass = self.sender.gate.pass(id, opened.expires);
-        let opened = Arc::new(Opened { alert: opened, live, pass, marked: AtomicBool::new(false) });
+        let opened = Arc::new(Opened {
+            alert: opened,
+            live,
+            pass,
+            created_at: found.created_at,
+            marked: AtomicBool::new(false),
+        });
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         // A handful of broadcasts is live at any time; old ones go when new ones come.
         sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
@@ -164,6 +175,7 @@ impl Engine {
         }
         let (done, wait) = watch::channel(());
         running.insert(key, wait);
+        count_running(&running, key);
         Ok(Running { engine: Arc::clone(self), key, _done: done })
     }
 }
@@ -180,5 +192,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         let mut running = self.engine.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.key);
+        count_running(&running, self.key);
     }
+}
+
+fn count_running(running: &HashMap<BatchKey, watch::Receiver<()>>, key: BatchKey) {
+    let count = running.keys().filter(|other| other.provider == key.provider).count();
+    #[expect(clippy::cast_precision_loss, reason = "a handful of batches")]
+    Metric::BatchesRunning.set(count as f64, &[("provider", key.provider.as_str())]);
 }

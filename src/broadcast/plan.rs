@@ -15,7 +15,7 @@ use crate::queue::publisher::Publication;
 use crate::store::batch::{self, PlannedRange};
 use crate::store::broadcast::{self, BroadcastState};
 use crate::store::{StoreError, device};
-use crate::telemetry::TraceParent;
+use crate::telemetry::{Metric, TraceParent};
 
 /// Batches a page.
 const PAGES: [u32; 4] = [1, 4, 16, 64];
@@ -47,6 +47,10 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
             if ranges.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
                 open.retain(|other| *other != provider);
             }
+            let planned =
+                ranges.iter().map(|range| u64::try_from(range.planned).unwrap_or(0)).sum();
+            let labels = [("provider", provider.as_str()), ("lane", found.lane.as_str())];
+            Metric::Planned.add(planned, &labels);
             keys.extend(ranges.iter().map(|range| (provider, range.first)));
         }
         // Confirms are awaited one page late: the broker works while the next page is cut.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::device::Provider;
+use crate::telemetry::Metric;
 
 /// Failures to connect, in a row and without one success between, after which a provider counts as away.
 const AWAY_AFTER: u32 = 64;
@@ -70,6 +71,7 @@ impl Breaker {
             news
         });
         if news {
+            Metric::Parked.set(1.0, &[("provider", self.provider.as_str())]);
             tracing::error!(provider = %self.provider, reason, "{} is parked: {reason}", self.provider);
         }
     }
@@ -102,6 +104,7 @@ impl Breaker {
     pub fn resume(&self) {
         self.failures.store(0, Ordering::Relaxed);
         if self.parked.send_replace(None).is_some() {
+            Metric::Parked.set(0.0, &[("provider", self.provider.as_str())]);
             tracing::info!(provider = %self.provider, "{} resumes", self.provider);
         }
     }

@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use crate::domain::address::AddressHash;
 use crate::domain::device::Provider;
 use crate::store::{StoreError, device, forgetting};
+use crate::telemetry::Metric;
 use time::OffsetDateTime;
 
 /// A provider's word that an address is dead.
@@ -31,6 +32,9 @@ pub async fn forget(
 ) -> Result<Vec<i64>, StoreError> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let suspended = forgetting::count(pool, provider, count(answered), count(dead.len())).await?;
+    let labels = [("provider", provider.as_str())];
+    Metric::Gone.add(u64::try_from(dead.len()).unwrap_or(u64::MAX), &labels);
+    Metric::ForgettingSuspended.set(if suspended { 1.0 } else { 0.0 }, &labels);
     if dead.is_empty() {
         return Ok(Vec::new());
     }

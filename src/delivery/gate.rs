@@ -152,6 +152,11 @@ impl Gate {
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
+    /// The process's clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     /// Has the database answered lately?
     pub fn is_open(&self) -> bool {
         let (_, silent) = self.reading();

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::pacing::Pacing;
 use crate::domain::broadcast::Lane;
 use crate::store::permit::{self, Ask};
+use crate::telemetry::Metric;
 
 /// The most permits taken at once: what an emergency may have to wait for.
 pub const BLOCK: u32 = 50;
@@ -131,6 +132,7 @@ impl Desk {
             if balance < BLOCK {
                 match self.lease(&pace).await {
                     Some((leased, rate)) => {
+                        Metric::PermitRate.set(rate, &[("quota", &self.name)]);
                         balance += leased;
                         pace = pace.at(rate);
                     }

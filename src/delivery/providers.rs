@@ -150,6 +150,19 @@ impl Providers {
         }
     }
 
+    /// Open connections to a provider.
+    pub fn connections(&self, provider: Provider) -> usize {
+        let open = match provider {
+            Provider::Fcm => self.fcm.as_ref().map(|fcm| fcm.load().open),
+            Provider::Apns => self.apns.as_ref().map(|apns| {
+                let of = |environment| apns.load(environment).open;
+                of(ApnsEnvironment::Production) + of(ApnsEnvironment::Sandbox)
+            }),
+            Provider::WebPush => self.webpush.as_ref().map(|webpush| webpush.load().open),
+        };
+        open.unwrap_or(0)
+    }
+
     fn fcm(&self) -> Result<&Fcm, PushError> {
         self.fcm.as_ref().ok_or_else(|| unconfigured(Provider::Fcm))
     }

@@ -24,6 +24,7 @@ use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
 use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
 use crate::store::StoreError;
+use crate::telemetry::Metric;
 
 /// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
 const WINDOW: usize = 256;
@@ -136,13 +137,16 @@ impl Sender {
                     }
                 }
             };
+            // One of each block is timed: all of them would cost more than they tell.
+            let mut timed = true;
             for (target, parcel) in block.targets.iter().cloned().zip(parcels) {
                 if under_way.len() >= WINDOW
                     && let Some((target, answer)) = under_way.next().await
                 {
                     self.judge(slice, &run, &target, answer).await;
                 }
-                under_way.push(self.send_one(slice, frame, class, &run, target, parcel));
+                let parcel = Ready { target, parcel, timed: std::mem::take(&mut timed) };
+                under_way.push(self.send_one(slice, frame, class, &run, parcel));
             }
         }
         while let Some((target, answer)) = under_way.next().await {
@@ -200,8 +204,7 @@ impl Sender {
         frame: &Frame,
         class: TrafficClass,
         run: &Run,
-        target: Target,
-        parcel: Parcel,
+        Ready { target, parcel, timed }: Ready,
     ) -> (Target, Option<Result<(), PushError>>) {
         if !self.may_start(slice, run).await {
             return (target, None);
@@ -219,7 +222,13 @@ impl Sender {
             }
         };
         let turn = Turn { class, may_start: Some(&leave) };
+        let begun = timed.then(|| self.gate.clock().instant());
         let answer = self.providers.send(frame, parcel, &target.address, turn).await;
+        if let Some(begun) = begun {
+            let took = self.gate.clock().instant().saturating_duration_since(begun);
+            let labels = [("provider", slice.provider.as_str())];
+            Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
+        }
         (target, Some(answer))
     }
 
@@ -308,6 +317,7 @@ impl Sender {
             }
             Scope::Origin(origin) => origin_quota(&origin),
         };
+        Metric::Throttled.add(1, &[("provider", provider.as_str())]);
         self.permits.slow_down(&quota, after.unwrap_or(SLOWER)).await;
     }
 
@@ -381,6 +391,13 @@ impl Run {
     fn is_broken_off(&self) -> bool {
         self.broken_off.load(Ordering::Relaxed)
     }
+}
+
+/// A device and what it is sent.
+struct Ready {
+    target: Target,
+    parcel: Parcel,
+    timed: bool,
 }
 
 /// Devices that share a quota and a language, at most a block of them.

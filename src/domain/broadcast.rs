@@ -80,6 +80,24 @@ impl Outcome {
         Self::DueUnknown,
     ];
 
+    /// The word metrics use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotMember => "not_member",
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Stopped => "stopped",
+            Self::Withdrawn => "withdrawn",
+            Self::Unknown => "unknown",
+            Self::Due => "due",
+            Self::DueUnknown => "due_unknown",
+        }
+    }
+
     /// The ledger's byte.
     pub fn byte(self) -> u8 {
         self as u8

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Response, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
@@ -14,7 +14,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 
 use super::error::{Kind, Problem};
+use crate::clock::{Clock as _, SystemClock};
 use crate::domain::wording::Tongue;
+use crate::telemetry::Metric;
 use crate::web::locale::tongue;
 
 /// How long a handler may take. A live stream counts only until its headers.
@@ -30,6 +32,7 @@ pub fn around(router: Router) -> Router {
         .layer(middleware::from_fn(limit_time))
         .layer(CatchPanicLayer::custom(tell_nothing))
         .layer(middleware::from_fn(choose_language))
+        .layer(middleware::from_fn(count))
         .layer(
             TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new()),
         )
@@ -44,6 +47,20 @@ fn header_layer(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<
 /// The path without its query: queries may carry what people typed.
 fn span(request: &Request) -> tracing::Span {
     tracing::info_span!("http", http.request.method = %request.method(), url.path = request.uri().path())
+}
+
+/// By the route's pattern, never by its path: ids would make a label of every alert.
+async fn count(request: Request, next: Next) -> Response<Body> {
+    let method = request.method().to_string();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.unwrap_or_else(|| "none".to_owned());
+    let begun = SystemClock.instant();
+    let response = next.run(request).await;
+    let labels = [("method", method.as_str()), ("route", route.as_str())];
+    Metric::RequestSeconds.observe((SystemClock.instant() - begun).as_secs_f64(), &labels);
+    let status = response.status().as_str().to_owned();
+    Metric::Requests.add(1, &[labels[0], labels[1], ("status", &status)]);
+    response
 }
 
 async fn limit_time(request: Request, next: Next) -> Response<Body> {

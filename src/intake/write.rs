@@ -13,6 +13,7 @@ use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, NewAlert, NewRevision};
 use crate::store::idempotency::Once;
 use crate::store::{StoreError, document};
+use crate::telemetry::Metric;
 
 impl Intake {
     /// Begins an alert as a draft of the officer's agency.
@@ -139,7 +140,9 @@ impl Intake {
         }
         alert::become_submitted(&mut tx, id, officer.id).await?;
         let deed = Deed { action: "alert.submitted", alert: id };
-        self.finish(tx, officer, once, &deed).await
+        let answer = self.finish(tx, officer, once, &deed).await?;
+        Metric::Submissions.add(1, &[("result", "submitted")]);
+        Ok(answer)
     }
 
     /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The recall's id is drawn here,

@@ -23,6 +23,7 @@ use crate::queue::Settle;
 use crate::store::StoreError;
 use crate::store::batch::Next;
 use crate::store::notice::{self, Claimed, NoticeDevice};
+use crate::telemetry::Metric;
 
 /// When a notice is looked at again whose template is in doubt or whose provider is parked.
 const DOUBT: Duration = Duration::from_secs(30);
@@ -189,7 +190,12 @@ impl Notices {
     ) -> Result<(), StoreError> {
         loop {
             match notice::settle(&self.pool, id, claimed.claim, attempts, outcomes, next).await {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    for (_, outcome) in outcomes {
+                        Metric::Notices.add(1, &[("outcome", outcome.as_str())]);
+                    }
+                    return Ok(());
+                }
                 Ok(false) => {
                     tracing::warn!(notice = %id, "somebody else has notice {id} now");
                     return Ok(());

@@ -251,6 +251,13 @@ pub async fn take_due(
         .collect()
 }
 
+/// Batches that wait to be tried again.
+pub async fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select count(*) as "waiting!" from batch where state = 1"#)
+        .fetch_one(conn)
+        .await?)
+}
+
 /// Open batches nobody alive works on, of one lane and provider: lost, if their queue is empty. `settled_for` leaves out
 /// broadcasts too young to have reached the queue.
 pub async fn unattended(

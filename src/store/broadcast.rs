@@ -109,6 +109,7 @@ pub async fn create(
     if !held {
         add_plan_task(conn, id, trace).await?;
     }
+    tell(conn, "alert.live", id, new.alert).await?;
     Ok(id)
 }
 
@@ -142,6 +143,17 @@ pub async fn release(
         add_plan_task(conn, BroadcastId(*id), None).await?;
     }
     Ok(ready.len())
+}
+
+/// What others may follow on `loa.events`, versioned; ids only.
+async fn tell(
+    conn: &mut PgConnection,
+    event: &str,
+    broadcast: BroadcastId,
+    alert: AlertId,
+) -> Result<(), StoreError> {
+    let body = json!({"version": 1, "event": event, "alert": alert, "broadcast": broadcast});
+    outbox::add(conn, "loa.events", event, &body, None).await
 }
 
 async fn add_plan_task(
@@ -388,14 +400,17 @@ pub async fn mark(
 
 /// Completes every broadcast whose batches are all final; returns which.
 pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
-    let done = sqlx::query_scalar!(
+    let done = sqlx::query!(
         "update broadcast b set state = 'completed', completed_at = clock_timestamp()
          where b.state = 'sending' and not exists (select from batch where broadcast_id = b.id and state < 2)
-         returning b.id"
+         returning b.id, b.alert_id"
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(done.into_iter().map(BroadcastId).collect())
+    for row in &done {
+        tell(conn, "broadcast.completed", BroadcastId(row.id), AlertId(row.alert_id)).await?;
+    }
+    Ok(done.into_iter().map(|row| BroadcastId(row.id)).collect())
 }
 
 /// Ends alerts whose time is over. Their broadcasts close what is open by themselves.

@@ -57,3 +57,24 @@ pub async fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreErr
     sqlx::query!("delete from outbox where id = any($1)", ids).execute(conn).await?;
     Ok(())
 }
+
+/// What waits for the broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    /// Rows.
+    pub rows: i64,
+    /// Age of the oldest, seconds; zero when there is none.
+    pub age_seconds: f64,
+}
+
+/// How much waits, and how long the oldest has.
+pub async fn backlog(conn: &mut PgConnection) -> Result<Backlog, StoreError> {
+    Ok(sqlx::query_as!(
+        Backlog,
+        r#"select count(*) as "rows!",
+                  coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as "age_seconds!"
+           from outbox"#
+    )
+    .fetch_one(conn)
+    .await?)
+}

@@ -61,17 +61,17 @@ macro_rules! metrics {
 metrics! {
     // The broadcast
     Pushes = Counter "loa_pushes_total" ["1"] "Devices settled, by provider, lane and outcome.";
-    PushSeconds = Histogram "loa_push_seconds" ["s"] "From a request to its answer at the provider, by provider.";
+    PushSeconds = Histogram "loa_push_seconds" ["s"] "From handing a request over to its answer at the provider, the first of each block, by provider.";
     FirstPushSeconds = Histogram "loa_first_push_seconds" ["s"] "From the approval's commit to the first request, by lane.";
     Batches = Counter "loa_batches_total" ["1"] "Batches settled, by provider and lane.";
-    BatchSeconds = Histogram "loa_batch_seconds" ["s"] "From claiming a batch to settling it, by provider and lane.";
-    BatchesRunning = Gauge "loa_batches_running" ["1"] "Batches in the hands of this process, by provider and lane.";
+    BatchSeconds = Histogram "loa_batch_seconds" ["s"] "From taking a batch's task to settling it, by provider.";
+    BatchesRunning = Gauge "loa_batches_running" ["1"] "Batches in the hands of this process, by provider.";
     Planned = Counter "loa_planned_devices_total" ["1"] "Devices planned into batches, by provider and lane.";
     SealMismatches = Counter "loa_seal_mismatches_total" ["1"] "Broadcasts parked because their seal does not verify.";
     Notices = Counter "loa_notices_total" ["1"] "Personal notices settled, by outcome.";
     // The providers
     Throttled = Counter "loa_provider_throttled_total" ["1"] "Answers that asked us to slow down, by provider.";
-    PermitRate = Gauge "loa_permit_rate" ["1/s"] "The rate this process may push at, by provider; 0 is not paced.";
+    PermitRate = Gauge "loa_permit_rate" ["1/s"] "The rate this process may push at, by quota.";
     Parked = Gauge "loa_provider_parked" ["1"] "1 while a provider's lanes are parked, by provider.";
     ProviderConnections = Gauge "loa_provider_connections" ["1"] "Open connections, by provider.";
     Gone = Counter "loa_addresses_gone_total" ["1"] "Addresses the provider called dead, by provider.";
@@ -88,7 +88,7 @@ metrics! {
     Settled = Counter "loa_messages_settled_total" ["1"] "Messages taken from the broker, by queue and verdict.";
     HandlingSeconds = Histogram "loa_message_handling_seconds" ["s"] "From taking a message to its verdict, by queue.";
     // The desk and the public
-    Submissions = Counter "loa_submissions_total" ["1"] "Alerts submitted, by channel and result.";
+    Submissions = Counter "loa_submissions_total" ["1"] "Alerts submitted, by result.";
     Decisions = Counter "loa_decisions_total" ["1"] "Decisions taken, by decision.";
     Requests = Counter "loa_http_requests_total" ["1"] "HTTP requests answered, by method, route and status.";
     RequestSeconds = Histogram "loa_http_request_seconds" ["s"] "From an HTTP request to its answer, by method and route.";

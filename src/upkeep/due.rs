@@ -16,7 +16,8 @@ use crate::queue::message::Task;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
-use crate::store::{StoreError, broadcast, lock, notice};
+use crate::store::{StoreError, broadcast, lock, notice, outbox};
+use crate::telemetry::Metric;
 
 /// Between scans.
 const EVERY: Duration = Duration::from_millis(500);
@@ -65,6 +66,12 @@ impl Due {
         broadcast::expire_alerts(&mut tx).await?;
         broadcast::release(&mut tx, STOP_PATIENCE, self.bulk_hold).await?;
         broadcast::complete_finished(&mut tx).await?;
+        let backlog = outbox::backlog(&mut tx).await?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of rows")]
+        Metric::OutboxWaiting.set(backlog.rows as f64, &[]);
+        Metric::OutboxAgeSeconds.set(backlog.age_seconds, &[]);
+        #[expect(clippy::cast_precision_loss, reason = "a number of rows")]
+        Metric::DueWaiting.set(batch::waiting(&mut tx).await? as f64, &[]);
         let due = batch::take_due(&mut tx, PAGE).await?;
         let due_notices = notice::take_due(&mut tx, PAGE).await?;
         let lost = self.lost(&mut tx).await?;

@@ -17,6 +17,7 @@ use crate::delivery::breaker::Breaker;
 use crate::delivery::gate::{Gate, SILENCE};
 use crate::store::StoreError;
 use crate::store::liveness::{Announcement, Liveness};
+use crate::telemetry::Metric;
 
 /// Between pings.
 const BEAT: Duration = Duration::from_millis(250);
@@ -79,6 +80,8 @@ impl Heartbeat {
         loop {
             let sent = self.clock.instant();
             let pulse = liveness.ping(SILENCE).await?;
+            let answered = self.clock.instant().saturating_duration_since(sent);
+            Metric::LivenessSeconds.observe(answered.as_secs_f64(), &[]);
             self.gate.beat(sent, pulse.now);
             let parked = self.parked();
             if obeyed != Some(pulse.epoch) {
