@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::engine::{Engine, OpenError, Opened};
 use super::ledger::{Ending, Ledger, LedgerError};
 use crate::delivery::gate::Closed;
@@ -151,7 +153,15 @@ async fn push(
         message: &message,
         expires: opened.alert.expires,
     };
-    let report = engine.sender.send(&slice, targets).await?;
+    // A trace shows batches, not devices: a broadcast has millions.
+    let span = tracing::info_span!(
+        "push",
+        broadcast.id = %key.broadcast,
+        provider = key.provider.as_str(),
+        batch.first = key.first,
+        batch.devices = targets.len()
+    );
+    let report = engine.sender.send(&slice, targets).instrument(span).await?;
     Ok(record(ledger, key.provider, lane, &report))
 }
 

@@ -24,11 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a body of 20 MiB from a district office.
 const UPLOAD_PATIENCE: Duration = Duration::from_mins(3);
 
-/// Puts everything around `router`.
-pub fn around(router: Router) -> Router {
+/// Puts around the API what only programs need: problems for what has no handler, and never a cached answer.
+pub fn api(router: Router) -> Router {
     router
         .fallback(|| async { Problem::new(Kind::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Kind::MethodNotAllowed) })
+        .layer(header_layer(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+}
+
+/// Puts around every face what all need: a time limit, an answer to a panic, a count, a span that a trace begins with.
+pub fn around(router: Router) -> Router {
+    router
         .layer(middleware::from_fn(limit_time))
         .layer(CatchPanicLayer::custom(tell_nothing))
         .layer(middleware::from_fn(choose_language))
@@ -37,7 +43,6 @@ pub fn around(router: Router) -> Router {
             TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new()),
         )
         .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(header_layer(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
 fn header_layer(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<HeaderValue> {

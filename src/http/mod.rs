@@ -115,5 +115,10 @@ impl App {
 /// The API as a service, problems and all. `others` are the described routes of the other faces; they keep their own layers.
 pub fn service(state: &AppState, others: OpenApiRouter) -> Router {
     let (ours, others) = openapi::router(state, others);
-    guard::around(ours).merge(others)
+    guard::around(guard::api(ours).merge(others))
+}
+
+/// The pages of the console, with the same time limit, count and span around them.
+pub fn guarded(pages: Router) -> Router {
+    guard::around(pages)
 }

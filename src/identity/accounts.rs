@@ -1,4 +1,4 @@
-//! Accounts: made and closed by the operator's commands (`loa officer`, `loa key`) and by the demo's seed, each change in the
+//! Accounts: made and closed by the operator's commands (`loa accounts …`) and by the demo's seed, each change in the
 //! audit trail. People do not make accounts for themselves (QC-CB 5.1).
 
 use serde_json::json;

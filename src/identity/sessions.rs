@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::Mutex;
 
 use super::{password, token};
 use crate::clock::Clock;
@@ -75,12 +76,30 @@ impl From<sqlx::Error> for SignInError {
 pub struct Sessions {
     pool: PgPool,
     clock: Arc<dyn Clock>,
+    turns: Turns,
+}
+
+/// How long an attempt waits for those before it from the same address.
+const TURN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// So many addresses are attended to at once; two that share a turn only wait for each other.
+const TURNS: usize = 64;
+
+/// One attempt at a time per address, in this process.
+#[derive(Clone, Debug)]
+struct Turns(Arc<[Mutex<()>; TURNS]>);
+
+impl Turns {
+    fn of(&self, address: &str) -> &Mutex<()> {
+        let place = token::hash(address).first().map_or(0, |byte| usize::from(*byte) % TURNS);
+        &self.0[place]
+    }
 }
 
 impl Sessions {
     /// Sessions kept in this database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, clock }
+        Self { pool, clock, turns: Turns(Arc::new(std::array::from_fn(|_| Mutex::new(())))) }
     }
 
     /// Checks login and password. `address` is the client's, as the trusted proxies say.
@@ -92,6 +111,11 @@ impl Sessions {
     ) -> Result<SignedIn, SignInError> {
         let now = self.clock.now();
         let login = login.trim();
+        // One attempt after another from an address: guesses made at once would all find no failure counted yet.
+        let turn = self.turns.of(address);
+        let Ok(_turn) = tokio::time::timeout(TURN_PATIENCE, turn.lock()).await else {
+            return Err(SignInError::Throttled(FAILURES_COUNT));
+        };
         let login_hash = token::hash(login);
         let mut conn = self.pool.acquire().await?;
         let failed =

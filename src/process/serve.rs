@@ -68,12 +68,20 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         app.approval.clone(),
         shutdown.clone(),
     );
-    let routes = routes(&app, publication).merge(console::routes(Arc::new(console)));
+    let routes = routes(&app, publication).merge(http::guarded(console::routes(Arc::new(console))));
     tracing::info!(listen = %config.http.listen, "serving on {}", config.http.listen);
     let stop = shutdown.clone();
-    axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { stop.requested().await })
-        .await?;
+    let served = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { stop.requested().await });
+    // A client that never ends its request does not keep the process.
+    let patience = async {
+        shutdown.requested().await;
+        tokio::time::sleep(config.dispatch.drain()).await;
+    };
+    tokio::select! {
+        served = served.into_future() => served?,
+        () = patience => tracing::warn!("requests were still open at the end of the drain"),
+    }
     tokio::join!(requests.drain(config.dispatch.drain()), events.drain(config.dispatch.drain()));
     end.cancel();
     Ok(())

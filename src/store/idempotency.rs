@@ -107,3 +107,11 @@ impl Once {
         Ok(())
     }
 }
+
+/// Clears away answers older than a week: whoever has not asked again by then will not.
+pub async fn prune(pool: &sqlx::PgPool) -> Result<u64, StoreError> {
+    let done = sqlx::query!("delete from idempotency where created_at < now() - interval '7 days'")
+        .execute(pool)
+        .await?;
+    Ok(done.rows_affected())
+}

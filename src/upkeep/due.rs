@@ -16,7 +16,7 @@ use crate::queue::message::Task;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
-use crate::store::{StoreError, broadcast, lock, notice, outbox};
+use crate::store::{StoreError, broadcast, idempotency, lock, notice, outbox};
 use crate::telemetry::Metric;
 
 /// Between scans.
@@ -27,6 +27,9 @@ const STOP_PATIENCE: time::Duration = time::Duration::seconds(2);
 
 /// Batches a scan brings back at most.
 const PAGE: i64 = 1000;
+
+/// Scans between two clearings of what nobody can ask for any more: about an hour.
+const TIDY_EVERY: u32 = 7200;
 
 /// The lock of the one scan.
 const SCAN_LOCK: i64 = 0x6c6f_615f_6475_6500;
@@ -45,7 +48,12 @@ pub struct Due {
 impl Due {
     /// Scans until `end`.
     pub async fn run(self, end: CancellationToken) {
-        loop {
+        for scan in 0u32.. {
+            if scan.is_multiple_of(TIDY_EVERY)
+                && let Err(error) = idempotency::prune(&self.pool).await
+            {
+                tracing::warn!(%error, "old answers could not be cleared away: {error}");
+            }
             if let Err(error) = self.scan().await {
                 tracing::warn!(%error, "the due-scan failed: {error}");
             }

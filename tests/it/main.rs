@@ -37,4 +37,5 @@ mod queue_outage;
 mod queue_topology;
 mod quota;
 mod server_outage;
+mod sign_in_race;
 mod support;

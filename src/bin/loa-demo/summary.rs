@@ -147,6 +147,9 @@ pub fn print_invitation(stage: &Stage, people: &People) {
         eprintln!("     {login}  {PASSWORD}  ({role})");
     }
     eprintln!("   API                             {}/openapi.json", stage.url);
+    if let Some((agency, key)) = people.submitters.iter().next() {
+        eprintln!("     {agency}  {key}");
+    }
     eprintln!("   Số liệu / metrics               {}/metrics  {}/metrics", stage.url, stage.status);
     eprintln!("   Nhật ký / logs                  {}", stage.file("*.log").display());
     eprintln!("\n   Ctrl-C để dừng / to stop\n");
