@@ -39,6 +39,7 @@ create table notice (
 comment on table notice is 'One push to each device of one person. Unique by event: an event told twice notifies once.';
 comment on column notice.state is '0 open, 1 due again at due_at, 2 final';
 create index notice_due on notice (due_at) where state = 1;
+create index notice_open on notice (created_at) where state = 0;
 
 create table notice_delivery (
     notice_id uuid not null references notice,

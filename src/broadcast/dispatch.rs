@@ -4,8 +4,10 @@
 //! dies before settling leaves a claim whose lock is free, and at most its unrecorded devices are sent to again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use sqlx::PgPool;
 use tracing::Instrument as _;
 
 use super::engine::{Engine, OpenError, Opened};
@@ -21,6 +23,9 @@ use crate::telemetry::Metric;
 
 /// When a batch of a parked provider or broadcast is looked at again.
 const PARKED_AGAIN: Duration = Duration::from_secs(5);
+
+/// When a batch that makes no sense is looked at again; each time says so.
+const BROKEN_AGAIN: Duration = Duration::from_mins(5);
 
 /// Between attempts to record outcomes while the database is away.
 const RECORD_AGAIN: Duration = Duration::from_millis(250);
@@ -87,21 +92,75 @@ fn verdict(key: BatchKey, error: &DispatchError) -> Settle {
 }
 
 async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> {
-    let Some(holder) = engine.sender.gate.holder() else {
-        return Err(StoreError::Database(sqlx::Error::PoolTimedOut).into());
-    };
     // Before the claim: a seal that does not hold leaves the batch untouched.
-    let opened = engine.open(key.broadcast).await?;
+    let opened = match engine.open(key.broadcast).await {
+        Ok(opened) => opened,
+        Err(error @ (OpenError::Seal(_) | OpenError::Unsealed)) => {
+            close_unsealed(engine, key).await?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let pool = engine.pool_of(opened.alert.lane);
+    // Read after the pass was taken: a newer lock with an older pass starts nothing, the other way round would.
+    let holder = holder(engine)?;
     let Claim::Taken(claimed) = batch::claim(pool, holder, key).await? else {
         return Ok(());
     };
     let mut ledger = Ledger::of(key.first, &claimed);
+    // From here on everything ends in a settlement: a batch left claimed by a live process would be nobody's.
     let ending = match closing(&opened) {
         Some(ending) => ending,
-        None => push(engine, key, &opened, &claimed, &mut ledger).await?,
+        None => match push(engine, key, &opened, &claimed, &mut ledger).await {
+            Ok(ending) => ending,
+            Err(error) => {
+                tracing::error!(broadcast = %key.broadcast, first = key.first, %error, "a batch was broken off: {error}");
+                Ending::BrokenOff { again: again_after(&error) }
+            }
+        },
     };
-    settle(engine, key, &opened, &claimed, ledger, ending).await
+    let accepted = settle(pool, key, opened.alert.lane, &claimed, ledger, ending).await?;
+    if accepted && let Err(error) = opened.first_push(pool, key).await {
+        tracing::warn!(broadcast = %key.broadcast, %error, "the first push was not marked: {error}");
+    }
+    Ok(())
+}
+
+fn holder(engine: &Engine) -> Result<i64, StoreError> {
+    let key = engine.sender.gate.holder();
+    key.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))
+}
+
+fn again_after(error: &DispatchError) -> Duration {
+    match error {
+        DispatchError::Store(StoreError::Database(_)) | DispatchError::Open(_) => PARKED_AGAIN,
+        DispatchError::Store(StoreError::Inconsistent { .. })
+        | DispatchError::Ledger(_)
+        | DispatchError::Corrupt(_) => BROKEN_AGAIN,
+    }
+}
+
+/// A broadcast whose seal does not hold sends nothing, but it ends like any other when it is stopped or its time is over.
+async fn close_unsealed(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> {
+    let pool = &engine.urgent;
+    let found = {
+        let mut conn = pool.acquire().await?;
+        broadcast::find(&mut conn, key.broadcast).await?
+    };
+    let Some(found) = found else { return Ok(()) };
+    let reason = if found.stopped_at.is_some() {
+        Closing::Stopped
+    } else if found.expires <= engine.sender.gate.database_now() {
+        Closing::Expired
+    } else {
+        return Ok(());
+    };
+    let Claim::Taken(claimed) = batch::claim(pool, holder(engine)?, key).await? else {
+        return Ok(());
+    };
+    let ledger = Ledger::of(key.first, &claimed);
+    settle(pool, key, found.lane, &claimed, ledger, Ending::Closed(reason)).await?;
+    Ok(())
 }
 
 /// What the gate already decides before anything is read.
@@ -161,7 +220,7 @@ async fn push(
         batch.first = key.first,
         batch.devices = targets.len()
     );
-    let report = engine.sender.send(&slice, targets).instrument(span).await?;
+    let report = engine.sender.send(&slice, targets).instrument(span).await;
     Ok(record(ledger, key.provider, lane, &report))
 }
 
@@ -200,51 +259,48 @@ fn count(provider: Provider, lane: Lane, report: &Report) {
 
 /// Records the outcomes, however long the database is away: what has been sent must not be forgotten while we live.
 async fn settle(
-    engine: &Engine,
+    pool: &PgPool,
     key: BatchKey,
-    opened: &Opened,
+    lane: Lane,
     claimed: &Claimed,
     mut ledger: Ledger,
     ending: Ending,
-) -> Result<(), DispatchError> {
-    let (tally, next) = ledger.end(ending, jitter())?;
-    let pool = engine.pool_of(opened.alert.lane);
+) -> Result<bool, DispatchError> {
+    let (tally, next) = match ledger.end(ending, jitter()) {
+        Ok(ended) => ended,
+        Err(error) => {
+            batch::give_up_claim(pool, key, claimed.claim).await?;
+            return Err(error.into());
+        }
+    };
+    let (attempts, bytes) = (ledger.attempts(), ledger.bytes());
     loop {
-        let settled = batch::settle(
-            pool,
-            key,
-            claimed.claim,
-            ledger.attempts(),
-            ledger.bytes(),
-            &tally,
-            &next,
-        )
-        .await;
+        let settled = batch::settle(pool, key, claimed.claim, attempts, bytes, &tally, &next).await;
         match settled {
             Ok(true) => break,
             Ok(false) => {
                 tracing::warn!(broadcast = %key.broadcast, first = key.first, "somebody else has this batch now");
-                return Ok(());
+                return Ok(false);
             }
-            Err(error) if error.is_outage() => {
+            Err(error) if error.broken_constraint().is_some() => {
+                batch::give_up_claim(pool, key, claimed.claim).await?;
+                return Err(error.into());
+            }
+            Err(error) => {
                 tracing::warn!(%error, "outcomes wait for the database: {error}");
                 tokio::time::sleep(RECORD_AGAIN).await;
             }
-            Err(error) => return Err(error.into()),
         }
     }
-    let labels = [("provider", key.provider.as_str()), ("lane", opened.alert.lane.as_str())];
+    let labels = [("provider", key.provider.as_str()), ("lane", lane.as_str())];
     Metric::Batches.add(1, &labels);
-    if tally.accepted > 0 {
-        opened.first_push(pool, key).await?;
-    }
-    Ok(())
+    Ok(tally.accepted > 0)
 }
 
 impl Opened {
     /// Marks the first accepted push of the broadcast, once a process.
     async fn first_push(&self, pool: &sqlx::PgPool, key: BatchKey) -> Result<(), StoreError> {
-        if self.marked.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        if self.marked.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let mut conn = pool.acquire().await?;

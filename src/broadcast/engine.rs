@@ -1,6 +1,6 @@
 //! What all steps of a broadcast share, in one dispatcher.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,6 +39,7 @@ pub struct Engine {
     /// How much at a time.
     pub config: Dispatch,
     running: Mutex<HashMap<BatchKey, watch::Receiver<()>>>,
+    planning: Mutex<HashSet<BroadcastId>>,
     sealed: Mutex<HashMap<BroadcastId, Arc<Opened>>>,
 }
 
@@ -98,6 +99,7 @@ impl Engine {
             publisher,
             config,
             running: Mutex::default(),
+            planning: Mutex::default(),
             sealed: Mutex::default(),
         }
     }
@@ -167,6 +169,12 @@ impl Engine {
         Ok(alert)
     }
 
+    /// Enters a broadcast as being planned here; `None` when it is already: the scan may let its task out again meanwhile.
+    pub(super) fn enter_plan(&self, id: BroadcastId) -> Option<Planning<'_>> {
+        let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
+        planning.insert(id).then_some(Planning { engine: self, id })
+    }
+
     /// Enters a batch as running here; or, when it is already, hands out what to wait for.
     pub(super) fn enter(self: &Arc<Self>, key: BatchKey) -> Result<Running, watch::Receiver<()>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,6 +185,19 @@ impl Engine {
         running.insert(key, wait);
         count_running(&running, key);
         Ok(Running { engine: Arc::clone(self), key, _done: done })
+    }
+}
+
+/// A broadcast that this process is planning.
+pub(super) struct Planning<'a> {
+    engine: &'a Engine,
+    id: BroadcastId,
+}
+
+impl Drop for Planning<'_> {
+    fn drop(&mut self) {
+        let mut planning = self.engine.planning.lock().unwrap_or_else(PoisonError::into_inner);
+        planning.remove(&self.id);
     }
 }
 

@@ -36,11 +36,19 @@ pub enum Ending {
 impl Ledger {
     /// As claimed.
     pub fn of(first: i64, claimed: &Claimed) -> Self {
+        // The row counts both who left before the first reading and who was withdrawn by name; only the former has no byte.
+        let named = claimed
+            .ledger
+            .iter()
+            .flatten()
+            .filter(|byte| **byte == Outcome::Withdrawn.byte())
+            .count();
+        let named = i64::try_from(named).unwrap_or(i64::MAX);
         Self {
             first,
             bytes: claimed.ledger.clone(),
             planned: i64::from(claimed.planned),
-            withdrawn: i64::from(claimed.withdrawn),
+            withdrawn: i64::from(claimed.withdrawn) - named,
             attempts: claimed.attempts,
         }
     }
@@ -283,6 +291,13 @@ mod tests {
                 };
                 let (tally, _) = ledger.end(ending, 0.5).unwrap();
                 prop_assert_eq!(tally.audience(), 10);
+                // The next attempt starts from the row, as another process would read it.
+                ledger = Ledger::of(100, &Claimed {
+                    withdrawn: i32::try_from(tally.withdrawn).unwrap(),
+                    attempts: ledger.attempts(),
+                    ledger: ledger.bytes().map(<[u8]>::to_vec),
+                    ..claimed(10, None)
+                });
             }
         }
     }

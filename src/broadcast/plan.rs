@@ -22,6 +22,7 @@ const PAGES: [u32; 4] = [1, 4, 16, 64];
 
 /// Plans a broadcast, or goes on planning it. Harmless when it is planned already.
 pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
+    let Some(_planning) = engine.enter_plan(id) else { return Ok(()) };
     // One connection for the whole plan, of the pool that bulk work cannot exhaust.
     let mut conn = engine.urgent.acquire().await?;
     let Some(found) = broadcast::find(&mut conn, id).await? else {

@@ -19,7 +19,7 @@ const AWAY_AFTER: u32 = 64;
 const FIRST_PROBE: Duration = Duration::from_secs(5);
 
 /// The longest wait between probes.
-const LAST_PROBE: Duration = Duration::from_mins(2);
+const LAST_PROBE: Duration = Duration::from_secs(30);
 
 /// The state of one provider in this process. Clones share it.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ mod tests {
     fn probes_grow_rarer_until_a_push_is_accepted() {
         let breaker = Breaker::new(Provider::Fcm);
         let waits: Vec<u64> = (0..6).map(|_| breaker.next_probe().as_secs()).collect();
-        assert_eq!(waits, [5, 10, 20, 40, 80, 120]);
+        assert_eq!(waits, [5, 10, 20, 30, 30, 30]);
         breaker.accepted();
         assert_eq!(breaker.next_probe().as_secs(), 5);
     }

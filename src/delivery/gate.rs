@@ -4,7 +4,7 @@
 //! has held or stopped it. The answer is asked for immediately before each request leaves, never earlier.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub struct Gate {
     life: AtomicU64,
     /// The key of the liveness lock; zero while we have none.
     holder: AtomicI64,
+    /// The process is on its way out.
+    leaving: AtomicBool,
     in_flight: AtomicI64,
     steered: Mutex<HashMap<BroadcastId, Weak<AtomicU8>>>,
     known: Mutex<HashMap<BroadcastId, Steering>>,
@@ -67,6 +69,7 @@ impl Gate {
             database_at_beat: AtomicI64::new(0),
             life: AtomicU64::new(0),
             holder: AtomicI64::new(0),
+            leaving: AtomicBool::new(false),
             in_flight: AtomicI64::new(0),
             steered: Mutex::default(),
             known: Mutex::default(),
@@ -96,6 +99,12 @@ impl Gate {
     /// The liveness lock was lost.
     pub fn bereft(&self) {
         self.holder.store(0, Ordering::Release);
+    }
+
+    /// The process is asked to leave: what has not started here, somebody else will start.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.news.notify_waiters();
     }
 
     /// The key of the liveness lock, which claims name as their holder; `None` while there is none.
@@ -204,20 +213,24 @@ pub struct Pass {
 impl Pass {
     /// May a request start now? Ask immediately before it leaves.
     pub fn check(&self) -> Result<(), Closed> {
-        match self.state.load(Ordering::Acquire) {
+        let held = match self.state.load(Ordering::Acquire) {
             STOPPED => return Err(Closed::Stopped),
-            HELD => return Err(Closed::Held),
-            _ => {}
-        }
+            state => state == HELD,
+        };
         if self.gate.life.load(Ordering::Acquire) != self.life {
             return Err(Closed::Orphaned);
         }
         let (database, silent) = self.gate.reading();
-        if silent > SILENCE {
+        // Without the lock nobody waits for our word about a stop.
+        if silent > SILENCE || self.gate.holder().is_none() {
             return Err(Closed::Silent);
         }
         if database >= self.expires {
             return Err(Closed::Expired);
+        }
+        // After expiry, so that what is held at its end is closed; a process on its way out hands over what it has not begun.
+        if held || self.gate.leaving.load(Ordering::Acquire) {
+            return Err(Closed::Held);
         }
         Ok(())
     }
@@ -239,6 +252,19 @@ impl Pass {
                     drop(tokio::time::timeout(SILENCE / 4, news).await);
                 }
                 decided => return decided,
+            }
+        }
+    }
+
+    /// Resolves when the work may not go on, however long that takes; silence of the database is waited out.
+    pub async fn closed(&self) -> Closed {
+        loop {
+            let news = self.gate.news.notified();
+            match self.check() {
+                Ok(()) | Err(Closed::Silent) => {
+                    drop(tokio::time::timeout(SILENCE / 4, news).await);
+                }
+                Err(closed) => return closed,
             }
         }
     }
@@ -281,6 +307,7 @@ mod tests {
         // Our own wall clock is an hour wrong on purpose: only the database's counts.
         let clock = Arc::new(TestClock::at(datetime!(2026-11-21 13:00 UTC)));
         let gate = Gate::new(clock.clone());
+        gate.born(7);
         gate.beat(clock.instant(), NOON);
         (clock, gate)
     }
@@ -331,6 +358,32 @@ mod tests {
         assert_eq!(pass.check(), Err(Closed::Held));
         gate.steer(vec![]);
         assert_eq!(pass.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_held_at_its_end_has_ended() {
+        let (clock, gate) = gate();
+        let id = BroadcastId::new();
+        gate.steer(vec![(id, Steering::Held)]);
+        let pass = gate.pass(id, NOON + Duration::from_millis(500));
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(pass.check(), Err(Closed::Expired));
+    }
+
+    #[test]
+    fn invariant_5_without_the_lock_nothing_starts() {
+        let (_clock, gate) = gate();
+        let pass = gate.pass_until(NOON + Duration::from_hours(1));
+        gate.bereft();
+        assert_eq!(pass.check(), Err(Closed::Silent));
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_begins_nothing() {
+        let (_clock, gate) = gate();
+        let pass = gate.pass_until(NOON + Duration::from_hours(1));
+        gate.leave();
+        assert_eq!(pass.check(), Err(Closed::Held));
     }
 
     #[test]

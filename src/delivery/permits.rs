@@ -143,11 +143,19 @@ impl Desk {
                 self.queues.push(want);
             }
             // The choice comes last: an emergency that arrived while we waited goes first.
-            pace.ready(BLOCK).await;
+            let least = self.queues.next_count();
+            pace.ready(least).await;
             while let Ok(want) = self.asked.try_recv() {
                 self.queues.push(want);
             }
             if let Some(want) = self.queues.pop() {
+                // Whoever gave up waiting, for a stop or an expiry, uses nothing.
+                if want.go.is_closed() {
+                    continue;
+                }
+                if want.count > least {
+                    pace.ready(want.count - least).await;
+                }
                 balance = balance.saturating_sub(want.count);
                 want.go.send(()).ok();
             }
@@ -220,6 +228,12 @@ impl Queues {
             .pop_front()
             .or_else(|| self.personal.pop_front().inspect(|_| self.since_personal = 0));
         want.or_else(|| self.bulk.pop_front())
+    }
+
+    /// What whoever is next most likely wants.
+    fn next_count(&self) -> u32 {
+        let next = self.emergency.front().or(self.personal.front()).or(self.bulk.front());
+        next.map_or(1, |want| want.count)
     }
 
     fn is_empty(&self) -> bool {

@@ -3,7 +3,6 @@
 //! Requests run side by side, as many as fill the connections; each asks the gate immediately before it leaves. A provider's answer
 //! about the whole provider (refused credentials, "slower") ends the slice early: what was not tried stays open.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use super::breaker::Breaker;
 use super::forget::{self, Dead};
@@ -23,7 +23,6 @@ use crate::domain::address::AddressHash;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
 use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
-use crate::store::StoreError;
 use crate::telemetry::Metric;
 
 /// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
@@ -102,41 +101,43 @@ impl Sender {
     }
 
     /// Pushes to every target, as far as gate, breaker and provider let it.
-    pub async fn send(
-        &self,
-        slice: &Slice<'_>,
-        targets: Vec<Target>,
-    ) -> Result<Report, StoreError> {
-        let frames = match self.frames(slice, &targets) {
-            Ok(frames) => frames,
-            Err(broken_off) => {
-                return Ok(Report { broken_off: Some(broken_off), ..Report::default() });
-            }
-        };
+    pub async fn send(&self, slice: &Slice<'_>, targets: Vec<Target>) -> Report {
         let run = Run::default();
         let class = match slice.lane {
             Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
             Lane::Bulk => TrafficClass::Bulk,
         };
         let mut under_way = FuturesUnordered::new();
-        for block in blocks(slice.provider, targets) {
-            let Some(frame) = frames.get(&block.language) else { continue };
+        let mut parked = self.breaker(slice.provider).watch();
+        'blocks: for block in blocks(slice.provider, targets) {
             if run.is_broken_off() {
                 break;
             }
-            let mut ready = pin!(async {
-                self.permit(slice, &block.quota, block.targets.len()).await;
-                let addresses = block.targets.iter().map(|target| &target.address);
-                self.providers.wrap(frame, addresses, class).await
-            });
-            let parcels = loop {
+            let mut ready = pin!(self.ready(slice, &block, class));
+            let (frame, parcels) = loop {
                 tokio::select! {
-                    parcels = &mut ready => break parcels,
+                    ready = &mut ready => match ready {
+                        Ok(ready) => break ready,
+                        Err(why) => {
+                            run.break_off(why);
+                            break 'blocks;
+                        }
+                    },
                     Some((target, answer)) = under_way.next() => {
                         self.judge(slice, &run, &target, answer).await;
                     }
+                    // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
+                    closed = slice.pass.closed() => {
+                        run.break_off(BrokenOff::Gate(closed));
+                        break 'blocks;
+                    }
+                    () = until_parked(&mut parked) => {
+                        run.break_off(BrokenOff::Parked);
+                        break 'blocks;
+                    }
                 }
             };
+            let frame = Arc::new(frame);
             // One of each block is timed: all of them would cost more than they tell.
             let mut timed = true;
             for (target, parcel) in block.targets.iter().cloned().zip(parcels) {
@@ -145,8 +146,9 @@ impl Sender {
                 {
                     self.judge(slice, &run, &target, answer).await;
                 }
-                let parcel = Ready { target, parcel, timed: std::mem::take(&mut timed) };
-                under_way.push(self.send_one(slice, frame, class, &run, parcel));
+                let timed = std::mem::take(&mut timed);
+                let parcel = Ready { target, frame: Arc::clone(&frame), parcel, timed };
+                under_way.push(self.send_one(slice, class, &run, parcel));
             }
         }
         while let Some((target, answer)) = under_way.next().await {
@@ -156,34 +158,29 @@ impl Sender {
         self.conclude(slice.provider, run).await
     }
 
-    fn frames(
+    /// Permits, then the frame, whose time left is that of this moment, then a parcel for each device.
+    async fn ready(
         &self,
         slice: &Slice<'_>,
-        targets: &[Target],
-    ) -> Result<HashMap<Arc<Language>, Frame>, BrokenOff> {
+        block: &Block,
+        class: TrafficClass,
+    ) -> Result<(Frame, Vec<Parcel>), BrokenOff> {
+        self.permit(slice, &block.quota, block.targets.len()).await;
+        slice.pass.wait().await.map_err(BrokenOff::Gate)?;
         let left =
             Left::until(slice.expires, slice.pass.now()).ok_or(BrokenOff::Gate(Closed::Expired))?;
-        let mut frames = HashMap::new();
-        for target in targets {
-            if frames.contains_key(&target.language) {
-                continue;
-            }
-            let frame = (slice.message)(&target.language)
-                .ok_or_else(|| PushError::OurFault("the sealed text has no Vietnamese".into()))
-                .and_then(|message| self.providers.frame(slice.provider, &message, left));
-            match frame {
-                Ok(frame) => {
-                    frames.insert(Arc::clone(&target.language), frame);
-                }
-                Err(error) => {
-                    // Nothing of this message can be sent here; the devices stay open, the alarm says why.
-                    tracing::error!(provider = %slice.provider, %error, "no message can be built: {error}");
-                    self.breaker(slice.provider).park(&error.to_string());
-                    return Err(BrokenOff::Parked);
-                }
-            }
-        }
-        Ok(frames)
+        let frame = (slice.message)(&block.language)
+            .ok_or_else(|| PushError::OurFault("the sealed text has no Vietnamese".into()))
+            .and_then(|message| self.providers.frame(slice.provider, &message, left));
+        let frame = frame.map_err(|error| {
+            // Nothing of this message can be sent here; the devices stay open, the alarm says why.
+            tracing::error!(provider = %slice.provider, %error, "no message can be built: {error}");
+            self.breaker(slice.provider).park(&error.to_string());
+            BrokenOff::Parked
+        })?;
+        let addresses = block.targets.iter().map(|target| &target.address);
+        let parcels = self.providers.wrap(&frame, addresses, class).await;
+        Ok((frame, parcels))
     }
 
     async fn permit(&self, slice: &Slice<'_>, quota: &str, count: usize) {
@@ -201,10 +198,9 @@ impl Sender {
     async fn send_one(
         &self,
         slice: &Slice<'_>,
-        frame: &Frame,
         class: TrafficClass,
         run: &Run,
-        Ready { target, parcel, timed }: Ready,
+        Ready { target, frame, parcel, timed }: Ready,
     ) -> (Target, Option<Result<(), PushError>>) {
         if !self.may_start(slice, run).await {
             return (target, None);
@@ -223,7 +219,7 @@ impl Sender {
         };
         let turn = Turn { class, may_start: Some(&leave) };
         let begun = timed.then(|| self.gate.clock().instant());
-        let answer = self.providers.send(frame, parcel, &target.address, turn).await;
+        let answer = self.providers.send(&frame, parcel, &target.address, turn).await;
         if let Some(begun) = begun {
             let took = self.gate.clock().instant().saturating_duration_since(begun);
             let labels = [("provider", slice.provider.as_str())];
@@ -322,7 +318,7 @@ impl Sender {
     }
 
     /// An address that was called "dead or malformed" is dead if the same message was accepted elsewhere.
-    async fn conclude(&self, provider: Provider, run: Run) -> Result<Report, StoreError> {
+    async fn conclude(&self, provider: Provider, run: Run) -> Report {
         let Gathered { mut report, mut dead, suspects } =
             run.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         let accepted_elsewhere =
@@ -335,13 +331,21 @@ impl Sender {
                 report.outcomes.push((number, Outcome::Due));
             }
         }
-        let changed = forget::forget(&self.pool, provider, report.outcomes.len(), &dead).await?;
+        let answered = report.outcomes.len();
+        let changed = match forget::forget(&self.pool, provider, answered, &dead).await {
+            Ok(changed) => changed,
+            Err(error) => {
+                // What was sent must be recorded whatever happens here; a dead address is called dead again next time.
+                tracing::warn!(%provider, %error, "dead addresses are forgotten another time: {error}");
+                Vec::new()
+            }
+        };
         for (number, outcome) in &mut report.outcomes {
             if changed.contains(number) {
                 *outcome = Outcome::Due;
             }
         }
-        Ok(report)
+        report
     }
 }
 
@@ -393,9 +397,15 @@ impl Run {
     }
 }
 
+async fn until_parked(parked: &mut watch::Receiver<Option<String>>) {
+    // The guard must not live across an await.
+    drop(parked.wait_for(Option::is_some).await);
+}
+
 /// A device and what it is sent.
 struct Ready {
     target: Target,
+    frame: Arc<Frame>,
     parcel: Parcel,
     timed: bool,
 }

@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_mins(10);
 pub fn back_off(attempt: u16, asked: Option<Duration>, jitter: f64) -> Duration {
     let exponent = u32::from(attempt.saturating_sub(1)).min(10);
     let ours = (FIRST * 2u32.pow(exponent)).min(LONGEST);
-    let base = asked.map_or(ours, |asked| asked.max(Duration::from_millis(100)));
+    let base = asked.map_or(ours, |asked| asked.max(ours));
     base + base.mul_f64(0.25 * jitter.clamp(0.0, 1.0))
 }
 
@@ -36,8 +36,8 @@ mod tests {
     fn the_providers_word_counts() {
         let apns = Duration::from_mins(15);
         assert_eq!(back_off(1, Some(apns), 0.0), apns);
-        assert_eq!(back_off(9, Some(Duration::from_secs(2)), 0.0).as_secs(), 2);
-        assert!(back_off(1, Some(Duration::ZERO), 0.0) > Duration::ZERO, "never a hot loop");
+        let soon = back_off(3, Some(Duration::from_secs(1)), 0.0);
+        assert_eq!(soon.as_secs(), 40, "a short word does not burn the attempts");
     }
 
     #[test]

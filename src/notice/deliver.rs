@@ -60,7 +60,7 @@ impl Courier for Sender {
         let message = |language: &Language| template.message(notice, language, expires);
         let slice =
             Slice { provider, lane: Lane::Personal, pass: &pass, message: &message, expires };
-        Self::send(self, &slice, targets).await
+        Ok(Self::send(self, &slice, targets).await)
     }
 }
 

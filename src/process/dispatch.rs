@@ -28,11 +28,14 @@ use crate::queue::{
 };
 use crate::shutdown::{Drained, Shutdown};
 use crate::store::StoreError;
-use crate::store::batch::BatchKey;
+use crate::store::batch::{self, BatchKey};
 use crate::store::liveness::Announcement;
 use crate::upkeep::due::Due;
 use crate::upkeep::heartbeat::Heartbeat;
 use crate::upkeep::relay;
+
+/// Batches of a parked provider closed at each probe.
+const CLOSE_AT_ONCE: i64 = 1000;
 
 /// Broadcasts one dispatcher plans at once.
 const PLANS_AT_ONCE: u16 = 4;
@@ -121,6 +124,8 @@ impl Dispatcher {
 
     /// Takes no more work, finishes what is in hand, gives up the lock.
     pub async fn stop(self) {
+        // What has not started is handed over at once; what has started is waited for.
+        self.engine.sender.gate.leave();
         let drains = self.consumers.iter().map(|(_, consumer)| consumer.drain(self.drain));
         for drained in futures_util::future::join_all(drains).await {
             if let Drained::LeftBehind(tasks) = drained {
@@ -253,6 +258,7 @@ async fn attend(
                 () = tokio::time::sleep(breaker.next_probe()) => {}
                 () = end.cancelled() => return,
             }
+            close_ended(&engine, provider).await;
             match engine.sender.providers.warm_up(provider).await {
                 Ok(()) => breaker.resume(),
                 Err(error) => tracing::warn!(%provider, %error, "{provider} stays parked: {error}"),
@@ -261,6 +267,18 @@ async fn attend(
         for consumer in &consumers {
             consumer.resume();
         }
+    }
+}
+
+/// Nobody consumes a parked provider's tasks; what is stopped or expired is closed all the same.
+async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
+    match batch::to_close(&engine.urgent, provider, CLOSE_AT_ONCE).await {
+        Ok(keys) => {
+            for key in keys {
+                dispatch::dispatch(engine, key).await;
+            }
+        }
+        Err(error) => tracing::warn!(%error, "what has ended could not be closed: {error}"),
     }
 }
 

@@ -157,8 +157,9 @@ pub async fn claim(pool: &PgPool, holder: i64, key: BatchKey) -> Result<Claim, S
     let row = sqlx::query!(
         "update batch set holder = $1, claim = claim + 1, state = 0, due_at = null
          where broadcast_id = $2 and provider = $3 and first = $4
-           and (state = 0 or (state = 1 and due_at <= clock_timestamp()))
-           and (holder is null or pg_try_advisory_xact_lock(holder))
+           and (state = 0 or (state = 1 and (due_at <= clock_timestamp() or exists (
+                select from broadcast c where c.id = $2 and (c.stopped_at is not null or c.expires_at <= clock_timestamp())))))
+           and (holder is null or holder = $1 or pg_try_advisory_xact_lock(holder))
          returning claim, last, planned, withdrawn, attempts, ledger",
         holder,
         key.broadcast.0,
@@ -234,9 +235,9 @@ pub async fn take_due(
         "with due as (
              select b.broadcast_id, b.provider, b.first, c.lane
              from batch b join broadcast c on c.id = b.broadcast_id
-             where b.state = 1 and c.parked_reason is null
+             where b.state = 1
                and (c.stopped_at is not null or c.expires_at <= clock_timestamp()
-                    or (b.due_at <= clock_timestamp() and not c.paused))
+                    or (b.due_at <= clock_timestamp() and not c.paused and c.parked_reason is null))
              order by b.due_at limit $1
              for update of b skip locked)
          update batch b set state = 0, due_at = null, holder = null
@@ -249,6 +250,44 @@ pub async fn take_due(
     rows.into_iter()
         .map(|row| key_of(row.broadcast_id, row.provider, row.first, row.lane))
         .collect()
+}
+
+/// Open batches of a provider that only have to be closed, because their broadcast is stopped or expired: while the provider is
+/// parked nobody consumes their tasks.
+pub async fn to_close(
+    pool: &PgPool,
+    provider: Provider,
+    limit: i64,
+) -> Result<Vec<BatchKey>, StoreError> {
+    let rows = sqlx::query!(
+        "select b.broadcast_id, b.provider, b.first, c.lane
+         from batch b join broadcast c on c.id = b.broadcast_id
+         where b.state < 2 and b.provider = $1 and c.state <> 'completed'
+           and (c.stopped_at is not null or c.expires_at <= clock_timestamp())
+         order by b.broadcast_id, b.first limit $2",
+        provider.code(),
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| key_of(row.broadcast_id, row.provider, row.first, row.lane).map(|(key, _)| key))
+        .collect()
+}
+
+/// Lets go of a batch that could not be worked on, to be looked at again after five minutes.
+pub async fn give_up_claim(pool: &PgPool, key: BatchKey, claim: i32) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update batch set holder = null, state = 1, due_at = clock_timestamp() + interval '5 minutes'
+         where broadcast_id = $1 and provider = $2 and first = $3 and claim = $4 and state < 2",
+        key.broadcast.0,
+        key.provider.code(),
+        key.first,
+        claim
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Batches that wait to be tried again.
@@ -269,8 +308,9 @@ pub async fn unattended(
     let rows = sqlx::query!(
         "select b.broadcast_id, b.provider, b.first, c.lane
          from batch b join broadcast c on c.id = b.broadcast_id
-         where b.state = 0 and c.state <> 'completed' and c.lane = $1 and b.provider = $2 and c.parked_reason is null
-           and not c.paused and c.created_at < clock_timestamp() - interval '1 second'
+         where b.state = 0 and c.state <> 'completed' and c.lane = $1 and b.provider = $2
+           and ((not c.paused and c.parked_reason is null) or c.stopped_at is not null or c.expires_at <= clock_timestamp())
+           and c.created_at < clock_timestamp() - interval '1 second'
            and (b.holder is null or not exists (select from live_dispatcher d where d.lock_key = b.holder))
          order by c.created_at, b.first limit $3",
         lane,
@@ -298,8 +338,7 @@ fn key_of(
 /// Broadcasts whose planning nobody may be doing: their plan task is published again when the plan queue is empty.
 pub async fn unplanned(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
     let rows = sqlx::query_scalar!(
-        "select id from broadcast where state = 'planning' and parked_reason is null
-           and created_at < clock_timestamp() - interval '1 second'
+        "select id from broadcast where state = 'planning' and created_at < clock_timestamp() - interval '1 second'
          order by created_at limit 100 for update skip locked"
     )
     .fetch_all(conn)

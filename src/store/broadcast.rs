@@ -91,7 +91,7 @@ pub async fn create(
     let id = BroadcastId::new();
     let held = new.after_epoch.is_some()
         || match new.lane {
-            Lane::Bulk => emergency_is_live(conn).await?,
+            Lane::Bulk => must_wait(conn, new.alert).await?,
             Lane::Emergency | Lane::Personal => false,
         };
     let state = if held { "waiting" } else { "planning" };
@@ -129,6 +129,7 @@ pub async fn release(
                    or not exists (select from live_dispatcher d where d.acked_epoch < b.after_epoch)
                else
                    b.created_at + make_interval(secs => $2) < clock_timestamp()
+                   or exists (select from alert r where r.id = b.alert_id and r.purpose = 'recall')
                    or not exists (
                        select from broadcast e join alert a on a.id = e.alert_id
                        where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp())
@@ -165,12 +166,14 @@ async fn add_plan_task(
     outbox::add(conn, "loa.work", "plan", &task, trace).await
 }
 
-async fn emergency_is_live(conn: &mut PgConnection) -> Result<bool, StoreError> {
+/// While an emergency is live. A recall never waits for one.
+async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select exists (
                select from broadcast e join alert a on a.id = e.alert_id
                where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp()
-           ) as "live!""#
+           ) and not exists (select from alert where id = $1 and purpose = 'recall') as "wait!""#,
+        alert.0
     )
     .fetch_one(conn)
     .await?)
@@ -258,14 +261,17 @@ pub async fn park(
     id: BroadcastId,
     reason: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
+    let parked = sqlx::query!(
         "update broadcast set parked_reason = $2 where id = $1 and parked_reason is null",
         id.0,
         reason
     )
     .execute(&mut *conn)
     .await?;
-    raise_epoch(conn).await?;
+    // Every batch finds out by itself; the fleet is told once.
+    if parked.rows_affected() == 1 {
+        raise_epoch(conn).await?;
+    }
     Ok(())
 }
 

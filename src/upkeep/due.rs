@@ -82,9 +82,13 @@ impl Due {
         Metric::DueWaiting.set(batch::waiting(&mut tx).await? as f64, &[]);
         let due = batch::take_due(&mut tx, PAGE).await?;
         let due_notices = notice::take_due(&mut tx, PAGE).await?;
-        let lost = self.lost(&mut tx).await?;
         // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
         tx.commit().await?;
+        // After the commit: asking the broker may take long, and a stop or a recall must not wait for our locks.
+        let lost = {
+            let mut conn = self.pool.acquire().await?;
+            self.lost(&mut conn).await?
+        };
         let tasks = due
             .into_iter()
             .filter_map(|(key, lane)| Lane::from_word(&lane).map(|lane| task(key, lane)))

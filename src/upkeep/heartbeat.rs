@@ -22,6 +22,9 @@ use crate::telemetry::Metric;
 /// Between pings.
 const BEAT: Duration = Duration::from_millis(250);
 
+/// How long taking the lock may take.
+const OPEN_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Between attempts to get the lock back.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -48,7 +51,12 @@ impl Heartbeat {
         let nudge = Arc::new(Notify::new());
         tokio::spawn(listen(self.pool.clone(), Arc::clone(&nudge), end.clone()));
         while !end.is_cancelled() {
-            match Liveness::open(&self.url, &self.announcement).await {
+            let opening = Liveness::open(&self.url, &self.announcement);
+            let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, opening).await else {
+                tracing::warn!("no liveness lock yet: the database does not answer");
+                continue;
+            };
+            match opened {
                 Ok(liveness) => {
                     self.gate.born(liveness.lock_key());
                     let ended = self.beat(liveness, &nudge, &end).await;
@@ -85,14 +93,14 @@ impl Heartbeat {
             self.gate.beat(sent, pulse.now);
             let parked = self.parked();
             if obeyed != Some(pulse.epoch) {
-                self.gate.steer(liveness.steered().await?);
+                self.gate.steer(soon(liveness.steered()).await?);
             }
             // Counted after the gate has closed: what had started by now may still ring.
             let in_flight = i32::try_from(self.gate.in_flight()).unwrap_or(i32::MAX);
             let report = Some((in_flight, parked));
             if obeyed != Some(pulse.epoch) || reported != report {
                 if let Some((in_flight, parked)) = &report {
-                    liveness.acknowledge(pulse.epoch, *in_flight, parked).await?;
+                    soon(liveness.acknowledge(pulse.epoch, *in_flight, parked)).await?;
                 }
                 obeyed = Some(pulse.epoch);
                 reported = report;
@@ -110,6 +118,14 @@ impl Heartbeat {
             breaker.reason().map(|reason| (breaker.provider().to_string(), Value::from(reason)))
         });
         Value::Object(reasons.collect::<Map<_, _>>())
+    }
+}
+
+/// A connection into nothing must not hang the heartbeat.
+async fn soon<T>(asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(SILENCE, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::Database(sqlx::Error::PoolTimedOut)),
     }
 }
 

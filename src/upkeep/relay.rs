@@ -42,7 +42,7 @@ pub async fn run(pool: PgPool, publisher: Publisher, end: CancellationToken) {
     }
 }
 
-/// Publishes one page; returns how many rows it took.
+/// Publishes one page; returns how many rows the broker now has.
 pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreError> {
     let mut tx = pool.begin().await?;
     let rows = outbox::take(&mut tx, PAGE).await?;
@@ -63,7 +63,7 @@ pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreE
     }
     outbox::remove(&mut tx, &stored).await?;
     tx.commit().await?;
-    Ok(rows.len())
+    Ok(stored.len())
 }
 
 fn publication(row: &OutboxRow) -> Option<Publication> {

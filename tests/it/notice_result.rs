@@ -105,6 +105,7 @@ async fn phones(pool: &PgPool) {
 fn notices(app: &TestApp, lock: i64) -> Notices {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let gate = Gate::new(Arc::clone(&clock));
+    gate.born(1);
     gate.beat(clock.instant(), clock.now());
     gate.born(lock);
     Notices::new(app.pool.clone(), gate, app.trusted())

@@ -59,7 +59,7 @@ impl Servers {
     }
 
     /// The same off the runtime's threads: the broadcast goes on meanwhile.
-    async fn order(&self, verb: &'static str, server: &'static str) {
+    fn order(&self, verb: &'static str, server: &'static str) {
         tokio::task::block_in_place(|| self.run(&[verb, server]));
     }
 
@@ -100,14 +100,14 @@ async fn invariant_10_servers_that_stop_and_start_mid_broadcast_lose_nothing() {
 
     let on_air = fleet.approve().await;
     fleet.until(&on_air, |progress| progress.tally.accepted > 200).await;
-    servers.order("stop", "rabbitmq").await;
-    servers.order("start", "rabbitmq").await;
+    servers.order("stop", "rabbitmq");
+    servers.order("start", "rabbitmq");
     let seen = fleet.progress(&on_air).await.tally.accepted;
     fleet.until(&on_air, |progress| progress.tally.accepted > seen + 200).await;
     let report = fleet.report(&on_air).await;
     assert_eq!(report["duplicates"], json!(0), "the broker's end repeats nothing: {report:#}");
 
-    servers.order("restart", "postgres").await;
+    servers.order("restart", "postgres");
     let told = fleet.completed(&on_air).await;
     let report = fleet.report(&on_air).await;
     assert_eq!(report["lost"], json!(0), "{report:#}\n{}", fleet.logs());
