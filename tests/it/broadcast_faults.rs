@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::support::broker::Vhost;
-use crate::support::fleet::{Fleet, Setup};
+use crate::support::fleet::{Fleet, OnAir, Setup};
 
 const BATCH: u32 = 200;
 
@@ -165,4 +165,30 @@ async fn a_provider_that_refuses_our_credentials_is_parked_and_the_others_go_on(
     fleet.settings(json!({"apns": {"link": {"credentials": "ok"}}})).await;
     fleet.completed(&on_air).await;
     assert_eq!(fleet.report(&on_air).await["lost"], json!(0), "{}", fleet.logs());
+}
+
+#[sqlx::test]
+async fn a_recall_mid_broadcast_stops_its_original_and_reaches_every_phone(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 1_500)).await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    let seen = fleet.until(&on_air, |progress| progress.tally.accepted > 500).await;
+    let path = format!("/v1/review/alerts/{}/recall", seen.alert);
+    let recalled = fleet.app.post(&fleet.approver, &path, &json!(null)).await.expect(200);
+    let recall = OnAir {
+        broadcast: recalled["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
+        collapse: on_air.collapse.clone(),
+    };
+    let told = fleet.completed(&recall).await;
+    let original = fleet.completed(&on_air).await;
+    assert!(original.tally.stopped > 0, "{original:#?}");
+    assert_eq!(original.tally.outcomes(), 6_000);
+    assert_eq!(told.tally.outcomes(), told.audience);
+    // Whom the original found gone before the recall was planned is not asked again.
+    assert!(told.audience >= 6_000 - original.tally.gone, "{told:#?}");
+    let id = recalled["recall"].as_str().expect("an id");
+    let query = format!("report?cid={}&id={id}&v=2", on_air.collapse);
+    let report = fleet.control("GET", &query, None).await;
+    assert_eq!(report["lost"], json!(0), "{report:#}\n{}", fleet.logs());
 }
