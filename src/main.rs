@@ -45,7 +45,7 @@ enum Command {
     ReleaseForgetting(process::command::ReleaseForgetting),
     /// What is wrong with this installation, and how to mend it.
     Doctor,
-    /// Checks a provider's credentials, then pushes once to one address.
+    /// Checks a provider's credentials, then pushes once to one address: status 0 accepted, 3 this address is refused, 1 anything else.
     CheckProvider(process::provider::CheckProvider),
     /// Prints RabbitMQ's definitions (queues/definitions.json).
     Definitions(process::command::Definitions),
@@ -78,7 +78,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify => process::command::verify(&config()?),
         Command::Accounts(command) => done(process::accounts::run(&config()?, command)),
         Command::Doctor => process::doctor::run(arguments.config.as_deref()),
-        Command::CheckProvider(command) => done(process::provider::check(&config()?, &command)),
+        Command::CheckProvider(command) => process::provider::check(&config()?, &command),
         Command::Keygen(command) => done(process::command::keygen(&command)),
         Command::ReleaseForgetting(command) => {
             done(process::command::release_forgetting(&config()?, &command))

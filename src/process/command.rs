@@ -16,7 +16,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{ConnectOptions as _, PgPool};
 
-use super::runtime;
+use super::{database, runtime};
 use crate::config::Config;
 use crate::domain::device::Provider;
 use crate::domain::registration::WebPushRules;
@@ -277,9 +277,8 @@ pub async fn pool(config: &Config) -> anyhow::Result<PgPool> {
         .context("database.url is no PostgreSQL URL")?
         .application_name("loa command")
         .disable_statement_logging();
-    PgPoolOptions::new()
-        .max_connections(4)
-        .connect_with(options)
+    database::reach(&options)
         .await
-        .context("the database does not answer")
+        .map_err(|why| anyhow!("the database (database.url) does not answer: {why}"))?;
+    Ok(PgPoolOptions::new().max_connections(4).connect_lazy_with(options))
 }

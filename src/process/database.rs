@@ -4,8 +4,8 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 use crate::config::database::Database;
 use crate::shutdown::Shutdown;
@@ -16,6 +16,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// A query waits this long for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// A server that says nothing for so long is away.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The two pools of a process.
 #[derive(Clone, Debug)]
@@ -53,10 +56,13 @@ impl Pools {
     async fn ready(&self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let mut said = String::new();
         loop {
-            let trouble = match schema_trouble(&self.urgent).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(trouble)) => trouble,
-                Err(error) => format!("the database does not answer: {error}"),
+            let trouble = match reach(&self.urgent.connect_options()).await {
+                Err(why) => format!("the database does not answer: {why}"),
+                Ok(()) => match schema_trouble(&self.urgent).await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(trouble)) => trouble,
+                    Err(error) => format!("the database does not answer: {error}"),
+                },
             };
             if trouble != said {
                 tracing::warn!("waiting: {trouble}");
@@ -67,6 +73,20 @@ impl Pools {
                 () = shutdown.requested() => anyhow::bail!("stopped while waiting: {said}"),
             }
         }
+    }
+}
+
+/// Connects once, or says in the server's or the system's words why that cannot be done. A pool would not: it tries until its patience
+/// ends, and then knows only that it ended.
+pub async fn reach(options: &PgConnectOptions) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, options.connect()).await {
+        Ok(Ok(connection)) => {
+            // It was made; how it ends is of no interest.
+            drop(connection.close().await);
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `loa doctor`: what is wrong with this installation, and how to mend it. Changes nothing, sends nothing.
+//! `loa doctor`: what is wrong with this installation, and how to mend it. Sends nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
             Err(error) => findings.ill(
                 "database",
                 &format!("{error:#}"),
-                "start PostgreSQL, or mend database.url",
+                "start PostgreSQL, or mend database.url (DATABASE_URL)",
             ),
         }
         broker(&config, &mut findings).await;
@@ -68,31 +68,50 @@ fn keys(config: &Config, findings: &mut Findings) {
     }
     match serve::sealing_key(config, &trusted) {
         Ok(Some(key)) => {
-            findings.well("seal", &format!("this process can seal, with {:?}", key.id()));
+            findings.well("seal", &format!("this machine can seal, with {:?}", key.id()));
         }
-        Ok(None) => findings
-            .well("seal", "no sealing key here: right for a dispatcher, wrong for `loa serve`"),
-        Err(error) => findings.ill("seal", &format!("{error:#}"), "mend [seal]"),
+        Ok(None) => findings.note(
+            "seal",
+            "no sealing key: this machine cannot approve; right where only `loa dispatch` runs",
+        ),
+        Err(error) => findings.ill(
+            "seal",
+            &format!("{error:#}"),
+            "let this user read the file that `loa keygen seal` made",
+        ),
     }
+    providers(config, findings);
+}
+
+/// Credentials belong to dispatchers, so a machine without any is no dispatcher, and well. One with some of them is a dispatcher.
+fn providers(config: &Config, findings: &mut Findings) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    match Providers::of(config, &clock) {
-        Ok(providers) => {
-            for provider in Provider::ALL {
-                if providers.has(provider) {
-                    findings.well(
-                        provider.as_str(),
-                        "configured, its keys can be read; `loa check-provider` asks the provider",
-                    );
-                } else {
-                    findings.ill(
-                        provider.as_str(),
-                        "is not configured: its devices are not reached",
-                        "fill its section",
-                    );
-                }
-            }
+    let providers = match Providers::of(config, &clock) {
+        Ok(providers) => providers,
+        Err(error) => {
+            let remedy = "let this user read the file as the provider gave it";
+            return findings.ill("providers", &error.to_string(), remedy);
         }
-        Err(error) => findings.ill("providers", &error.to_string(), "mend the key it names"),
+    };
+    if !Provider::ALL.into_iter().any(|provider| providers.has(provider)) {
+        return findings.note(
+            "providers",
+            "none is configured: this machine cannot dispatch; right where only `loa serve` runs",
+        );
+    }
+    for provider in Provider::ALL {
+        if providers.has(provider) {
+            findings.well(
+                provider.as_str(),
+                "configured, its keys can be read; `loa check-provider` asks the provider",
+            );
+        } else {
+            findings.ill(
+                provider.as_str(),
+                "is not configured, others are: from here its devices are not reached",
+                &format!("fill [{provider}]"),
+            );
+        }
     }
 }
 
@@ -188,37 +207,47 @@ async fn dispatchers(config: &Config, pool: &PgPool, findings: &mut Findings) {
 
 async fn broker(config: &Config, findings: &mut Findings) {
     let broker = Broker::start(&config.broker, "doctor");
-    let connected = tokio::time::timeout(BROKER_PATIENCE, broker.connected()).await;
-    if connected == Ok(true) {
-        findings.well("broker", "RabbitMQ answers, the topology is declared");
-    } else {
-        let reason =
-            broker.trouble().map_or_else(|| "no answer".into(), |trouble| trouble.to_string());
-        findings.ill("broker", &reason, "start RabbitMQ, or mend broker.url");
+    // The first word of it is the answer; it would go on trying.
+    let mut states = broker.watch();
+    let told = tokio::time::timeout(BROKER_PATIENCE, states.changed()).await.is_ok();
+    match broker.trouble() {
+        None => findings.well("broker", "RabbitMQ answers, the topology is declared"),
+        Some(trouble) => {
+            let silence = format!("no answer within {} s", BROKER_PATIENCE.as_secs());
+            let what = if told { trouble.as_ref() } else { silence.as_str() };
+            findings.ill("broker", what, "start RabbitMQ, or mend broker.url (AMQP_URL)");
+        }
     }
     broker.close();
 }
 
 #[derive(Default)]
 struct Findings {
-    ill: bool,
-    looked: u32,
+    well: u32,
+    notes: u32,
+    ill: u32,
 }
 
 impl Findings {
     fn well(&mut self, part: &str, what: &str) {
-        self.looked += 1;
+        self.well += 1;
         println!("ok    {part:<14} {what}");
     }
 
+    /// Neither right nor wrong by itself: the operator knows what this machine is for.
+    fn note(&mut self, part: &str, what: &str) {
+        self.notes += 1;
+        println!("note  {part:<14} {what}");
+    }
+
     fn ill(&mut self, part: &str, what: &str, remedy: &str) {
-        self.looked += 1;
-        self.ill = true;
+        self.ill += 1;
         println!("WRONG {part:<14} {what}\n      {:<14} → {remedy}", "");
     }
 
     fn code(&self) -> ExitCode {
-        println!("{} things looked at", self.looked);
-        if self.ill { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        let Self { well, notes, ill } = self;
+        println!("{well} ok, {notes} to note, {ill} wrong");
+        if *ill > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -228,9 +228,6 @@ impl Fleet {
     }
 
     fn write_configuration(&self, setup: &Setup) {
-        let word =
-            |name: &str| self.site[name].as_str().unwrap_or_else(|| panic!("{name}")).to_owned();
-        let file = |name: &str| self.directory.join("sim").join(name).display().to_string();
         let (pace, batch) = (setup.pace, setup.batch_size);
         let text = format!(
             r#"mode = "demo"
@@ -247,42 +244,14 @@ fcm_per_second = {pace}
 apns_per_second = {pace}
 webpush_per_origin_per_second = {pace}
 ramp_seconds = 0
-[fcm]
-service_account_file = "{account}"
-endpoint = "{fcm}"
-connection.ca_file = "{ca}"
-[apns]
-key_file = "{apns_key}"
-key_id = "{apns_key_id}"
-team_id = "{team}"
-topic = "{topic}"
-production_endpoint = "{apns}"
-sandbox_endpoint = "{sandbox}"
-connection.ca_file = "{ca}"
-[webpush]
-subject = "mailto:truc@loa.example.vn"
-vapid_keys = [{{ id = "{vapid}", private_key_file = "{vapid_file}" }}]
-current_key = "{vapid}"
-allow_loopback = true
-connection.ca_file = "{ca}"
-[telemetry]
+{providers}[telemetry]
 log_format = "human"
 "#,
             database = self.url,
             broker = setup.amqp_url,
             key_id = self.app.key.id(),
             public = URL_SAFE_NO_PAD.encode(self.app.key.public()),
-            account = file("fcm-service-account.json"),
-            ca = file("ca.pem"),
-            fcm = word("fcm_url"),
-            apns_key = file("apns-key.p8"),
-            apns_key_id = word("apns_key_id"),
-            team = word("team_id"),
-            topic = word("topic"),
-            apns = word("apns_url"),
-            sandbox = word("apns_sandbox_url"),
-            vapid = word("vapid_key_id"),
-            vapid_file = file("vapid.pem"),
+            providers = providers_toml(&self.site, &self.directory.join("sim")),
         );
         fs::write(self.directory.join("loa.toml"), text).expect("the configuration");
     }
@@ -300,7 +269,46 @@ impl Drop for Fleet {
     }
 }
 
-fn start_sim(directory: &Path, devices: u32) -> (Child, Value) {
+/// The sections that lead a dispatcher to the simulators, with the keys they made in `directory`.
+pub fn providers_toml(site: &Value, directory: &Path) -> String {
+    let word = |name: &str| site[name].as_str().unwrap_or_else(|| panic!("{name}")).to_owned();
+    let file = |name: &str| directory.join(name).display().to_string();
+    format!(
+        r#"[fcm]
+service_account_file = "{account}"
+endpoint = "{fcm}"
+connection.ca_file = "{ca}"
+[apns]
+key_file = "{apns_key}"
+key_id = "{apns_key_id}"
+team_id = "{team}"
+topic = "{topic}"
+production_endpoint = "{apns}"
+sandbox_endpoint = "{sandbox}"
+connection.ca_file = "{ca}"
+[webpush]
+subject = "mailto:truc@loa.example.vn"
+vapid_keys = [{{ id = "{vapid}", private_key_file = "{vapid_file}" }}]
+current_key = "{vapid}"
+allow_loopback = true
+connection.ca_file = "{ca}"
+"#,
+        account = file("fcm-service-account.json"),
+        ca = file("ca.pem"),
+        fcm = word("fcm_url"),
+        apns_key = file("apns-key.p8"),
+        apns_key_id = word("apns_key_id"),
+        team = word("team_id"),
+        topic = word("topic"),
+        apns = word("apns_url"),
+        sandbox = word("apns_sandbox_url"),
+        vapid = word("vapid_key_id"),
+        vapid_file = file("vapid.pem"),
+    )
+}
+
+/// Starts the three simulators; what they make is in `directory/sim`.
+pub fn start_sim(directory: &Path, devices: u32) -> (Child, Value) {
     use std::io::{BufRead as _, BufReader};
     let mut child = Command::new(env!("CARGO_BIN_EXE_loa-sim"))
         .args(["serve", "--decrypt", "all", "--devices", &devices.to_string(), "--dir"])
@@ -332,7 +340,8 @@ async fn install(pool: &PgPool, directory: &Path, devices: u32) {
     assert_eq!(summary.expect("an import").refused, 0);
 }
 
-fn free_address() -> String {
+/// Where nothing listens.
+pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").to_string()
 }

@@ -3,4 +3,5 @@
 pub mod app;
 pub mod broker;
 pub mod fleet;
+pub mod machine;
 pub mod seed;
