@@ -4,9 +4,11 @@
 //! what a dispatcher had sent but not recorded when it died is sent again, and the app ignores a repeated (id, version).
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -25,9 +27,10 @@ use crate::store::batch::Next;
 use crate::store::notice::{self, Claimed, NoticeDevice};
 use crate::telemetry::Metric;
 
-/// When a notice is looked at again whose template is in doubt or whose provider is parked.
+/// When a notice is looked at again whose template is in doubt, whose provider is parked, whose rows make no sense.
 const DOUBT: Duration = Duration::from_secs(30);
 const PARKED: Duration = Duration::from_secs(5);
+const BROKEN: Duration = Duration::from_mins(5);
 
 /// Between attempts to record outcomes while the database is away.
 const RECORD_AGAIN: Duration = Duration::from_millis(250);
@@ -50,17 +53,17 @@ pub struct Parcel {
 /// Whoever pushes: the dispatcher's [`Sender`], or what a test puts in its place.
 pub trait Courier: Send + Sync {
     /// Pushes to every target, as far as gate, breaker and provider let it.
-    fn send(&self, parcel: Parcel) -> impl Future<Output = Result<Report, StoreError>> + Send;
+    fn send(&self, parcel: Parcel) -> impl Future<Output = Report> + Send;
 }
 
 impl Courier for Sender {
-    async fn send(&self, parcel: Parcel) -> Result<Report, StoreError> {
+    async fn send(&self, parcel: Parcel) -> Report {
         let Parcel { notice, provider, template, expires, targets } = parcel;
         let pass = self.gate.pass_until(expires);
         let message = |language: &Language| template.message(notice, language, expires);
         let slice =
             Slice { provider, lane: Lane::Personal, pass: &pass, message: &message, expires };
-        Ok(Self::send(self, &slice, targets).await)
+        Self::send(self, &slice, targets).await
     }
 }
 
@@ -73,12 +76,36 @@ pub struct Notices {
     running: Mutex<HashSet<NoticeId>>,
 }
 
+/// A notice that this process is working on.
+struct Running<'a> {
+    notices: &'a Notices,
+    id: NoticeId,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.notices.running().remove(&self.id);
+    }
+}
+
+/// Why a notice was not pushed to anybody.
+#[derive(Debug, thiserror::Error)]
+enum DeliverError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What an attempt came to.
+#[derive(Default)]
 struct Attempt {
     outcomes: Vec<(InstallationId, Outcome)>,
     asked: Option<Duration>,
     /// It was broken off before every device was tried; look again after this, and do not count it.
     broken_off: Option<Duration>,
+    /// There may be devices it did not come to speak of.
+    cut_short: bool,
 }
 
 impl Notices {
@@ -89,83 +116,95 @@ impl Notices {
 
     /// Works on one notice; says what becomes of its task.
     pub async fn deliver(&self, id: NoticeId, courier: &impl Courier) -> Settle {
-        if !self.running().insert(id) {
-            // Our own, delivered again after a broker blip. Should its work fail, the due-scan brings it back.
+        let Some(_running) = self.enter(id) else {
+            // Our own, delivered again after a broker blip. Its work ends in a settlement, or with this process: then the due-scan
+            // finds that nobody attends to it.
             return Settle::Ack;
-        }
-        let worked = self.work(id, courier).await;
-        self.running().remove(&id);
-        match worked {
+        };
+        match self.work(id, courier).await {
             Ok(()) => Settle::Ack,
-            Err(error @ StoreError::Database(_)) => {
+            Err(error) => {
                 tracing::warn!(notice = %id, %error, "notice {id} has to wait: {error}");
                 Settle::Requeue
             }
-            Err(error @ StoreError::Inconsistent { .. }) => Settle::Dead(error.to_string()),
         }
+    }
+
+    fn enter(&self, id: NoticeId) -> Option<Running<'_>> {
+        self.running().insert(id).then_some(Running { notices: self, id })
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashSet<NoticeId>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Fails only before the claim.
     async fn work(&self, id: NoticeId, courier: &impl Courier) -> Result<(), StoreError> {
         let Some(holder) = self.gate.holder() else {
             return Err(StoreError::Database(sqlx::Error::PoolTimedOut));
         };
         let Some(claimed) = notice::claim(&self.pool, holder, id).await? else {
+            // Whoever has it settles it or dies; then the due-scan brings it back.
             return Ok(());
         };
-        let name = (claimed.template.0.as_str(), claimed.template.1);
-        let template = match templates::open(&self.pool, &self.trusted, name).await {
-            Ok(template) => Arc::new(template),
-            Err(TemplateError::Store(error)) => return Err(error),
-            Err(error) => {
+        // From here on everything ends in a settlement: a notice left claimed by a live process would be nobody's.
+        let pushing = AssertUnwindSafe(self.push(id, &claimed, courier)).catch_unwind();
+        let attempt = match pushing.await {
+            Ok(Ok(attempt)) => attempt,
+            Ok(Err(error)) => {
                 tracing::error!(notice = %id, %error, "notice {id} waits, nothing of it is sent: {error}");
-                let wait = Next::DueIn(DOUBT);
-                return self.settle(id, &claimed, claimed.attempts, &[], &wait).await;
+                self.unsent(&claimed, &error)
             }
+            // Reported by the panic hook. Somebody may have been sent to: it counts as an attempt, so that it has an end.
+            Err(_) => Attempt { cut_short: true, ..Attempt::default() },
         };
-        // What was sealed bounds the row, never the other way round.
-        let expires = claimed.expires_at.min(claimed.created_at + template.ttl());
-        let devices = notice::devices_to_reach(&self.pool, id, &claimed.subject).await?;
-        let attempt = self.attempt(id, &template, expires, devices, courier).await?;
-        self.conclude(id, &claimed, attempt).await
+        self.conclude(id, &claimed, attempt).await;
+        Ok(())
     }
 
-    async fn attempt(
-        &self,
-        id: NoticeId,
-        template: &Arc<Template>,
-        expires: OffsetDateTime,
-        devices: Vec<NoticeDevice>,
-        courier: &impl Courier,
-    ) -> Result<Attempt, StoreError> {
-        let mut attempt = Attempt { outcomes: Vec::new(), asked: None, broken_off: None };
-        for provider in Provider::ALL {
-            let own = devices.iter().filter(|device| device.address.provider() == provider);
-            let own: Vec<&NoticeDevice> = own.collect();
-            if own.is_empty() {
-                continue;
-            }
-            let targets = own.iter().map(|device| target(device)).collect();
-            let parcel =
-                Parcel { notice: id, provider, template: Arc::clone(template), expires, targets };
-            let report = courier.send(parcel).await?;
-            attempt.add(&own, &report);
-        }
-        Ok(attempt)
-    }
-
-    async fn conclude(
+    async fn push(
         &self,
         id: NoticeId,
         claimed: &Claimed,
-        mut attempt: Attempt,
-    ) -> Result<(), StoreError> {
+        courier: &impl Courier,
+    ) -> Result<Attempt, DeliverError> {
+        let devices = notice::devices_to_reach(&self.pool, id, &claimed.subject).await?;
+        // Before the template: what is in doubt must end, too.
+        if self.has_expired(claimed) {
+            return Ok(Attempt::expired(&devices));
+        }
+        let name = (claimed.template.0.as_str(), claimed.template.1);
+        let template = Arc::new(templates::open(&self.pool, &self.trusted, name).await?);
+        // What was sealed bounds the row, never the other way round.
+        let expires = claimed.expires_at.min(claimed.created_at + template.ttl());
+        Ok(attempt(id, &template, expires, &devices, courier).await)
+    }
+
+    fn has_expired(&self, claimed: &Claimed) -> bool {
+        claimed.expires_at <= self.gate.database_now()
+    }
+
+    fn unsent(&self, claimed: &Claimed, error: &DeliverError) -> Attempt {
+        let wait = match error {
+            // It ends without a word about devices that cannot even be read.
+            _ if self.has_expired(claimed) => return Attempt::default(),
+            DeliverError::Template(TemplateError::Unsealed(..) | TemplateError::Unbelieved(..)) => {
+                DOUBT
+            }
+            DeliverError::Template(TemplateError::Store(error)) | DeliverError::Store(error) => {
+                match error {
+                    StoreError::Database(_) => PARKED,
+                    StoreError::Inconsistent { .. } => BROKEN,
+                }
+            }
+        };
+        Attempt { broken_off: Some(wait), cut_short: true, ..Attempt::default() }
+    }
+
+    async fn conclude(&self, id: NoticeId, claimed: &Claimed, mut attempt: Attempt) {
         let attempts = claimed.attempts.saturating_add(i16::from(attempt.broken_off.is_none()));
         let tried = u16::try_from(attempts).unwrap_or(u16::MAX);
-        let open = attempt.outcomes.iter().any(|(_, outcome)| outcome.is_open());
+        let open = attempt.cut_short || attempt.outcomes.iter().any(|(_, told)| told.is_open());
         let next = if !open {
             Next::Final
         } else if let Some(wait) = attempt.broken_off {
@@ -176,38 +215,68 @@ impl Notices {
         } else {
             Next::DueIn(back_off(tried, attempt.asked, jitter()))
         };
-        self.settle(id, claimed, attempts, &attempt.outcomes, &next).await
+        self.settle(id, claimed.claim, attempts, &attempt.outcomes, next).await;
     }
 
     /// However long the database is away: what has been sent must not be forgotten while we live.
     async fn settle(
         &self,
         id: NoticeId,
-        claimed: &Claimed,
+        claim: i32,
         attempts: i16,
-        outcomes: &[(InstallationId, Outcome)],
-        next: &Next,
-    ) -> Result<(), StoreError> {
+        mut outcomes: &[(InstallationId, Outcome)],
+        mut next: Next,
+    ) {
         loop {
-            match notice::settle(&self.pool, id, claimed.claim, attempts, outcomes, next).await {
+            match notice::settle(&self.pool, id, claim, attempts, outcomes, &next).await {
                 Ok(true) => {
                     for (_, outcome) in outcomes {
                         Metric::Notices.add(1, &[("outcome", outcome.as_str())]);
                     }
-                    return Ok(());
+                    return;
                 }
                 Ok(false) => {
                     tracing::warn!(notice = %id, "somebody else has notice {id} now");
-                    return Ok(());
+                    return;
                 }
-                Err(error) if error.is_outage() => {
-                    tracing::warn!(%error, "outcomes wait for the database: {error}");
+                Err(error) if error.broken_constraint().is_some() && !outcomes.is_empty() => {
+                    tracing::error!(notice = %id, %error, "outcomes of notice {id} cannot be recorded: {error}");
+                    // It is let go of all the same, and what has ended is not begun anew.
+                    outcomes = &[];
+                    if let Next::DueIn(wait) = &mut next {
+                        *wait = (*wait).max(BROKEN);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(notice = %id, %error, "outcomes wait for the database: {error}");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
+}
+
+async fn attempt(
+    id: NoticeId,
+    template: &Arc<Template>,
+    expires: OffsetDateTime,
+    devices: &[NoticeDevice],
+    courier: &impl Courier,
+) -> Attempt {
+    let mut attempt = Attempt::default();
+    for provider in Provider::ALL {
+        let own = devices.iter().filter(|device| device.address.provider() == provider);
+        let own: Vec<&NoticeDevice> = own.collect();
+        if own.is_empty() {
+            continue;
+        }
+        let targets = own.iter().map(|device| target(device)).collect();
+        let parcel =
+            Parcel { notice: id, provider, template: Arc::clone(template), expires, targets };
+        let report = courier.send(parcel).await;
+        attempt.add(&own, &report);
+    }
+    attempt
 }
 
 fn target(device: &NoticeDevice) -> Target {
@@ -219,6 +288,14 @@ fn target(device: &NoticeDevice) -> Target {
 }
 
 impl Attempt {
+    /// Nobody is sent to any more.
+    fn expired(devices: &[NoticeDevice]) -> Self {
+        let outcomes = devices.iter().map(|device| (device.installation, device.outcome)).collect();
+        let mut attempt = Self { outcomes, ..Self::default() };
+        attempt.close(Closing::Expired);
+        attempt
+    }
+
     /// Takes over one provider's report. A device that was not tried keeps the outcome it had.
     fn add(&mut self, devices: &[&NoticeDevice], report: &Report) {
         let told: HashMap<i64, Outcome> = report.outcomes.iter().copied().collect();

@@ -190,7 +190,8 @@ fn outcome_of(stored: Option<i16>, installation: Uuid) -> Result<Outcome, StoreE
         .ok_or_else(|| StoreError::inconsistent("notice_delivery", "outcome", installation))
 }
 
-/// Records an attempt, if this process still holds the claim. `false`: somebody else does now.
+/// Records an attempt, if this process still holds the claim. `false`: somebody else does now. Nothing waits for longer than it has:
+/// at its expiry it is due, to be closed.
 pub async fn settle(
     pool: &PgPool,
     id: NoticeId,
@@ -209,7 +210,7 @@ pub async fn settle(
     let settled = sqlx::query_scalar!(
         r#"with mine as (
                update notice set holder = null, state = $3::smallint, attempts = $4,
-                   due_at = clock_timestamp() + make_interval(secs => $5),
+                   due_at = case when $3::smallint = 1 then least(clock_timestamp() + make_interval(secs => $5), expires_at) end,
                    done_at = case when $3::smallint = 2 then clock_timestamp() end
                where id = $1 and claim = $2 and state < 2
                returning id

@@ -4,6 +4,7 @@
 //! emergency's end. One scan, by whoever holds its lock, brings all of it back. Work is *lost* when its queue is empty and nobody
 //! alive attends to it: the broker was wiped, or a task was never confirmed.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -89,12 +90,15 @@ impl Due {
             let mut conn = self.pool.acquire().await?;
             self.lost(&mut conn).await?
         };
-        let tasks = due
+        let mut tasks: Vec<Publication> = due
             .into_iter()
             .filter_map(|(key, lane)| Lane::from_word(&lane).map(|lane| task(key, lane)))
             .chain(due_notices.into_iter().map(notice_task))
             .chain(lost)
             .collect();
+        // What was just taken out of waiting is open and nobody's, so it looks lost as well.
+        let mut going = HashSet::new();
+        tasks.retain(|task| going.insert(task.message_id.clone()));
         for error in self.publisher.publish_all(tasks).await.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "a task is late: {error}");
         }

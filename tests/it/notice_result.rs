@@ -1,126 +1,20 @@
 //! A result of somebody's feedback reaches that person's phones, once, and says nothing on a locked screen.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loa::clock::{Clock, SystemClock};
 use loa::config::Config;
-use loa::delivery::gate::Gate;
-use loa::delivery::send::Report;
-use loa::domain::account::Role;
 use loa::domain::broadcast::Outcome;
-use loa::domain::id::NoticeId;
-use loa::domain::message::{PushMessage, Style};
+use loa::domain::message::Style;
 use loa::identity::accounts;
-use loa::notice::{Courier, Notices, Parcel, receive, templates};
+use loa::notice::{receive, templates};
 use loa::queue::{Broker, Delivery, Publisher, Queue, Settle};
-use loa::store::StoreError;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::app::{Person, TestApp};
-
-const LOCK: i64 = 4711;
-
-fn result() -> Value {
-    json!({"id": "pa-2026-004217:result:1", "kind": "result", "subject": "citizen-1", "case": "pa-2026-004217",
-        "attachment": {"name": "bien-ban-nghiem-thu.pdf"}, "agency": "UBND-XA-A"})
-}
-
-/// A provider that answers as it is told, `Accepted` unless told otherwise, and remembers.
-#[derive(Default)]
-struct Recorder {
-    sent: Mutex<Vec<(String, PushMessage)>>,
-    answers: Mutex<HashMap<String, Vec<Outcome>>>,
-}
-
-impl Recorder {
-    fn answering(address: &str, answers: &[Outcome]) -> Self {
-        let recorder = Self::default();
-        recorder.answers.lock().unwrap().insert(address.to_owned(), answers.to_vec());
-        recorder
-    }
-
-    fn addresses(&self) -> Vec<String> {
-        let mut all: Vec<_> =
-            self.sent.lock().unwrap().iter().map(|(address, _)| address.clone()).collect();
-        all.sort();
-        all
-    }
-}
-
-impl Courier for Recorder {
-    async fn send(&self, parcel: Parcel) -> Result<Report, StoreError> {
-        let mut report = Report::default();
-        for target in parcel.targets {
-            let address = target.address.text().to_owned();
-            let message = parcel
-                .template
-                .message(parcel.notice, &target.language, parcel.expires)
-                .expect("Vietnamese");
-            let mut answers = self.answers.lock().unwrap();
-            let told = answers.get_mut(&address).filter(|answers| !answers.is_empty());
-            report
-                .outcomes
-                .push((target.number, told.map_or(Outcome::Accepted, |answers| answers.remove(0))));
-            self.sent.lock().unwrap().push((address, message));
-        }
-        Ok(report)
-    }
-}
-
-async fn feedback_system(app: &TestApp) -> Person {
-    app.person("VPUBND", "he-thong-pakn", Role::System).await
-}
-
-async fn device(
-    pool: &PgPool,
-    provider: i16,
-    number: i64,
-    address: &str,
-    language: &str,
-    subject: &str,
-) {
-    sqlx::query(
-        "insert into device (installation, provider, number, kind, address, address_hash, language, subject)
-         values (gen_random_uuid(), $1, $2, $1 * 2, $3, sha256(convert_to($3, 'UTF8')), $4, $5)",
-    )
-    .bind(provider)
-    .bind(number)
-    .bind(address)
-    .bind(language)
-    .bind(subject)
-    .execute(pool)
-    .await
-    .unwrap();
-}
-
-async fn phones(pool: &PgPool) {
-    device(pool, 0, 1, "android-1", "vi", "citizen-1").await;
-    device(pool, 1, 1, "apple-1", "en", "citizen-1").await;
-    device(pool, 0, 2, "android-2", "vi", "citizen-2").await;
-}
-
-fn notices(app: &TestApp, lock: i64) -> Notices {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let gate = Gate::new(Arc::clone(&clock));
-    gate.born(1);
-    gate.beat(clock.instant(), clock.now());
-    gate.born(lock);
-    Notices::new(app.pool.clone(), gate, app.trusted())
-}
-
-async fn told(app: &TestApp) -> NoticeId {
-    let system = feedback_system(app).await;
-    templates::seal_built_in(&app.pool, &app.key, "https://loa.example.vn").await.unwrap();
-    let answer = app.post(&system, "/v1/feedback-events", &result()).await.expect(202);
-    answer["notice"].as_str().unwrap().parse().unwrap()
-}
-
-async fn state(app: &TestApp) -> i16 {
-    sqlx::query_scalar("select state from notice").fetch_one(&app.pool).await.unwrap()
-}
+use crate::support::app::TestApp;
+use crate::support::notice::{
+    LOCK, Recorder, feedback_system, notices, phones, result, state, told,
+};
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn an_event_told_often_becomes_one_notice_and_is_answered_the_same(pool: PgPool) {

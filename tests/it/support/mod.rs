@@ -4,4 +4,5 @@ pub mod app;
 pub mod broker;
 pub mod fleet;
 pub mod machine;
+pub mod notice;
 pub mod seed;

@@ -1,0 +1,173 @@
+//! A notice whose task is lost, whose holder is dead or whose time has come goes out again: the due-scan's part, on a real broker.
+
+use loa::clock::{Clock as _, SystemClock};
+use loa::domain::id::NoticeId;
+use loa::queue::{Consumer, Delivery, Publication, Publisher, Queue, Settle, Subscription, Task};
+use loa::store::liveness::{self, Announcement, Liveness};
+use loa::upkeep::due::Due;
+use sqlx::PgPool;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::support::app::TestApp;
+use crate::support::broker::{LIMIT, Vhost, consume, within};
+use crate::support::notice::{LOCK, Recorder, notices, phones, state, told};
+use crate::support::seed;
+
+/// The scan of one process, and whoever takes notices off the queue.
+struct Scanner {
+    due: Due,
+    tasks: UnboundedReceiver<Delivery>,
+    _consumer: Consumer,
+}
+
+impl Scanner {
+    async fn start(app: &TestApp, vhost: &Vhost) -> Self {
+        let (outgoing, incoming) = (vhost.broker("out").await, vhost.broker("in").await);
+        let publisher = Publisher::new(&outgoing);
+        let subscription = Subscription::new(Queue::Notice, 8);
+        let (consumer, tasks) = consume(&incoming, &publisher, subscription, |_| Settle::Ack);
+        let bulk_hold = time::Duration::hours(6);
+        let due = Due { pool: app.pool.clone(), publisher, bulk_hold };
+        within(consumer.until_consuming(true)).await;
+        Self { due, tasks, _consumer: consumer }
+    }
+
+    /// What two scans at once, of two processes, let out.
+    async fn scan(&mut self) -> Vec<NoticeId> {
+        let both = futures_util::future::join(self.due.scan(), self.due.scan()).await;
+        both.0.and(both.1).expect("two scans");
+        // One queue keeps its order: what came before this mark is all there is.
+        let mark = NoticeId::new();
+        let task = Task::NoticeV1 { notice: mark };
+        let lane = loa::domain::broadcast::Lane::Personal;
+        let marked = self.due.publisher.publish(Publication::task(task, lane, None));
+        within(marked).await.expect("confirmed");
+        let mut seen = Vec::new();
+        loop {
+            let delivery = within(self.tasks.recv()).await.expect("the mark");
+            let Ok(Task::NoticeV1 { notice }) = Task::parse(&delivery.body) else {
+                panic!("only notices are here")
+            };
+            if notice == mark {
+                return seen;
+            }
+            seen.push(notice);
+        }
+    }
+}
+
+/// As if it had been told a while ago, its task gone to the broker, and the broker wiped.
+async fn told_and_lost(app: &TestApp) -> NoticeId {
+    phones(&app.pool).await;
+    let id = told(app).await;
+    for statement in
+        ["delete from outbox", "update notice set created_at = created_at - interval '3 seconds'"]
+    {
+        sqlx::query(statement).execute(&app.pool).await.unwrap();
+    }
+    id
+}
+
+async fn dispatcher(pool: &PgPool) -> Liveness {
+    let announcement =
+        Announcement { host: "test".into(), release: "0".into(), trusted_keys: vec!["k".into()] };
+    Liveness::open(&seed::url_of(pool), &announcement).await.expect("the lock")
+}
+
+#[sqlx::test]
+async fn a_notice_whose_task_was_lost_goes_out_again_until_it_is_delivered(pool: PgPool) {
+    let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
+    let id = told_and_lost(&app).await;
+    let mut scanner = Scanner::start(&app, &vhost).await;
+
+    assert_eq!(scanner.scan().await, [id]);
+    let (first, second, provider) =
+        (notices(&app, LOCK), notices(&app, LOCK + 1), Recorder::default());
+    // Should the task have come twice, to two dispatchers.
+    first.deliver(id, &provider).await;
+    second.deliver(id, &provider).await;
+    assert_eq!(provider.addresses(), ["android-1", "apple-1"], "each phone once");
+    assert_eq!(scanner.scan().await, [], "and that was that");
+}
+
+#[sqlx::test]
+async fn a_notice_that_is_still_in_the_outbox_is_not_lost(pool: PgPool) {
+    let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
+    told(&app).await;
+    sqlx::query("update notice set created_at = created_at - interval '1 hour'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(Scanner::start(&app, &vhost).await.scan().await, []);
+}
+
+#[sqlx::test]
+async fn a_claim_that_was_refused_is_made_good_when_its_holder_dies(pool: PgPool) {
+    let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
+    let id = told_and_lost(&app).await;
+    let mut scanner = Scanner::start(&app, &vhost).await;
+    let victim = dispatcher(&app.pool).await;
+    loa::store::notice::claim(&app.pool, victim.lock_key(), id).await.unwrap().expect("nobody's");
+
+    // The task comes to another dispatcher while the holder lives: refused, acknowledged, and nothing to bring back.
+    let (other, provider) = (notices(&app, LOCK), Recorder::default());
+    assert_eq!(other.deliver(id, &provider).await, Settle::Ack);
+    assert_eq!(provider.addresses(), Vec::<String>::new());
+    assert_eq!(scanner.scan().await, [], "its holder lives");
+
+    // As if the process were killed: the connection goes without a word.
+    drop(victim);
+    let gone = async {
+        while !liveness::live_dispatchers(&app.pool).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(gone).await;
+    assert_eq!(scanner.scan().await, [id]);
+    assert_eq!(other.deliver(id, &provider).await, Settle::Ack);
+    assert_eq!(provider.addresses(), ["android-1", "apple-1"]);
+}
+
+#[sqlx::test]
+async fn a_notice_whose_next_attempt_is_due_goes_out_once(pool: PgPool) {
+    let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
+    let id = told_and_lost(&app).await;
+    let mut scanner = Scanner::start(&app, &vhost).await;
+    let provider = Recorder::answering("apple-1", &[loa::domain::broadcast::Outcome::Due]);
+    let dispatcher = notices(&app, LOCK);
+    dispatcher.deliver(id, &provider).await;
+    assert_eq!(scanner.scan().await, [], "before its time");
+
+    sqlx::query("update notice set due_at = clock_timestamp()").execute(&app.pool).await.unwrap();
+    assert_eq!(scanner.scan().await, [id]);
+    dispatcher.deliver(id, &provider).await;
+    assert_eq!(provider.addresses(), ["android-1", "apple-1", "apple-1"]);
+    assert_eq!(scanner.scan().await, []);
+}
+
+#[sqlx::test]
+async fn a_notice_whose_time_is_over_is_brought_back_to_be_closed(pool: PgPool) {
+    let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
+    let id = told_and_lost(&app).await;
+    let mut scanner = Scanner::start(&app, &vhost).await;
+    // Nothing can be sent, so it waits; the wait ends with its time.
+    sqlx::query("delete from notice_template").execute(&app.pool).await.unwrap();
+    sqlx::query("update notice set expires_at = clock_timestamp() + interval '1 second'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    let (dispatcher, provider) = (notices(&app, LOCK), Recorder::default());
+    dispatcher.deliver(id, &provider).await;
+    let begun = SystemClock.instant();
+    while scanner.scan().await.first() != Some(&id) {
+        assert!(SystemClock.instant() - begun < LIMIT, "it waits beyond its time");
+    }
+    // The gate of a test hears one beat and counts on from there.
+    while state(&app).await != 2 {
+        assert!(SystemClock.instant() - begun < LIMIT, "it is never closed");
+        dispatcher.deliver(id, &provider).await;
+        scanner.scan().await;
+    }
+    assert_eq!(provider.addresses(), Vec::<String>::new());
+    assert_eq!(scanner.scan().await, []);
+}
