@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(25);
 /// What a stop can promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Confirmation {
-    /// Did every live dispatcher answer? If not, `silent` names them; they start nothing once their database is silent for 1 s.
+    /// Did every dispatcher answer? If not, `silent` names them; they start nothing once their database is silent for 1 s.
     pub confirmed: bool,
     /// Dispatchers that did not answer, by host and id.
     pub silent: Vec<String>,
@@ -104,7 +104,7 @@ async fn steer(
     Ok(epoch)
 }
 
-/// Waits until every live dispatcher has obeyed `epoch`, at most [`PATIENCE`].
+/// Waits until every live dispatcher has obeyed `epoch`, and until one that lost its connection has noticed; at most [`PATIENCE`].
 pub async fn confirm(
     pool: &PgPool,
     clock: &dyn Clock,
@@ -114,18 +114,23 @@ pub async fn confirm(
     let deadline = clock.instant() + PATIENCE;
     loop {
         let live = liveness::live_dispatchers(pool).await?;
+        let mut conn = pool.acquire().await?;
+        liveness::note_lost(&mut conn).await?;
+        let unaware = liveness::unaware_dispatchers(&mut conn, SILENCE).await?;
         let (obeyed, silent): (Vec<_>, Vec<_>) =
             live.into_iter().partition(|dispatcher| dispatcher.acked_epoch >= epoch);
+        let silent = silent.iter().map(|d| format!("{} {}", d.host, d.id)).chain(unaware);
+        let silent: Vec<String> = silent.collect();
         if silent.is_empty() || clock.instant() >= deadline {
-            let mut conn = pool.acquire().await?;
             let tallies = broadcast::tallies(&mut conn, id).await?;
             return Ok(Confirmation {
                 confirmed: silent.is_empty(),
-                silent: silent.iter().map(|d| format!("{} {}", d.host, d.id)).collect(),
+                silent,
                 in_flight: obeyed.iter().map(|d| i64::from(d.in_flight)).sum(),
                 already_accepted: tallies.iter().map(|tally| tally.accepted).sum(),
             });
         }
+        drop(conn);
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -107,7 +107,7 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
     let Claim::Taken(claimed) = batch::claim(pool, holder, key).await? else {
         return Ok(());
     };
-    let mut ledger = Ledger::of(key.first, &claimed);
+    let mut ledger = Ledger::of(key.first, opened.alert.lane, &claimed);
     // From here on everything ends in a settlement: a batch left claimed by a live process would be nobody's.
     let ending = match closing(&opened) {
         Some(ending) => ending,
@@ -158,7 +158,7 @@ async fn close_unsealed(engine: &Arc<Engine>, key: BatchKey) -> Result<(), Dispa
     let Claim::Taken(claimed) = batch::claim(pool, holder(engine)?, key).await? else {
         return Ok(());
     };
-    let ledger = Ledger::of(key.first, &claimed);
+    let ledger = Ledger::of(key.first, found.lane, &claimed);
     settle(pool, key, found.lane, &claimed, ledger, Ending::Closed(reason)).await?;
     Ok(())
 }
@@ -235,9 +235,12 @@ fn record(ledger: &mut Ledger, provider: Provider, lane: Lane, report: &Report) 
         None => Ending::Tried { asked: report.asked },
         Some(BrokenOff::Gate(closed)) => ending_of(*closed),
         Some(BrokenOff::Parked) => Ending::BrokenOff { again: PARKED_AGAIN },
-        Some(BrokenOff::Slower) => {
-            Ending::BrokenOff { again: report.asked.unwrap_or(PARKED_AGAIN) }
+        Some(BrokenOff::LeftAlone(wait)) => {
+            Ending::BrokenOff { again: (*wait).max(report.asked.unwrap_or_default()) }
         }
+        // With some accepted it goes on at once, for it was one device's matter; otherwise it would only be refused again.
+        Some(BrokenOff::OurFault) if accepted > 0 => Ending::BrokenOff { again: Duration::ZERO },
+        Some(BrokenOff::OurFault) => Ending::BrokenOff { again: BROKEN_AGAIN },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::broadcast::{Closing, CorruptLedger, Outcome, Tally};
+use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome, Tally};
 use crate::domain::retry::{MAX_ATTEMPTS, back_off};
 use crate::store::batch::{Claimed, Next};
 
@@ -14,6 +14,7 @@ pub struct Ledger {
     planned: i64,
     withdrawn: i64,
     attempts: i16,
+    lane: Lane,
 }
 
 /// How an attempt ended for what is still open.
@@ -34,8 +35,8 @@ pub enum Ending {
 }
 
 impl Ledger {
-    /// As claimed.
-    pub fn of(first: i64, claimed: &Claimed) -> Self {
+    /// As claimed, of a broadcast in `lane`.
+    pub fn of(first: i64, lane: Lane, claimed: &Claimed) -> Self {
         // The row counts both who left before the first reading and who was withdrawn by name; only the former has no byte.
         let named = claimed
             .ledger
@@ -50,6 +51,7 @@ impl Ledger {
             planned: i64::from(claimed.planned),
             withdrawn: i64::from(claimed.withdrawn) - named,
             attempts: claimed.attempts,
+            lane,
         }
     }
 
@@ -131,7 +133,7 @@ impl Ledger {
             Ending::Tried { .. } => {
                 self.attempts = self.attempts.saturating_add(1);
                 if u16::try_from(self.attempts).unwrap_or(u16::MAX) >= MAX_ATTEMPTS {
-                    self.close(Closing::GaveUp);
+                    self.give_up();
                 }
             }
         }
@@ -154,6 +156,21 @@ impl Ledger {
     /// The bytes, once read.
     pub fn bytes(&self) -> Option<&[u8]> {
         self.bytes.as_deref()
+    }
+
+    /// After the last attempt. An emergency that certainly was not delivered is tried until its time is over: as long as it is true
+    /// it may save somebody. One that was sent and never answered is not: it may have rung each time.
+    fn give_up(&mut self) {
+        match self.lane {
+            Lane::Emergency => {
+                for byte in self.bytes.iter_mut().flatten() {
+                    if *byte == Outcome::DueUnknown.byte() {
+                        *byte = Outcome::Unknown.byte();
+                    }
+                }
+            }
+            Lane::Bulk | Lane::Personal => self.close(Closing::GaveUp),
+        }
     }
 
     fn close(&mut self, reason: Closing) {
@@ -211,7 +228,7 @@ mod tests {
 
     #[test]
     fn who_left_between_planning_and_reading_is_withdrawn_by_count() {
-        let mut ledger = Ledger::of(100, &claimed(5, None));
+        let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(5, None));
         ledger.meet(109, &[100, 103, 109]).unwrap();
         for number in [100, 103, 109] {
             ledger.record(number, Outcome::Accepted);
@@ -223,7 +240,7 @@ mod tests {
 
     #[test]
     fn who_left_before_a_retry_is_withdrawn_by_name_unless_it_may_have_rung() {
-        let mut ledger = Ledger::of(100, &claimed(3, None));
+        let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(3, None));
         ledger.meet(109, &[100, 101, 102]).unwrap();
         ledger.record(100, Outcome::Due);
         ledger.record(101, Outcome::DueUnknown);
@@ -236,14 +253,14 @@ mod tests {
 
     #[test]
     fn a_batch_that_was_never_read_is_closed_whole() {
-        let mut ledger = Ledger::of(100, &claimed(7, None));
+        let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(7, None));
         let (tally, _) = ledger.end(Ending::Closed(Closing::Stopped), 0.0).unwrap();
         assert_eq!((tally.stopped, tally.audience()), (7, 7));
     }
 
     #[test]
     fn being_held_is_no_attempt() {
-        let mut ledger = Ledger::of(100, &claimed(1, None));
+        let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(1, None));
         ledger.meet(109, &[100]).unwrap();
         let (_, next) = ledger.end(Ending::BrokenOff { again: Duration::ZERO }, 0.0).unwrap();
         assert_eq!(ledger.attempts(), 0);
@@ -251,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_given_up_after_the_last_attempt_and_not_before() {
-        let mut ledger = Ledger::of(100, &claimed(1, None));
+    fn an_announcement_is_given_up_after_the_last_attempt_and_not_before() {
+        let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(1, None));
         ledger.meet(109, &[100]).unwrap();
         ledger.record(100, Outcome::Due);
         for attempt in 1..=MAX_ATTEMPTS {
@@ -262,8 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn an_emergency_is_tried_until_its_time_is_over_but_not_repeated_for_ever() {
+        let mut ledger = Ledger::of(100, Lane::Emergency, &claimed(2, None));
+        ledger.meet(109, &[100, 101]).unwrap();
+        ledger.record(100, Outcome::Due);
+        ledger.record(101, Outcome::DueUnknown);
+        for _ in 1..MAX_ATTEMPTS {
+            let (tally, _) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+            assert_eq!(tally.pending, 2);
+        }
+        for _ in 0..100 {
+            let (tally, next) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+            assert_eq!((tally.pending, tally.unknown, tally.failed), (1, 1, 0));
+            assert!(matches!(next, Next::DueIn(wait) if wait == Duration::from_mins(10)));
+        }
+        let (tally, _) = ledger.end(Ending::Closed(Closing::Expired), 0.0).unwrap();
+        assert_eq!((tally.expired, tally.unknown), (1, 1));
+    }
+
+    #[test]
     fn a_range_that_grew_is_refused() {
-        let mut ledger = Ledger::of(100, &claimed(1, None));
+        let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(1, None));
         let grown = LedgerError::Grown { planned: 1, found: 2 };
         assert_eq!(ledger.meet(109, &[100, 101]), Err(grown));
     }
@@ -274,7 +310,7 @@ mod tests {
             steps in proptest::collection::vec((proptest::collection::vec((0i64..10, 1u8..12), 0..20), 0u8..4), 1..12),
             present in proptest::collection::vec(proptest::collection::btree_set(100i64..110, 0..10), 1..12),
         ) {
-            let mut ledger = Ledger::of(100, &claimed(10, None));
+            let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(10, None));
             for (round, (records, ending)) in steps.into_iter().enumerate() {
                 let numbers: Vec<i64> = present.get(round % present.len()).unwrap().iter().copied().collect();
                 ledger.meet(109, &numbers).unwrap();
@@ -292,7 +328,7 @@ mod tests {
                 let (tally, _) = ledger.end(ending, 0.5).unwrap();
                 prop_assert_eq!(tally.audience(), 10);
                 // The next attempt starts from the row, as another process would read it.
-                ledger = Ledger::of(100, &Claimed {
+                ledger = Ledger::of(100, Lane::Bulk, &Claimed {
                     withdrawn: i32::try_from(tally.withdrawn).unwrap(),
                     attempts: ledger.attempts(),
                     ledger: ledger.bytes().map(<[u8]>::to_vec),

@@ -11,6 +11,9 @@ pub mod permits;
 /// Whether a provider takes anything at all.
 pub mod breaker;
 
+/// Push services of Web Push that are left alone for now, each by itself.
+pub mod services;
+
 /// The three provider clients behind one face.
 pub mod providers;
 

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::pacing::Pacing;
 use crate::domain::broadcast::Lane;
-use crate::store::permit::{self, Ask};
+use crate::store::permit::{self, Ask, Leased};
 use crate::telemetry::Metric;
 
 /// The most permits taken at once: what an emergency may have to wait for.
@@ -31,6 +31,9 @@ const URGENT_HORIZON: Duration = Duration::from_millis(400);
 
 /// Of so many blocks one goes to personal notices, even during an emergency: 2 %.
 const PERSONAL_SHARE: u32 = 50;
+
+/// A quota that is closed for longer sends away who waits: a batch in hand is better looked at again later.
+const WORTH_WAITING: Duration = Duration::from_secs(1);
 
 /// A quota nobody asked for in this long forgets what it had leased.
 const IDLE: Duration = Duration::from_secs(1);
@@ -47,7 +50,7 @@ pub struct Permits {
 struct Want {
     lane: Lane,
     count: u32,
-    go: oneshot::Sender<()>,
+    go: oneshot::Sender<Result<(), Duration>>,
 }
 
 impl Permits {
@@ -57,15 +60,21 @@ impl Permits {
     }
 
     /// Waits for `count` (at most [`BLOCK`]) permits of the quota `name`, whose whole fleet may make `per_second` requests a
-    /// second. Zero means: not paced.
-    pub async fn take(&self, name: &str, per_second: u32, lane: Lane, count: u32) {
+    /// second. Zero means: not paced. An error means that the provider closed the quota, and for how long.
+    pub async fn take(
+        &self,
+        name: &str,
+        per_second: u32,
+        lane: Lane,
+        count: u32,
+    ) -> Result<(), Duration> {
         let Some(per_second) = NonZeroU32::new(per_second) else {
-            return;
+            return Ok(());
         };
         let (go, gone) = oneshot::channel();
         self.quota(name, per_second).send(Want { lane, count, go }).ok();
-        // An error means the process is ending; the caller's own pass will say so.
-        gone.await.ok();
+        // No answer means the process is ending; the caller's own pass will say so.
+        gone.await.unwrap_or(Ok(()))
     }
 
     /// The provider said "slower".
@@ -157,13 +166,13 @@ impl Desk {
                     pace.ready(want.count - least).await;
                 }
                 balance = balance.saturating_sub(want.count);
-                want.go.send(()).ok();
+                want.go.send(Ok(())).ok();
             }
         }
     }
 
     /// Leases what is wanted for one window; waits a moment when there is nothing to be had.
-    async fn lease(&self, pace: &Pace) -> Option<(u32, f64)> {
+    async fn lease(&mut self, pace: &Pace) -> Option<(u32, f64)> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -180,12 +189,20 @@ impl Desk {
             ramp: self.ramp,
         };
         match permit::lease(&self.pool, ask).await {
-            Ok(Some(lease)) => {
+            Ok(Leased::Granted(lease)) => {
                 tokio::time::sleep(lease.starts_in).await;
                 Some((count, lease.rate))
             }
-            Ok(None) => {
+            Ok(Leased::Spent) => {
                 tokio::time::sleep(WINDOW / 20).await;
+                None
+            }
+            Ok(Leased::Closed(wait)) if wait <= WORTH_WAITING => {
+                tokio::time::sleep(wait).await;
+                None
+            }
+            Ok(Leased::Closed(wait)) => {
+                self.queues.send_away(wait);
                 None
             }
             Err(error) => {
@@ -234,6 +251,13 @@ impl Queues {
     fn next_count(&self) -> u32 {
         let next = self.emergency.front().or(self.personal.front()).or(self.bulk.front());
         next.map_or(1, |want| want.count)
+    }
+
+    fn send_away(&mut self, wait: Duration) {
+        let all = self.emergency.drain(..).chain(self.personal.drain(..));
+        for want in all.chain(self.bulk.drain(..)) {
+            want.go.send(Err(wait)).ok();
+        }
     }
 
     fn is_empty(&self) -> bool {

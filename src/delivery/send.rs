@@ -1,11 +1,14 @@
 //! A slice of devices, sent; what became of each.
 //!
 //! Requests run side by side, as many as fill the connections; each asks the gate immediately before it leaves. A provider's answer
-//! about the whole provider (refused credentials, "slower") ends the slice early: what was not tried stays open.
+//! about the whole provider (refused credentials, "slower") ends the slice early, one about a single push service leaves that
+//! service's devices out: what was not tried stays open.
+
+mod blocks;
+mod run;
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -15,15 +18,18 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::breaker::Breaker;
-use super::forget::{self, Dead};
+use super::forget;
 use super::gate::{Closed, Gate, InFlight, Pass};
 use super::permits::{BLOCK, Permits};
 use super::providers::{Frame, Parcel, Providers};
-use crate::domain::address::AddressHash;
+use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
 use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
 use crate::telemetry::Metric;
+
+use blocks::{Block, blocks, origin_quota};
+use run::Run;
 
 /// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
 const WINDOW: usize = 256;
@@ -44,6 +50,8 @@ pub struct Sender {
     pub providers: Providers,
     /// Whether each takes anything.
     pub breakers: [Breaker; 3],
+    /// Whether each push service of Web Push does.
+    pub services: Services,
 }
 
 /// One device to send to.
@@ -90,8 +98,10 @@ pub enum BrokenOff {
     Gate(Closed),
     /// The provider is parked.
     Parked,
-    /// The provider asked everyone to wait.
-    Slower,
+    /// Whoever was not tried is left alone for so long: the provider asked for it, or their push service is away.
+    LeftAlone(Duration),
+    /// The provider calls the message malformed, and nobody accepted it.
+    OurFault,
 }
 
 impl Sender {
@@ -109,50 +119,50 @@ impl Sender {
         };
         let mut under_way = FuturesUnordered::new();
         let mut parked = self.breaker(slice.provider).watch();
-        'blocks: for block in blocks(slice.provider, targets) {
+        for block in blocks(slice.provider, targets) {
             if run.is_broken_off() {
                 break;
             }
-            let mut ready = pin!(self.ready(slice, &block, class));
-            let (frame, parcels) = loop {
-                tokio::select! {
-                    ready = &mut ready => match ready {
-                        Ok(ready) => break ready,
-                        Err(why) => {
-                            run.break_off(why);
-                            break 'blocks;
-                        }
-                    },
-                    Some((target, answer)) = under_way.next() => {
-                        self.judge(slice, &run, &target, answer).await;
-                    }
-                    // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
-                    closed = slice.pass.closed() => {
-                        run.break_off(BrokenOff::Gate(closed));
-                        break 'blocks;
-                    }
-                    () = until_parked(&mut parked) => {
-                        run.break_off(BrokenOff::Parked);
-                        break 'blocks;
+            let ready = {
+                let mut ready = pin!(self.ready(slice, &block, class));
+                loop {
+                    tokio::select! {
+                        ready = &mut ready => break ready,
+                        Some(answered) = under_way.next() => self.judge(slice, &run, answered).await,
+                        // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
+                        closed = slice.pass.closed() => break Err(NotNow::All(BrokenOff::Gate(closed))),
+                        () = until_parked(&mut parked) => break Err(NotNow::All(BrokenOff::Parked)),
                     }
                 }
             };
-            let frame = Arc::new(frame);
+            let (frame, parcels) = match ready {
+                Ok(ready) => ready,
+                Err(NotNow::Block(wait)) => {
+                    run.leave_out(wait);
+                    continue;
+                }
+                Err(NotNow::All(why)) => {
+                    run.break_off(why);
+                    break;
+                }
+            };
+            let Block { quota, targets, .. } = block;
+            let load = Arc::new(Load { frame, quota });
             // One of each block is timed: all of them would cost more than they tell.
             let mut timed = true;
-            for (target, parcel) in block.targets.iter().cloned().zip(parcels) {
+            for (target, parcel) in targets.into_iter().zip(parcels) {
                 if under_way.len() >= WINDOW
-                    && let Some((target, answer)) = under_way.next().await
+                    && let Some(answered) = under_way.next().await
                 {
-                    self.judge(slice, &run, &target, answer).await;
+                    self.judge(slice, &run, answered).await;
                 }
                 let timed = std::mem::take(&mut timed);
-                let parcel = Ready { target, frame: Arc::clone(&frame), parcel, timed };
-                under_way.push(self.send_one(slice, class, &run, parcel));
+                let ready = Ready { target, load: Arc::clone(&load), parcel, timed };
+                under_way.push(self.send_one(slice, class, &run, ready));
             }
         }
-        while let Some((target, answer)) = under_way.next().await {
-            self.judge(slice, &run, &target, answer).await;
+        while let Some(answered) = under_way.next().await {
+            self.judge(slice, &run, answered).await;
         }
         drop(under_way);
         self.conclude(slice.provider, run).await
@@ -164,11 +174,13 @@ impl Sender {
         slice: &Slice<'_>,
         block: &Block,
         class: TrafficClass,
-    ) -> Result<(Frame, Vec<Parcel>), BrokenOff> {
-        self.permit(slice, &block.quota, block.targets.len()).await;
-        slice.pass.wait().await.map_err(BrokenOff::Gate)?;
-        let left =
-            Left::until(slice.expires, slice.pass.now()).ok_or(BrokenOff::Gate(Closed::Expired))?;
+    ) -> Result<(Frame, Vec<Parcel>), NotNow> {
+        let closed = |closed| NotNow::All(BrokenOff::Gate(closed));
+        self.services.admit(&block.quota).map_err(NotNow::Block)?;
+        self.permit(slice, &block.quota, block.targets.len()).await?;
+        slice.pass.wait().await.map_err(closed)?;
+        let left = Left::until(slice.expires, slice.pass.now());
+        let left = left.ok_or_else(|| closed(Closed::Expired))?;
         let frame = (slice.message)(&block.language)
             .ok_or_else(|| PushError::OurFault("the sealed text has no Vietnamese".into()))
             .and_then(|message| self.providers.frame(slice.provider, &message, left));
@@ -176,14 +188,14 @@ impl Sender {
             // Nothing of this message can be sent here; the devices stay open, the alarm says why.
             tracing::error!(provider = %slice.provider, %error, "no message can be built: {error}");
             self.breaker(slice.provider).park(&error.to_string());
-            BrokenOff::Parked
+            NotNow::All(BrokenOff::Parked)
         })?;
         let addresses = block.targets.iter().map(|target| &target.address);
         let parcels = self.providers.wrap(&frame, addresses, class).await;
         Ok((frame, parcels))
     }
 
-    async fn permit(&self, slice: &Slice<'_>, quota: &str, count: usize) {
+    async fn permit(&self, slice: &Slice<'_>, quota: &str, count: usize) -> Result<(), NotNow> {
         let pacing = self.permits.pacing();
         let per_second = match slice.provider {
             Provider::Fcm => pacing.fcm_per_second,
@@ -191,7 +203,11 @@ impl Sender {
             Provider::WebPush => pacing.webpush_per_origin_per_second,
         };
         let count = u32::try_from(count).unwrap_or(BLOCK);
-        self.permits.take(quota, per_second, slice.lane, count).await;
+        let taken = self.permits.take(quota, per_second, slice.lane, count).await;
+        taken.map_err(|wait| match slice.provider {
+            Provider::Fcm | Provider::Apns => NotNow::All(BrokenOff::LeftAlone(wait)),
+            Provider::WebPush => NotNow::Block(wait),
+        })
     }
 
     /// With the answer; without one, it was not tried.
@@ -200,10 +216,10 @@ impl Sender {
         slice: &Slice<'_>,
         class: TrafficClass,
         run: &Run,
-        Ready { target, frame, parcel, timed }: Ready,
-    ) -> (Target, Option<Result<(), PushError>>) {
+        Ready { target, load, parcel, timed }: Ready,
+    ) -> Answered {
         if !self.may_start(slice, run).await {
-            return (target, None);
+            return Answered { target, load, answer: None };
         }
         // Counted from the moment it leaves until it is answered.
         let in_flight: Mutex<Option<InFlight>> = Mutex::default();
@@ -219,13 +235,13 @@ impl Sender {
         };
         let turn = Turn { class, may_start: Some(&leave) };
         let begun = timed.then(|| self.gate.clock().instant());
-        let answer = self.providers.send(&frame, parcel, &target.address, turn).await;
+        let answer = self.providers.send(&load.frame, parcel, &target.address, turn).await;
         if let Some(begun) = begun {
             let took = self.gate.clock().instant().saturating_duration_since(begun);
             let labels = [("provider", slice.provider.as_str())];
             Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
         }
-        (target, Some(answer))
+        Answered { target, load, answer: Some(answer) }
     }
 
     async fn may_start(&self, slice: &Slice<'_>, run: &Run) -> bool {
@@ -243,94 +259,96 @@ impl Sender {
         true
     }
 
-    async fn judge(
-        &self,
-        slice: &Slice<'_>,
-        run: &Run,
-        target: &Target,
-        answer: Option<Result<(), PushError>>,
-    ) {
-        let Some(answer) = answer else { return };
+    async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered) {
+        let Answered { target, load, answer: Some(answer) } = answered else { return };
         let breaker = self.breaker(slice.provider);
         let Err(error) = answer else {
             breaker.accepted();
-            run.record(target, Outcome::Accepted);
+            self.services.answered(&load.quota);
+            run.record(&target, Outcome::Accepted);
             return;
         };
-        match error.verdict() {
-            Verdict::Forget { since } => {
+        let verdict = error.verdict();
+        match &verdict {
+            Verdict::Ambiguous | Verdict::NotSent => self.unanswered(slice.provider, &load.quota),
+            // The gate closed while it waited for a stream: not tried, and the run is broken off already.
+            Verdict::Withheld => return,
+            _ => {
                 breaker.answered();
-                run.dead(target, since);
-                run.record(target, Outcome::Gone);
+                self.services.answered(&load.quota);
             }
-            Verdict::Refused(_) => {
-                breaker.answered();
-                run.record(target, Outcome::Refused);
-            }
-            Verdict::Suspect => {
-                breaker.answered();
-                run.suspect(target);
-            }
+        }
+        match verdict {
+            Verdict::Forget { since } => run.dead(&target, since),
+            Verdict::Refused(_) => run.record(&target, Outcome::Refused),
+            Verdict::Suspect => run.suspect(&target),
             Verdict::OurFault(what) => {
-                breaker.answered();
-                tracing::error!(provider = %slice.provider, what, "a request of ours was wrong: {what}");
-                run.record(target, Outcome::Failed);
+                if run.our_fault(&target) {
+                    let labels = [("provider", slice.provider.as_str())];
+                    Metric::OurFaults.add(1, &labels);
+                    tracing::error!(provider = %slice.provider, what, "a message of ours is called malformed: {what}");
+                }
             }
             Verdict::Later { after, scope, slow_down } => {
-                breaker.answered();
-                run.record(target, Outcome::Due);
-                run.ask(after);
-                if slow_down {
-                    self.slow_down(slice.provider, scope, after, run).await;
-                }
+                run.record(&target, Outcome::Due);
+                self.later(slice.provider, scope, after, slow_down, run).await;
             }
             Verdict::Park(reason) => {
                 breaker.park(&reason);
                 run.break_off(BrokenOff::Parked);
             }
-            Verdict::Ambiguous => run.record(target, Outcome::DueUnknown),
-            // The gate closed while it waited for a stream: not tried, and the run is broken off already.
+            Verdict::Ambiguous => run.record(&target, Outcome::DueUnknown),
+            Verdict::NotSent => run.record(&target, Outcome::Due),
             Verdict::Withheld => {}
-            Verdict::NotSent => {
-                breaker.unreachable();
-                run.record(target, Outcome::Due);
-            }
         }
     }
 
-    async fn slow_down(
+    /// Many in a row park a provider, or have one push service left alone.
+    fn unanswered(&self, provider: Provider, quota: &str) {
+        match provider {
+            Provider::Fcm | Provider::Apns => self.breaker(provider).unreachable(),
+            Provider::WebPush => self.services.unanswered(quota),
+        }
+    }
+
+    async fn later(
         &self,
         provider: Provider,
         scope: Scope,
         after: Option<Duration>,
+        slow_down: bool,
         run: &Run,
     ) {
+        let wait = after.unwrap_or(SLOWER);
         let quota = match scope {
-            Scope::Device => return,
+            Scope::Device => {
+                run.ask(after);
+                return;
+            }
             Scope::Provider => {
-                run.break_off(BrokenOff::Slower);
+                run.ask(after);
+                if slow_down {
+                    run.break_off(BrokenOff::LeftAlone(wait));
+                }
                 provider.as_str().to_owned()
             }
-            Scope::Origin(origin) => origin_quota(&origin),
+            // Its word binds its own devices, not those of the others in the batch.
+            Scope::Origin(origin) => {
+                let quota = origin_quota(&origin);
+                self.services.leave_alone(&quota, wait);
+                run.leave_out(wait);
+                quota
+            }
         };
-        Metric::Throttled.add(1, &[("provider", provider.as_str())]);
-        self.permits.slow_down(&quota, after.unwrap_or(SLOWER)).await;
+        if slow_down {
+            Metric::Throttled.add(1, &[("provider", provider.as_str())]);
+            self.permits.slow_down(&quota, wait).await;
+        }
     }
 
-    /// An address that was called "dead or malformed" is dead if the same message was accepted elsewhere.
+    /// Draws the conclusions that need all the answers.
     async fn conclude(&self, provider: Provider, run: Run) -> Report {
-        let Gathered { mut report, mut dead, suspects } =
-            run.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let accepted_elsewhere =
-            report.outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Accepted);
-        for (number, address) in suspects {
-            if accepted_elsewhere {
-                dead.push(Dead { number, address, since: None });
-                report.outcomes.push((number, Outcome::Gone));
-            } else {
-                report.outcomes.push((number, Outcome::Due));
-            }
-        }
+        let (mut report, dead) = run.conclude();
         let answered = report.outcomes.len();
         let changed = match forget::forget(&self.pool, provider, answered, &dead).await {
             Ok(changed) => changed,
@@ -349,114 +367,36 @@ impl Sender {
     }
 }
 
-/// A running slice.
-#[derive(Default)]
-struct Run {
-    broken_off: AtomicBool,
-    gathered: Mutex<Gathered>,
-}
-
-#[derive(Default)]
-struct Gathered {
-    report: Report,
-    dead: Vec<Dead>,
-    suspects: Vec<(i64, AddressHash)>,
-}
-
-impl Run {
-    fn gathered(&self) -> MutexGuard<'_, Gathered> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn record(&self, target: &Target, outcome: Outcome) {
-        self.gathered().report.outcomes.push((target.number, outcome));
-    }
-
-    fn dead(&self, target: &Target, since: Option<OffsetDateTime>) {
-        let address = target.address.hash();
-        self.gathered().dead.push(Dead { number: target.number, address, since });
-    }
-
-    fn suspect(&self, target: &Target) {
-        let address = target.address.hash();
-        self.gathered().suspects.push((target.number, address));
-    }
-
-    fn ask(&self, after: Option<Duration>) {
-        let mut gathered = self.gathered();
-        gathered.report.asked = gathered.report.asked.max(after);
-    }
-
-    fn break_off(&self, why: BrokenOff) {
-        self.gathered().report.broken_off.get_or_insert(why);
-        self.broken_off.store(true, Ordering::Relaxed);
-    }
-
-    fn is_broken_off(&self) -> bool {
-        self.broken_off.load(Ordering::Relaxed)
-    }
-}
-
 async fn until_parked(parked: &mut watch::Receiver<Option<String>>) {
     // The guard must not live across an await.
     drop(parked.wait_for(Option::is_some).await);
 }
 
+/// Why a block is not sent now.
+enum NotNow {
+    /// Its service is left alone for so long; the rest of the slice goes on.
+    Block(Duration),
+    /// Nor is anything else of the slice.
+    All(BrokenOff),
+}
+
+/// What the devices of a block have in common while they are under way.
+struct Load {
+    frame: Frame,
+    quota: String,
+}
+
 /// A device and what it is sent.
 struct Ready {
     target: Target,
-    frame: Arc<Frame>,
+    load: Arc<Load>,
     parcel: Parcel,
     timed: bool,
 }
 
-/// Devices that share a quota and a language, at most a block of them.
-struct Block {
-    quota: String,
-    language: Arc<Language>,
-    targets: Vec<Target>,
-}
-
-/// FCM and APNs have one quota each; Web Push one per push service.
-fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
-    let mut groups: Vec<Block> = Vec::new();
-    for target in targets {
-        let quota = match &target.address {
-            Address::WebPush(subscription) => origin_quota(&service_of(&subscription.endpoint)),
-            Address::Fcm(_) | Address::Apns { .. } => provider.as_str().to_owned(),
-        };
-        let group = groups
-            .iter_mut()
-            .find(|group| group.quota == quota && group.language == target.language);
-        if let Some(group) = group {
-            group.targets.push(target);
-        } else {
-            let language = Arc::clone(&target.language);
-            groups.push(Block { quota, language, targets: vec![target] });
-        }
-    }
-    let size = usize::try_from(BLOCK).unwrap_or(1);
-    let mut blocks = Vec::new();
-    for Block { quota, language, mut targets } in groups {
-        while !targets.is_empty() {
-            let rest = targets.split_off(size.min(targets.len()));
-            blocks.push(Block { quota: quota.clone(), language: Arc::clone(&language), targets });
-            targets = rest;
-        }
-    }
-    blocks
-}
-
-fn origin_quota(service: &str) -> String {
-    format!("webpush:{service}")
-}
-
-/// Host, and port unless it is 443: how `push` names a service when it asks for less.
-fn service_of(endpoint: &str) -> String {
-    let url = url::Url::parse(endpoint).ok();
-    let service = url.as_ref().and_then(|url| {
-        let host = url.host_str()?;
-        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-    });
-    service.unwrap_or_default()
+/// With the answer; without one, it was not tried.
+struct Answered {
+    target: Target,
+    load: Arc<Load>,
+    answer: Option<Result<(), PushError>>,
 }

@@ -47,7 +47,7 @@ pub enum Outcome {
     Gone = 3,
     /// The provider refuses this message to this device.
     Refused = 4,
-    /// Every attempt allowed has failed.
+    /// Every attempt allowed has failed, or the provider calls the request for this device malformed.
     Failed = 5,
     /// The alert expired before the provider took it.
     Expired = 6,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// Attempts after which a device is given up within a broadcast.
-pub const MAX_ATTEMPTS: u16 = 8;
+/// Attempts of a message nobody's life depends on: an hour of failing (Firebase "scale-fcm").
+///
+/// Also the most often a device is sent to again that never answered: it may have rung each time.
+pub const MAX_ATTEMPTS: u16 = 12;
 
 /// FCM asks for at least 10 s before the first repeat (Firebase "scale-fcm").
 const FIRST: Duration = Duration::from_secs(10);
@@ -30,6 +32,12 @@ mod tests {
     fn waits_grow_from_ten_seconds_to_ten_minutes() {
         let waits: Vec<u64> = (1..=8).map(|n| back_off(n, None, 0.0).as_secs()).collect();
         assert_eq!(waits, [10, 20, 40, 80, 160, 320, 600, 600]);
+    }
+
+    #[test]
+    fn all_attempts_together_take_an_hour() {
+        let waits: Duration = (1..MAX_ATTEMPTS).map(|n| back_off(n, None, 0.0)).sum();
+        assert_eq!(waits.as_secs() / 60, 60);
     }
 
     #[test]

@@ -316,10 +316,10 @@ impl Attempt {
                 self.broken_off = self.broken_off.max(Some(Duration::ZERO));
             }
             Some(BrokenOff::Parked) => self.broken_off = self.broken_off.max(Some(PARKED)),
-            Some(BrokenOff::Slower) => {
-                let wait = report.asked.unwrap_or(PARKED);
-                self.broken_off = self.broken_off.max(Some(wait));
+            Some(BrokenOff::LeftAlone(wait)) => {
+                self.broken_off = self.broken_off.max(Some(*wait));
             }
+            Some(BrokenOff::OurFault) => self.broken_off = self.broken_off.max(Some(DOUBT)),
         }
         self.outcomes.extend(own);
     }

@@ -19,6 +19,7 @@ use crate::delivery::gate::Gate;
 use crate::delivery::permits::Permits;
 use crate::delivery::providers::Providers;
 use crate::delivery::send::Sender;
+use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::seal::TrustedKeys;
@@ -85,6 +86,7 @@ impl Dispatcher {
             permits: Permits::new(pools.urgent.clone(), config.pacing.clone()),
             providers,
             breakers: breakers.clone(),
+            services: Services::new(Arc::clone(&clock)),
         });
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {

@@ -152,14 +152,15 @@ pub async fn planned(conn: &mut PgConnection, broadcast: BroadcastId) -> Result<
 
 /// Claims a batch for the dispatcher whose liveness lock is `holder`.
 ///
-/// Succeeds if nobody holds it or its holder's lock is free, which the server makes true the moment the holder dies.
+/// Succeeds if nobody holds it or its holder's lock is free, which the server makes true the moment the holder dies. The lock is
+/// tried shared: two claims on one dead dispatcher's batches must not refuse each other.
 pub async fn claim(pool: &PgPool, holder: i64, key: BatchKey) -> Result<Claim, StoreError> {
     let row = sqlx::query!(
         "update batch set holder = $1, claim = claim + 1, state = 0, due_at = null
          where broadcast_id = $2 and provider = $3 and first = $4
            and (state = 0 or (state = 1 and (due_at <= clock_timestamp() or exists (
                 select from broadcast c where c.id = $2 and (c.stopped_at is not null or c.expires_at <= clock_timestamp())))))
-           and (holder is null or holder = $1 or pg_try_advisory_xact_lock(holder))
+           and (holder is null or holder = $1 or pg_try_advisory_xact_lock_shared(holder))
          returning claim, last, planned, withdrawn, attempts, ledger",
         holder,
         key.broadcast.0,
@@ -297,8 +298,35 @@ pub async fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// Open batches nobody alive works on, of one lane and provider: lost, if their queue is empty. `settled_for` leaves out
-/// broadcasts too young to have reached the queue.
+/// Open batches whose holder is dead, taken from it so that one scan publishes each once. Their tasks may have been acknowledged:
+/// whoever was refused a claim while the dead one's lock was still held has let go of its task.
+pub async fn take_orphaned(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<(BatchKey, String)>, StoreError> {
+    let rows = sqlx::query!(
+        "with orphaned as (
+             select b.broadcast_id, b.provider, b.first, c.lane
+             from batch b join broadcast c on c.id = b.broadcast_id
+             where b.state = 0 and b.holder is not null
+               and not exists (select from live_dispatcher d where d.lock_key = b.holder)
+               and ((not c.paused and c.parked_reason is null) or c.stopped_at is not null or c.expires_at <= clock_timestamp())
+             order by c.created_at, b.first limit $1
+             for update of b skip locked)
+         update batch b set holder = null
+         from orphaned where (b.broadcast_id, b.provider, b.first) = (orphaned.broadcast_id, orphaned.provider, orphaned.first)
+         returning b.broadcast_id, b.provider, b.first, orphaned.lane",
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| key_of(row.broadcast_id, row.provider, row.first, row.lane))
+        .collect()
+}
+
+/// Open batches that nobody holds, of one lane and provider: lost, if their queue is empty. Leaves out broadcasts too young to have
+/// reached the queue.
 pub async fn unattended(
     conn: &mut PgConnection,
     lane: &str,
@@ -311,7 +339,7 @@ pub async fn unattended(
          where b.state = 0 and c.state <> 'completed' and c.lane = $1 and b.provider = $2
            and ((not c.paused and c.parked_reason is null) or c.stopped_at is not null or c.expires_at <= clock_timestamp())
            and c.created_at < clock_timestamp() - interval '1 second'
-           and (b.holder is null or not exists (select from live_dispatcher d where d.lock_key = b.holder))
+           and b.holder is null
          order by c.created_at, b.first limit $3",
         lane,
         provider.code(),

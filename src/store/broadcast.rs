@@ -1,5 +1,7 @@
 //! Broadcasts: one per approved alert, how far each has come, and the words that steer it.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -113,12 +115,13 @@ pub async fn create(
     Ok(id)
 }
 
-/// Lets go what waited long enough: recalls whose stop every live dispatcher has acknowledged (or that waited `patience`, which
-/// is longer than a silent dispatcher can go on sending), and bulk when no emergency is live (or after `bulk_hold`).
-/// Returns how many.
+/// Lets go what waited long enough: recalls whose stop every live dispatcher has acknowledged and every lost one must have noticed
+/// by its own `silence` (or that waited `patience`, which is longer than a silent dispatcher can go on sending), and bulk when no
+/// emergency is live (or after `bulk_hold`). Returns how many.
 pub async fn release(
     conn: &mut PgConnection,
-    patience: time::Duration,
+    silence: Duration,
+    patience: Duration,
     bulk_hold: time::Duration,
 ) -> Result<usize, StoreError> {
     let ready = sqlx::query_scalar!(
@@ -126,7 +129,11 @@ pub async fn release(
            where b.state = 'waiting' and not b.paused and case
                when b.after_epoch is not null then
                    b.created_at + make_interval(secs => $1) < clock_timestamp()
-                   or not exists (select from live_dispatcher d where d.acked_epoch < b.after_epoch)
+                   or not exists (
+                       select from dispatcher d left join live_dispatcher l on l.id = d.id
+                       where case
+                           when l.id is not null then l.acked_epoch < b.after_epoch
+                           else d.lost_at is null or d.lost_at > clock_timestamp() - make_interval(secs => $3) end)
                else
                    b.created_at + make_interval(secs => $2) < clock_timestamp()
                    or exists (select from alert r where r.id = b.alert_id and r.purpose = 'recall')
@@ -135,8 +142,9 @@ pub async fn release(
                        where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp())
                end
            returning b.id"#,
-        patience.as_seconds_f64(),
-        bulk_hold.as_seconds_f64()
+        patience.as_secs_f64(),
+        bulk_hold.as_seconds_f64(),
+        silence.as_secs_f64()
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -229,14 +237,17 @@ pub async fn request_stop(
     Ok(Some(epoch))
 }
 
-/// Holds or lets go. Returns the epoch; `None` when it has ended or is as asked already.
+/// Holds or lets go; letting go also forgives a seal that did not verify: dispatchers verify it anew. Returns the epoch; `None`
+/// when it has ended or is as asked already.
 pub async fn set_paused(
     conn: &mut PgConnection,
     id: BroadcastId,
     paused: bool,
 ) -> Result<Option<i64>, StoreError> {
     let changed = sqlx::query_scalar!(
-        "update broadcast set paused = $2 where id = $1 and state <> 'completed' and stopped_at is null and paused <> $2
+        "update broadcast set paused = $2, parked_reason = case when $2 then parked_reason end
+         where id = $1 and state <> 'completed' and stopped_at is null
+           and (paused <> $2 or (not $2 and parked_reason is not null))
          returning id",
         id.0,
         paused

@@ -43,7 +43,7 @@ pub struct Pulse {
 }
 
 impl Liveness {
-    /// Takes the lock and announces the process. Dead processes' rows are swept on the way.
+    /// Takes the lock and announces the process.
     pub async fn open(url: &str, announcement: &Announcement) -> Result<Self, StoreError> {
         // The server must notice a vanished peer within seconds, whatever its own defaults.
         let options = PgConnectOptions::from_str(url)?.application_name("loa liveness").options([
@@ -57,12 +57,6 @@ impl Liveness {
         // The low 63 bits of a random number: two processes never meet in it.
         let lock_key = i64::from_be_bytes(first_eight(uuid::Uuid::new_v4())) & i64::MAX;
         sqlx::query!("select pg_advisory_lock($1)", lock_key).execute(&mut conn).await?;
-        sqlx::query!(
-            "delete from dispatcher d where not exists (select from live_dispatcher l where l.id = d.id)
-             and d.started_at < now() - interval '10 seconds'"
-        )
-        .execute(&mut conn)
-        .await?;
         sqlx::query!(
             "insert into dispatcher (id, lock_key, host, release, trusted_keys) values ($1, $2, $3, $4, $5)",
             id.0,
@@ -173,4 +167,37 @@ pub async fn live_dispatchers(pool: &PgPool) -> Result<Vec<LiveDispatcher>, Stor
             parked: row.parked,
         })
         .collect())
+}
+
+/// Notes which dispatchers have lost their lock, and forgets those that lost it long ago.
+pub async fn note_lost(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update dispatcher d set lost_at = clock_timestamp()
+         where d.lost_at is null and not exists (select from live_dispatcher l where l.id = d.id)"
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "delete from dispatcher where lost_at < clock_timestamp() - interval '10 seconds'"
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Dispatchers that lost their lock without a word and, for all we know, have not noticed: each goes on for at most `silence`
+/// after losing it. By host and id.
+pub async fn unaware_dispatchers(
+    conn: &mut PgConnection,
+    silence: Duration,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query!(
+        "select d.host, d.id from dispatcher d
+         where (d.lost_at is null or d.lost_at > clock_timestamp() - make_interval(secs => $1))
+           and not exists (select from live_dispatcher l where l.id = d.id)",
+        silence.as_secs_f64()
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| format!("{} {}", row.host, row.id)).collect())
 }

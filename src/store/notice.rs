@@ -108,7 +108,7 @@ pub async fn claim(
     let row = sqlx::query!(
         "update notice set holder = $1, claim = claim + 1, state = 0, due_at = null
          where id = $2 and (state = 0 or (state = 1 and due_at <= clock_timestamp()))
-           and (holder is null or holder = $1 or pg_try_advisory_xact_lock(holder))
+           and (holder is null or holder = $1 or pg_try_advisory_xact_lock_shared(holder))
          returning claim, attempts, template, template_version, subject, created_at, expires_at",
         holder,
         id.0

@@ -27,6 +27,17 @@ pub struct Lease {
     pub rate: f64,
 }
 
+/// What became of asking for a lease.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Leased {
+    /// Yours.
+    Granted(Lease),
+    /// The quota is spent up to the horizon.
+    Spent,
+    /// Closed by a `Retry-After`, for so long.
+    Closed(Duration),
+}
+
 /// What is asked of a quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -42,8 +53,8 @@ pub struct Ask<'a> {
     pub ramp: Duration,
 }
 
-/// Leases `count` permits, or none: the quota is spent up to the horizon, or closed by a `Retry-After`.
-pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Lease>, StoreError> {
+/// Leases `count` permits, or none.
+pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Leased, StoreError> {
     sqlx::query!("insert into permit (name) values ($1) on conflict do nothing", ask.name)
         .execute(pool)
         .await?;
@@ -73,10 +84,19 @@ pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Lease>, StoreEr
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Lease {
-        starts_in: Duration::from_secs_f64(row.starts_in.max(0.0)),
-        rate: row.rate,
-    }))
+    if let Some(row) = row {
+        let starts_in = Duration::from_secs_f64(row.starts_in.max(0.0));
+        return Ok(Leased::Granted(Lease { starts_in, rate: row.rate }));
+    }
+    let closed = sqlx::query_scalar!(
+        r#"select extract(epoch from closed_until - clock_timestamp())::float8 as "closed!" from permit
+           where name = $1 and closed_until > clock_timestamp()"#,
+        ask.name
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(closed
+        .map_or(Leased::Spent, |seconds| Leased::Closed(Duration::from_secs_f64(seconds.max(0.0)))))
 }
 
 /// The provider said "slower": half the rate, and nothing for `closed`.

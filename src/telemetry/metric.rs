@@ -73,6 +73,8 @@ metrics! {
     Throttled = Counter "loa_provider_throttled_total" ["1"] "Answers that asked us to slow down, by provider.";
     PermitRate = Gauge "loa_permit_rate" ["1/s"] "The rate this process may push at, by quota.";
     Parked = Gauge "loa_provider_parked" ["1"] "1 while a provider's lanes are parked, by provider.";
+    ServiceAway = Gauge "loa_push_service_away" ["1"] "1 while a push service of Web Push does not answer, by quota.";
+    OurFaults = Counter "loa_messages_malformed_total" ["1"] "Slices in which a provider called a message of ours malformed, by provider.";
     ProviderConnections = Gauge "loa_provider_connections" ["1"] "Open connections, by provider.";
     Gone = Counter "loa_addresses_gone_total" ["1"] "Addresses the provider called dead, by provider.";
     ForgettingSuspended = Gauge "loa_forgetting_suspended" ["1"] "1 while too many dead answers suspend forgetting, by provider.";

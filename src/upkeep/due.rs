@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use crate::delivery::gate::SILENCE;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::id::NoticeId;
@@ -17,14 +18,14 @@ use crate::queue::message::Task;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
-use crate::store::{StoreError, broadcast, idempotency, lock, notice, outbox};
+use crate::store::{StoreError, broadcast, idempotency, liveness, lock, notice, outbox};
 use crate::telemetry::Metric;
 
 /// Between scans.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// A recall waits at most this long for silent dispatchers: twice the silence after which they start nothing by themselves.
-const STOP_PATIENCE: time::Duration = time::Duration::seconds(2);
+const STOP_PATIENCE: Duration = SILENCE.saturating_mul(2);
 
 /// Batches a scan brings back at most.
 const PAGE: i64 = 1000;
@@ -73,7 +74,8 @@ impl Due {
             return Ok(());
         }
         broadcast::expire_alerts(&mut tx).await?;
-        broadcast::release(&mut tx, STOP_PATIENCE, self.bulk_hold).await?;
+        liveness::note_lost(&mut tx).await?;
+        broadcast::release(&mut tx, SILENCE, STOP_PATIENCE, self.bulk_hold).await?;
         broadcast::complete_finished(&mut tx).await?;
         let backlog = outbox::backlog(&mut tx).await?;
         #[expect(clippy::cast_precision_loss, reason = "a number of rows")]
@@ -81,7 +83,8 @@ impl Due {
         Metric::OutboxAgeSeconds.set(backlog.age_seconds, &[]);
         #[expect(clippy::cast_precision_loss, reason = "a number of rows")]
         Metric::DueWaiting.set(batch::waiting(&mut tx).await? as f64, &[]);
-        let due = batch::take_due(&mut tx, PAGE).await?;
+        let mut due = batch::take_due(&mut tx, PAGE).await?;
+        due.extend(batch::take_orphaned(&mut tx, PAGE).await?);
         let due_notices = notice::take_due(&mut tx, PAGE).await?;
         // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
         tx.commit().await?;

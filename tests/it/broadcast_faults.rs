@@ -1,6 +1,7 @@
 //! A broadcast and the ends of its processes: nothing is lost, and what is repeated is bounded.
 
 use loa::broadcast::control;
+use loa::broadcast::progress::Progress;
 use loa::clock::SystemClock;
 use serde_json::json;
 use sqlx::PgPool;
@@ -125,7 +126,9 @@ async fn invariant_5_after_a_confirmed_stop_no_request_starts(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn invariant_1_a_tampered_seal_parks_the_broadcast_and_nothing_is_sent(pool: PgPool) {
+async fn invariant_1_a_tampered_seal_parks_the_broadcast_until_a_person_has_mended_it(
+    pool: PgPool,
+) {
     let vhost = Vhost::create().await;
     let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
     let on_air = fleet.approve().await;
@@ -143,6 +146,77 @@ async fn invariant_1_a_tampered_seal_parks_the_broadcast_and_nothing_is_sent(poo
     assert_eq!(parked.tally.pending, parked.audience, "nobody was sent anything");
     let report = fleet.report(&on_air).await;
     assert_eq!(report["first_request_unix_ms"], json!(null), "{report:#}");
+
+    sqlx::query("update seal set sealed = convert_to(replace(convert_from(sealed, 'UTF8'), 'Nắng đẹp', 'Mưa rất to'), 'UTF8')")
+        .execute(&fleet.app.pool)
+        .await
+        .expect("the backup");
+    let officer = fleet.approver.id;
+    control::resume(&fleet.app.pool, officer, on_air.broadcast).await.expect("it is parked");
+    fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
+}
+
+#[sqlx::test]
+async fn a_dead_push_service_holds_up_its_own_browsers_only(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    // Every third browser is at a service where nobody listens: taken and closed at once, so that nobody else is there.
+    let dead =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one");
+    let moved = "update device set address = regexp_replace(address, '^https://[^/]+', $1)
+                 where provider = 2 and number % 3 = 0";
+    let moved = sqlx::query(moved).bind(format!("https://{dead}")).execute(&fleet.app.pool).await;
+    let unreachable = i64::try_from(moved.expect("devices").rows_affected()).expect("a number");
+    assert!(unreachable > 100, "{unreachable}");
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    let others = |progress: &Progress| {
+        progress.planned_at.is_some() && progress.tally.pending == unreachable
+    };
+    let waiting = fleet.until(&on_air, others).await;
+    assert_eq!(waiting.tally.failed + waiting.tally.refused, 0, "{waiting:#?}");
+    let parked: i64 = fleet.app.count("select count(*) from dispatcher where parked <> '{}'").await;
+    assert_eq!(parked, 0, "Web Push is not parked");
+    let officer = fleet.approver.id;
+    let stopped = control::stop(&fleet.app.pool, &SystemClock, officer, on_air.broadcast).await;
+    assert!(stopped.expect("it was on air").confirmed);
+    let told = fleet.completed(&on_air).await;
+    assert_eq!((told.tally.stopped, told.tally.outcomes()), (unreachable, 6_000));
+}
+
+#[sqlx::test]
+async fn a_message_that_a_provider_calls_malformed_stops_there_and_costs_no_device_its_turn(
+    pool: PgPool,
+) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    let malformed =
+        json!({"provider": "apns", "answer": {"status": 413, "error": "PayloadTooLarge"}});
+    fleet.control("POST", "script", Some(malformed)).await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    let (fcm, apns, webpush) = (0, 1, 2);
+    let others = |progress: &Progress| {
+        progress.planned_at.is_some()
+            && progress.providers[fcm].tally.pending == 0
+            && progress.providers[webpush].tally.pending == 0
+    };
+    let waiting = fleet.until(&on_air, others).await;
+    assert_eq!(waiting.providers[apns].tally.pending, waiting.providers[apns].audience);
+    let every_batch_was_tried = "select count(*) from batch where provider = 1 and state <> 1";
+    let tried = async { while fleet.app.count(every_batch_was_tried).await > 0 {} };
+    tokio::time::timeout(std::time::Duration::from_mins(1), tried).await.expect("each waits now");
+    // Mended; the five minutes are over.
+    fleet.control("DELETE", "script", None).await;
+    sqlx::query("update batch set due_at = now() where state = 1")
+        .execute(&fleet.app.pool)
+        .await
+        .expect("time passes");
+    fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
 }
 
 #[sqlx::test]

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use loa::broadcast::control;
 use loa::clock::{Clock as _, SystemClock};
+use loa::delivery::gate::SILENCE;
 use loa::domain::broadcast::{Lane, Tally};
 use loa::domain::device::Provider;
 use loa::domain::id::{AlertId, BroadcastId};
 use loa::store::batch::{self, BatchKey, Claim, Claimed, Next, PlannedRange};
-use loa::store::broadcast::{self, NewBroadcast};
+use loa::store::broadcast::{self, NewBroadcast, Steering};
 use loa::store::liveness::{self, Announcement, Liveness};
 use sqlx::PgPool;
 
@@ -146,12 +148,22 @@ async fn a_dispatcher_is_alive_exactly_while_it_holds_its_lock(pool: PgPool) {
     assert_eq!(live[0].trusted_keys, ["k"]);
     // As if the process were killed: the connection goes without a word.
     drop(dispatcher);
+    until_nobody_lives(&pool).await;
+}
+
+async fn until_nobody_lives(pool: &PgPool) {
     let gone = async {
-        while !liveness::live_dispatchers(&pool).await.unwrap().is_empty() {
+        while !liveness::live_dispatchers(pool).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the server frees the lock");
+}
+
+/// What a scan lets go, were a lost dispatcher to go on for `silence`.
+async fn release(conn: &mut sqlx::PgConnection, silence: Duration) -> usize {
+    let (patience, hold) = (Duration::from_hours(1), time::Duration::hours(6));
+    broadcast::release(conn, silence, patience, hold).await.unwrap()
 }
 
 #[sqlx::test]
@@ -168,10 +180,126 @@ async fn a_recall_waits_until_every_dispatcher_has_obeyed_the_stop(pool: PgPool)
         after_epoch: Some(epoch),
     };
     broadcast::create(&mut conn, new, None).await.unwrap();
-    let (patience, hold) = (time::Duration::hours(1), time::Duration::hours(6));
-    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 0, "not yet obeyed");
+    assert_eq!(release(&mut conn, SILENCE).await, 0, "not yet obeyed");
     dispatcher.acknowledge(epoch, 0, &serde_json::json!({})).await.unwrap();
-    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 1);
+    assert_eq!(release(&mut conn, SILENCE).await, 1);
+}
+
+#[sqlx::test]
+async fn invariant_5_a_dispatcher_that_lost_its_connection_has_not_obeyed_until_it_must_have_noticed(
+    pool: PgPool,
+) {
+    let (original, recall) = (seed::live_alert(&pool).await, seed::live_alert(&pool).await);
+    let lost = dispatcher(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let stopped = new_broadcast(&mut conn, original).await;
+    let epoch = broadcast::request_stop(&mut conn, stopped).await.unwrap().expect("it was open");
+    let new = NewBroadcast {
+        alert: recall,
+        lane: Lane::Emergency,
+        expires: SystemClock.now() + time::Duration::hours(1),
+        after_epoch: Some(epoch),
+    };
+    broadcast::create(&mut conn, new, None).await.unwrap();
+    // The connection goes; the process may still be pushing.
+    let id = lost.id().to_string();
+    drop(lost);
+    until_nobody_lives(&pool).await;
+    let long = Duration::from_hours(1);
+    assert_eq!(
+        liveness::unaware_dispatchers(&mut conn, long).await.unwrap(),
+        [format!("test {id}")]
+    );
+    assert_eq!(release(&mut conn, long).await, 0, "nobody has noted since when");
+    liveness::note_lost(&mut conn).await.unwrap();
+    assert_eq!(release(&mut conn, long).await, 0, "it may not have noticed yet");
+    assert_eq!(release(&mut conn, Duration::ZERO).await, 1, "it must have");
+    let unaware = liveness::unaware_dispatchers(&mut conn, Duration::ZERO).await.unwrap();
+    assert_eq!(unaware, Vec::<String>::new());
+}
+
+#[sqlx::test]
+async fn a_stop_is_confirmed_when_a_lost_dispatcher_must_have_noticed_and_not_before(pool: PgPool) {
+    let alert = seed::live_alert(&pool).await;
+    let lost = dispatcher(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    let on_air = new_broadcast(&mut conn, alert).await;
+    drop(lost);
+    until_nobody_lives(&pool).await;
+    let epoch = broadcast::request_stop(&mut conn, on_air).await.unwrap().expect("it was open");
+    let asked_at: time::OffsetDateTime =
+        sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *conn).await.unwrap();
+    let told = control::confirm(&pool, &SystemClock, on_air, epoch).await.unwrap();
+    assert!(told.confirmed, "{told:?}");
+    let silence: bool = sqlx::query_scalar(
+        "select clock_timestamp() >= $1 + make_interval(secs => $2) - interval '1 millisecond'",
+    )
+    .bind(asked_at)
+    .bind(SILENCE.as_secs_f64())
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap();
+    assert!(silence, "within the second it may still have pushed");
+}
+
+#[sqlx::test]
+async fn two_claims_on_what_a_dead_dispatcher_held_do_not_refuse_each_other(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let (dead, next) = (dispatcher(&pool).await, dispatcher(&pool).await);
+    claim(&pool, &dead, key).await.expect("nobody has it");
+    let of_the_dead = dead.lock_key();
+    dead.close().await.unwrap();
+    // As a claim on another of its batches does, for the length of its transaction.
+    let mut other = pool.begin().await.unwrap();
+    let tried = "select pg_try_advisory_xact_lock_shared($1)";
+    let free = async {
+        while !sqlx::query_scalar::<_, bool>(tried)
+            .bind(of_the_dead)
+            .fetch_one(&mut *other)
+            .await
+            .unwrap()
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.expect("the server frees the lock");
+    assert!(claim(&pool, &next, key).await.is_some());
+    other.rollback().await.unwrap();
+}
+
+#[sqlx::test]
+async fn what_a_dead_dispatcher_held_goes_out_once_more_however_full_the_queue(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let (dead, other) = (dispatcher(&pool).await, dispatcher(&pool).await);
+    claim(&pool, &dead, key).await.expect("nobody has it");
+    let mut conn = pool.acquire().await.unwrap();
+    assert_eq!(batch::take_orphaned(&mut conn, 10).await.unwrap(), [], "its holder lives");
+    // Its task came to another while the lock was still held: refused, and acknowledged.
+    assert!(claim(&pool, &other, key).await.is_none());
+    drop(dead);
+    let orphaned = async {
+        loop {
+            let orphaned = batch::take_orphaned(&mut conn, 10).await.unwrap();
+            if !orphaned.is_empty() {
+                return orphaned;
+            }
+        }
+    };
+    let orphaned = tokio::time::timeout(Duration::from_secs(10), orphaned).await.expect("in time");
+    assert_eq!(orphaned, [(key, "emergency".to_owned())]);
+    assert_eq!(batch::take_orphaned(&mut conn, 10).await.unwrap(), [], "each once");
+    assert!(claim(&pool, &other, key).await.is_some());
+}
+
+#[sqlx::test]
+async fn a_person_lets_a_broadcast_with_a_doubtful_seal_go_on(pool: PgPool) {
+    let key = one_batch(&pool).await;
+    let mut conn = pool.acquire().await.unwrap();
+    broadcast::park(&mut conn, key.broadcast, "no such key").await.unwrap();
+    let before = broadcast::steered(&mut conn).await.unwrap();
+    assert_eq!(before, [(key.broadcast, Steering::Held)]);
+    let epoch = broadcast::set_paused(&mut conn, key.broadcast, false).await.unwrap();
+    assert!(epoch.is_some(), "the fleet is told");
+    assert_eq!(broadcast::steered(&mut conn).await.unwrap(), []);
+    assert_eq!(broadcast::set_paused(&mut conn, key.broadcast, false).await.unwrap(), None);
 }
 
 #[sqlx::test]
@@ -186,8 +314,7 @@ async fn new_bulk_is_held_while_an_emergency_is_live(pool: PgPool) {
         after_epoch: None,
     };
     broadcast::create(&mut conn, bulk, None).await.unwrap();
-    let (patience, hold) = (time::Duration::seconds(2), time::Duration::hours(6));
-    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 0);
+    assert_eq!(release(&mut conn, SILENCE).await, 0);
     seed::end(&pool, emergency).await;
-    assert_eq!(broadcast::release(&mut conn, patience, hold).await.unwrap(), 1);
+    assert_eq!(release(&mut conn, SILENCE).await, 1);
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use loa::store::permit::{self, Ask};
+use loa::config::Config;
+use loa::delivery::permits::Permits;
+use loa::domain::broadcast::Lane;
+use loa::store::permit::{self, Ask, Lease, Leased};
 use sqlx::PgPool;
 
 fn ask(count: u32) -> Ask<'static> {
@@ -15,11 +18,20 @@ fn ask(count: u32) -> Ask<'static> {
     }
 }
 
+async fn lease(pool: &PgPool, ask: Ask<'_>) -> Lease {
+    match permit::lease(pool, ask).await.unwrap() {
+        Leased::Granted(lease) => lease,
+        none => panic!("{none:?}"),
+    }
+}
+
 /// Leases as often as it can and adds up what it got, until the quota is spent up to the horizon.
 async fn grab(pool: PgPool) -> u32 {
     let mut got = 0;
     for _ in 0..40 {
-        got += permit::lease(&pool, ask(10)).await.unwrap().map_or(0, |_| 10);
+        if matches!(permit::lease(&pool, ask(10)).await.unwrap(), Leased::Granted(_)) {
+            got += 10;
+        }
     }
     got
 }
@@ -41,13 +53,23 @@ async fn invariant_11_ten_dispatchers_lease_no_more_than_the_quota(pool: PgPool)
 
 #[sqlx::test]
 async fn slower_is_obeyed_at_once_and_forgiven_bit_by_bit(pool: PgPool) {
-    let before = permit::lease(&pool, ask(1)).await.unwrap().expect("a permit");
+    let before = lease(&pool, ask(1)).await;
     assert!((before.rate - 1000.0).abs() < 1.0);
     permit::slow_down(&pool, "fcm", Duration::from_hours(1)).await.unwrap();
-    assert_eq!(permit::lease(&pool, ask(1)).await.unwrap(), None, "closed by Retry-After");
+    let closed = permit::lease(&pool, ask(1)).await.unwrap();
+    assert!(matches!(closed, Leased::Closed(wait) if wait > Duration::from_mins(59)), "{closed:?}");
     permit::slow_down(&pool, "apns", Duration::ZERO).await.unwrap();
-    let halved = permit::lease(&pool, Ask { name: "apns", ..ask(1) }).await.unwrap().expect("open");
+    let halved = lease(&pool, Ask { name: "apns", ..ask(1) }).await;
     assert!((500.0..600.0).contains(&halved.rate), "{}", halved.rate);
+}
+
+#[sqlx::test]
+async fn whoever_waits_for_a_closed_quota_is_sent_away_instead_of_holding_a_batch(pool: PgPool) {
+    permit::slow_down(&pool, "fcm", Duration::from_mins(15)).await.unwrap();
+    let permits = Permits::new(pool, Config::for_testing().pacing);
+    let taken = permits.take("fcm", 1000, Lane::Emergency, 50).await;
+    assert!(taken.is_err_and(|wait| wait > Duration::from_mins(14)));
+    assert_eq!(permits.take("apns", 1000, Lane::Bulk, 50).await, Ok(()));
 }
 
 #[sqlx::test]
@@ -55,14 +77,14 @@ async fn a_burst_of_slower_halves_the_rate_once(pool: PgPool) {
     for _ in 0..50 {
         permit::slow_down(&pool, "fcm", Duration::ZERO).await.unwrap();
     }
-    let lease = permit::lease(&pool, ask(1)).await.unwrap().expect("a permit");
+    let lease = lease(&pool, ask(1)).await;
     assert!(lease.rate >= 500.0, "{}", lease.rate);
 }
 
 #[sqlx::test]
 async fn after_a_pause_the_rate_grows_from_a_fraction(pool: PgPool) {
     let ramped = Ask { ramp: Duration::from_mins(1), ..ask(1) };
-    let first = permit::lease(&pool, ramped).await.unwrap().expect("a permit");
+    let first = lease(&pool, ramped).await;
     assert!(first.rate < 100.0, "{}", first.rate);
 }
 

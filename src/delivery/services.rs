@@ -1,0 +1,181 @@
+//! Push services of Web Push that are left alone for now, each by itself: one vendor's outage must not park all browsers, nor
+//! use up the attempts of its own.
+//!
+//! A service is away after [`AWAY_AFTER`] requests in a row without an answer. When its wait is over one block of devices is let
+//! through to see; its answer, or its silence, decides.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::telemetry::Metric;
+
+/// Requests in a row without an answer, after which a service counts as away.
+const AWAY_AFTER: u32 = 16;
+
+/// The first wait; each failed look doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest wait of our own; a service's word may be longer.
+const LAST_WAIT: Duration = Duration::from_mins(2);
+
+/// The services that did not answer lately, by the name of their quota. One that answers is not in here.
+#[derive(Debug)]
+pub struct Services {
+    clock: Arc<dyn Clock>,
+    troubled: Mutex<HashMap<String, Trouble>>,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u32,
+    looks: u32,
+    /// It does not answer; when to look.
+    away_until: Option<Instant>,
+    /// It asked to be left alone.
+    asked_until: Option<Instant>,
+}
+
+impl Services {
+    /// All are well.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, troubled: Mutex::default() }
+    }
+
+    /// May a block go out to this service now? If not: how long it is left alone.
+    pub fn admit(&self, quota: &str) -> Result<(), Duration> {
+        let now = self.clock.instant();
+        let mut troubled = self.troubled();
+        let Some(trouble) = troubled.get_mut(quota) else { return Ok(()) };
+        match trouble.away_until.max(trouble.asked_until) {
+            Some(until) if until > now => return Err(until.saturating_duration_since(now)),
+            _ => {}
+        }
+        if trouble.away_until.is_some() {
+            trouble.wait_longer(now);
+        }
+        Ok(())
+    }
+
+    /// It answered, whatever it said.
+    pub fn answered(&self, quota: &str) {
+        let mut troubled = self.troubled();
+        let Some(trouble) = troubled.get_mut(quota) else { return };
+        if trouble.away_until.is_some() {
+            Metric::ServiceAway.set(0.0, &[("quota", quota)]);
+            tracing::info!(quota, "{quota} answers again");
+        }
+        *trouble = Trouble { asked_until: trouble.asked_until, ..Trouble::default() };
+        if trouble.asked_until.is_none_or(|until| until <= self.clock.instant()) {
+            troubled.remove(quota);
+        }
+    }
+
+    /// A request got no answer, or could not even be sent.
+    pub fn unanswered(&self, quota: &str) {
+        let now = self.clock.instant();
+        let mut troubled = self.troubled();
+        let trouble = troubled.entry(quota.to_owned()).or_default();
+        trouble.failures = trouble.failures.saturating_add(1);
+        if trouble.failures >= AWAY_AFTER && trouble.away_until.is_none() {
+            trouble.wait_longer(now);
+            Metric::ServiceAway.set(1.0, &[("quota", quota)]);
+            tracing::error!(quota, "{quota} does not answer: its devices wait, the others go on");
+        }
+    }
+
+    /// It asked to be left alone for so long.
+    pub fn leave_alone(&self, quota: &str, wait: Duration) {
+        let until = self.clock.instant() + wait;
+        let mut troubled = self.troubled();
+        let trouble = troubled.entry(quota.to_owned()).or_default();
+        trouble.asked_until = trouble.asked_until.max(Some(until));
+    }
+
+    fn troubled(&self) -> MutexGuard<'_, HashMap<String, Trouble>> {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trouble {
+    fn wait_longer(&mut self, now: Instant) {
+        let wait = FIRST_WAIT.saturating_mul(2u32.saturating_pow(self.looks.min(10)));
+        self.looks = self.looks.saturating_add(1);
+        self.away_until = Some(now + wait.min(LAST_WAIT));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Hand(Mutex<Instant>);
+
+    impl Hand {
+        fn pass(&self, time: Duration) {
+            *self.0.lock().unwrap() += time;
+        }
+    }
+
+    impl Clock for Hand {
+        fn now(&self) -> OffsetDateTime {
+            OffsetDateTime::UNIX_EPOCH
+        }
+
+        fn instant(&self) -> Instant {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    fn services() -> (Arc<Hand>, Services) {
+        let clock = Arc::new(Hand(Mutex::new(crate::clock::SystemClock.instant())));
+        (Arc::clone(&clock), Services::new(clock))
+    }
+
+    #[test]
+    fn a_service_that_is_away_is_left_alone_and_the_others_are_not() {
+        let (_, services) = services();
+        (0..AWAY_AFTER).for_each(|_| services.unanswered("webpush:a"));
+        assert_eq!(services.admit("webpush:a"), Err(FIRST_WAIT));
+        assert_eq!(services.admit("webpush:b"), Ok(()));
+    }
+
+    #[test]
+    fn one_block_looks_whether_it_is_back_at_growing_intervals() {
+        let (clock, services) = services();
+        (0..AWAY_AFTER).for_each(|_| services.unanswered("webpush:a"));
+        for wait in [5, 10, 20, 40, 80, 120, 120].map(Duration::from_secs) {
+            assert_eq!(services.admit("webpush:a"), Err(wait));
+            clock.pass(wait);
+            assert_eq!(services.admit("webpush:a"), Ok(()), "the look");
+            assert!(services.admit("webpush:a").is_err(), "one at a time");
+            (0..50).for_each(|_| services.unanswered("webpush:a"));
+        }
+        services.answered("webpush:a");
+        assert_eq!(services.admit("webpush:a"), Ok(()));
+    }
+
+    #[test]
+    fn one_that_answers_now_and_then_is_not_away() {
+        let (_, services) = services();
+        for _ in 0..10 {
+            (1..AWAY_AFTER).for_each(|_| services.unanswered("webpush:a"));
+            services.answered("webpush:a");
+        }
+        assert_eq!(services.admit("webpush:a"), Ok(()));
+    }
+
+    #[test]
+    fn a_services_own_word_is_kept_whatever_it_answers_meanwhile() {
+        let (clock, services) = services();
+        services.leave_alone("webpush:a", Duration::from_mins(15));
+        services.answered("webpush:a");
+        assert_eq!(services.admit("webpush:a"), Err(Duration::from_mins(15)));
+        clock.pass(Duration::from_mins(15));
+        assert_eq!(services.admit("webpush:a"), Ok(()));
+    }
+}
