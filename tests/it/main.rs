@@ -21,6 +21,7 @@ mod documents;
 mod forgetting;
 mod layering;
 mod notice_due;
+mod notice_journey;
 mod notice_result;
 mod notice_settle;
 mod operator_doctor;

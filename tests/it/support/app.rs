@@ -26,6 +26,8 @@ pub struct TestApp {
     pub pool: PgPool,
     pub clock: Arc<TestClock>,
     pub key: Arc<SealingKey>,
+    /// What `key` was read from, for a process that is to have it too.
+    pub pkcs8: Vec<u8>,
     pub state: AppState,
     base: String,
     client: reqwest::Client,
@@ -94,7 +96,12 @@ impl TestApp {
         let base = format!("http://{}", listener.local_addr().expect("bound"));
         let service = loa::http::service(&state, utoipa_axum::router::OpenApiRouter::new());
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { pool, clock, key, state, base, client: reqwest::Client::new() }
+        Self { pool, clock, key, pkcs8, state, base, client: reqwest::Client::new() }
+    }
+
+    /// Asks another process from now on: a `loa serve` on the same database.
+    pub fn ask(&mut self, base: String) {
+        self.base = base;
     }
 
     /// The agency with this code, made if need be.

@@ -1,4 +1,4 @@
-//! Real processes against real servers: simulators, `loa dispatch` as often as wanted, and the means to kill them.
+//! Real processes against real servers: simulators, `loa serve`, `loa dispatch` as often as wanted, and the means to kill them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ pub struct Fleet {
     url: String,
     directory: PathBuf,
     sim: Child,
-    dispatchers: Vec<Child>,
+    processes: Vec<Child>,
+    environment: Vec<(&'static str, String)>,
     client: reqwest::Client,
 }
 
@@ -76,32 +77,63 @@ impl Fleet {
             url,
             directory,
             sim,
-            dispatchers: Vec::new(),
+            processes: Vec::new(),
+            environment: Vec::new(),
             client: reqwest::Client::new(),
         };
         fleet.write_configuration(setup);
         fleet
     }
 
+    /// Sets a variable for the processes that are started from now on.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
+    }
+
+    /// A file in the fleet's directory; returns its path.
+    pub fn write(&self, name: &str, content: &[u8]) -> String {
+        let path = self.directory.join(name);
+        fs::write(&path, content).expect("a file");
+        path.display().to_string()
+    }
+
     /// Starts another dispatcher and waits until it is ready. Returns its index.
     pub async fn dispatch(&mut self) -> usize {
         let listen = free_address();
-        let log = fs::File::create(
-            self.directory.join(format!("dispatch-{}.log", self.dispatchers.len())),
-        );
+        self.launch("dispatch", &listen, &[("LOA__DISPATCH__STATUS_LISTEN", &listen)]).await
+    }
+
+    /// Starts `loa serve` and waits until it is ready; `app` asks it from now on. Returns its index.
+    pub async fn serve(&mut self) -> usize {
+        let listen = free_address();
+        let key = self.write("seal.key", &self.app.pkcs8);
+        let own = [
+            ("LOA__HTTP__LISTEN", listen.as_str()),
+            ("LOA__HTTP__PUBLIC_URL", "https://loa.example.vn"),
+            ("LOA__SEAL__SIGNING_KEY_FILE", &key),
+            ("LOA__SEAL__KEY_ID", "test"),
+        ];
+        let index = self.launch("serve", &listen, &own).await;
+        self.app.ask(format!("http://{listen}"));
+        index
+    }
+
+    async fn launch(&mut self, process: &str, listen: &str, own: &[(&str, &str)]) -> usize {
+        let log = fs::File::create(self.log(self.processes.len())).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_loa"))
             .arg("--config")
             .arg(self.directory.join("loa.toml"))
-            .arg("dispatch")
-            .env("LOA__DISPATCH__STATUS_LISTEN", &listen)
+            .arg(process)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(own.iter().copied())
             .env_remove("DATABASE_URL")
             .env_remove("AMQP_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log.expect("a log"))
+            .stderr(log)
             .spawn()
-            .expect("loa dispatch starts");
-        self.dispatchers.push(child);
+            .expect("loa starts");
+        self.processes.push(child);
         let ready = async {
             loop {
                 let answer = self.client.get(format!("http://{listen}/readyz")).send().await;
@@ -111,29 +143,30 @@ impl Fleet {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        assert!(
-            tokio::time::timeout(LIMIT, ready).await.is_ok(),
-            "the dispatcher is not ready:\n{}",
-            self.logs()
-        );
-        self.dispatchers.len() - 1
+        let ready = tokio::time::timeout(LIMIT, ready).await;
+        assert!(ready.is_ok(), "loa {process} is not ready:\n{}", self.logs());
+        self.processes.len() - 1
+    }
+
+    fn log(&self, index: usize) -> PathBuf {
+        self.directory.join(format!("{index}.log"))
     }
 
     /// SIGKILL: no farewell.
     pub fn kill(&mut self, index: usize) {
-        let child = &mut self.dispatchers[index];
+        let child = &mut self.processes[index];
         child.kill().expect("it runs");
         child.wait().expect("it ended");
     }
 
     /// SIGTERM, as an orchestrator sends it; returns whether it ended well.
     pub async fn terminate(&mut self, index: usize) -> bool {
-        let id = self.dispatchers[index].id().to_string();
+        let id = self.processes[index].id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
         assert!(sent.success(), "it runs");
         let ended = async {
             loop {
-                if let Some(status) = self.dispatchers[index].try_wait().expect("a child") {
+                if let Some(status) = self.processes[index].try_wait().expect("a child") {
                     return status.success();
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -213,14 +246,13 @@ impl Fleet {
         answer.json().await.unwrap_or(Value::Null)
     }
 
-    /// The last lines of every dispatcher, for a failed test.
+    /// The last lines of every process, for a failed test.
     pub fn logs(&self) -> String {
         let mut all = String::new();
-        for index in 0..self.dispatchers.len() {
-            let file = self.directory.join(format!("dispatch-{index}.log"));
-            let text = fs::read_to_string(file).unwrap_or_default();
+        for index in 0..self.processes.len() {
+            let text = fs::read_to_string(self.log(index)).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
-            all.push_str("--- a dispatcher\n");
+            all.push_str("--- a process\n");
             all.push_str(&lines[lines.len().saturating_sub(30)..].join("\n"));
             all.push('\n');
         }
@@ -259,7 +291,7 @@ log_format = "human"
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        for child in self.dispatchers.iter_mut().chain([&mut self.sim]) {
+        for child in self.processes.iter_mut().chain([&mut self.sim]) {
             drop(child.kill());
             drop(child.wait());
         }

@@ -5,4 +5,5 @@ pub mod broker;
 pub mod fleet;
 pub mod machine;
 pub mod notice;
+pub mod phones;
 pub mod seed;
