@@ -37,6 +37,9 @@ const WINDOW: usize = 256;
 /// FCM asks for at least a minute when it says "slower" without saying how long.
 const SLOWER: Duration = Duration::from_mins(1);
 
+/// The longest a push service is left alone on one answer's word: anyone can register an endpoint that says "a day".
+const LONGEST_LEAVE: Duration = Duration::from_mins(15);
+
 /// Everything needed to push.
 #[derive(Debug)]
 pub struct Sender {
@@ -319,7 +322,7 @@ impl Sender {
         slow_down: bool,
         run: &Run,
     ) {
-        let wait = after.unwrap_or(SLOWER);
+        let mut wait = after.unwrap_or(SLOWER);
         let quota = match scope {
             Scope::Device => {
                 run.ask(after);
@@ -335,6 +338,7 @@ impl Sender {
             // Its word binds its own devices, not those of the others in the batch.
             Scope::Origin(origin) => {
                 let quota = origin_quota(&origin);
+                wait = wait.min(LONGEST_LEAVE);
                 self.services.leave_alone(&quota, wait);
                 run.leave_out(wait);
                 quota

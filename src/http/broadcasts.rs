@@ -120,6 +120,8 @@ async fn pause(
 }
 
 /// Resume a broadcast
+///
+/// One that was parked because its seal did not verify is verified again by every dispatcher before anything is sent.
 #[utoipa::path(
     post, path = "/v1/broadcasts/{id}/resume", tag = "broadcasts", params(("id" = BroadcastId, Path, description = "The broadcast")),
     responses((status = 204, description = "It goes on"), WriteProblems)

@@ -21,7 +21,8 @@ use crate::clock::Clock;
 use crate::domain::seal::{SealedDocument, TrustedKeys};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
-use crate::store::publication::{self as store, Nudges, RecordVersion};
+use crate::store::nudge::{Channel, Nudges};
+use crate::store::publication::{self as store, RecordVersion};
 
 /// How often the record is looked at without a nudge.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -230,7 +231,7 @@ impl Publication {
     }
 
     async fn hear(&self) -> Result<(), StoreError> {
-        let mut nudges = Nudges::listen(&self.pool).await?;
+        let mut nudges = Nudges::listen(&self.pool, Channel::Publication).await?;
         loop {
             nudges.next().await?;
             self.nudged.notify_one();

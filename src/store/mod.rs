@@ -57,6 +57,9 @@ pub mod audit;
 /// What the console's overview lists.
 pub mod console;
 
+/// NOTIFY: what saves a listener the wait until its next look.
+pub mod nudge;
+
 /// What the public record is built from.
 pub mod publication;
 

@@ -3,16 +3,11 @@
 //! Reads only. Nothing here judges a seal; whoever shows these rows verifies them first (`publication`).
 
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::AlertState;
-
-/// The channel on which the trigger `alert_public_nudge` speaks at commit.
-const NUDGE: &str = "loa_public";
 
 /// Equal as long as nothing in the public record changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,29 +96,4 @@ pub async fn file(pool: &PgPool, digest: &[u8]) -> Result<Option<Vec<u8>>, Store
             .fetch_optional(pool)
             .await?;
     Ok(content)
-}
-
-/// A connection that hears the nudge.
-pub struct Nudges(PgListener);
-
-impl Nudges {
-    /// Begins to listen, on a connection of its own.
-    pub async fn listen(pool: &PgPool) -> Result<Self, StoreError> {
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(NUDGE).await?;
-        Ok(Self(listener))
-    }
-
-    /// Waits until an alert was published or ended. Which one does not matter: the record is looked at as a whole.
-    ///
-    /// # Errors
-    /// When the connection is lost; nudges may have been missed.
-    pub async fn next(&mut self) -> Result<Uuid, StoreError> {
-        loop {
-            let nudge = self.0.recv().await?;
-            if let Ok(alert) = nudge.payload().parse() {
-                return Ok(alert);
-            }
-        }
-    }
 }

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::nudges::listen;
 use crate::clock::Clock;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::gate::{Gate, SILENCE};
 use crate::store::StoreError;
 use crate::store::liveness::{Announcement, Liveness};
+use crate::store::nudge::Channel;
 use crate::telemetry::Metric;
 
 /// Between pings.
@@ -49,7 +50,8 @@ impl Heartbeat {
     /// Beats until `end`, which comes after the last work has been drained; takes the lock anew when it was lost.
     pub async fn run(self, end: CancellationToken) {
         let nudge = Arc::new(Notify::new());
-        tokio::spawn(listen(self.pool.clone(), Arc::clone(&nudge), end.clone()));
+        // Saves up to one beat; when it is lost, the beat is the guarantee.
+        tokio::spawn(listen(self.pool.clone(), Channel::Control, Arc::clone(&nudge), end.clone()));
         while !end.is_cancelled() {
             let opening = Liveness::open(&self.url, &self.announcement);
             let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, opening).await else {
@@ -126,25 +128,5 @@ async fn soon<T>(asking: impl Future<Output = Result<T, StoreError>>) -> Result<
     match tokio::time::timeout(SILENCE, asking).await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::Database(sqlx::Error::PoolTimedOut)),
-    }
-}
-
-/// NOTIFY saves up to one beat; when it is lost, the beat is the guarantee.
-async fn listen(pool: PgPool, nudge: Arc<Notify>, end: CancellationToken) {
-    while !end.is_cancelled() {
-        if let Ok(mut listener) = PgListener::connect_with(&pool).await
-            && listener.listen("loa_control").await.is_ok()
-        {
-            loop {
-                tokio::select! {
-                    heard = listener.recv() => match heard {
-                        Ok(_) => nudge.notify_one(),
-                        Err(_) => break,
-                    },
-                    () = end.cancelled() => return,
-                }
-            }
-        }
-        tokio::time::sleep(RETRY).await;
     }
 }

@@ -8,3 +8,5 @@ pub mod relay;
 
 /// Retries, lost work, releases, endings.
 pub mod due;
+
+mod nudges;

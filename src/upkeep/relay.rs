@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::nudges::listen;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Exchange;
 use crate::store::StoreError;
+use crate::store::nudge::Channel;
 use crate::store::outbox::{self, OutboxRow};
 use crate::telemetry::TraceParent;
 
@@ -26,7 +27,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// Relays until `end`.
 pub async fn run(pool: PgPool, publisher: Publisher, end: CancellationToken) {
     let nudge = Arc::new(Notify::new());
-    tokio::spawn(listen(pool.clone(), Arc::clone(&nudge), end.clone()));
+    tokio::spawn(listen(pool.clone(), Channel::Outbox, Arc::clone(&nudge), end.clone()));
     while !end.is_cancelled() {
         match relay(&pool, &publisher).await {
             // A full page: there is more.
@@ -76,23 +77,4 @@ fn publication(row: &OutboxRow) -> Option<Publication> {
     let body = row.body.to_string().into_bytes();
     let id = format!("outbox-{}", row.id);
     Some(Publication::new(exchange, row.routing_key.clone(), body, id, trace))
-}
-
-async fn listen(pool: PgPool, nudge: Arc<Notify>, end: CancellationToken) {
-    while !end.is_cancelled() {
-        if let Ok(mut listener) = PgListener::connect_with(&pool).await
-            && listener.listen("loa_outbox").await.is_ok()
-        {
-            loop {
-                tokio::select! {
-                    heard = listener.recv() => match heard {
-                        Ok(_) => nudge.notify_one(),
-                        Err(_) => break,
-                    },
-                    () = end.cancelled() => return,
-                }
-            }
-        }
-        tokio::time::sleep(POLL).await;
-    }
 }

@@ -61,11 +61,11 @@ fn only(said: &Said, part: &str, what: &str, remedy: &str) {
 async fn the_doctor_is_content_with_both_halves_of_a_healthy_installation(pool: PgPool) {
     let (mut machine, vhost) = (Machine::new(), Vhost::create().await);
     let serving = Setting::of(&machine, &pool, &vhost);
-    let (site, keys) = machine.simulators();
+    let site = machine.simulators();
     let (_, trusted) = serving.seal.rsplit_once("trusted_keys").expect("a line");
     let dispatching = Setting {
         seal: format!("trusted_keys{trusted}"),
-        providers: providers_toml(&site, &keys),
+        providers: providers_toml(&site),
         database: serving.database.clone(),
         broker: serving.broker.clone(),
     };
@@ -173,11 +173,11 @@ async fn the_doctor_names_a_sealing_key_that_somebody_does_not_trust(pool: PgPoo
     let said = swapped.doctor(&machine).await;
     only(&said, "seal", "\"2026-a\" is not the trusted key of that name", "loa keygen seal");
 
-    let (site, keys) = machine.simulators();
+    let site = machine.simulators();
     let (_, old) = machine.sealing_key("old.key", "2025-a");
     let dispatching = Setting {
         seal: format!("trusted_keys = [{old}]\n"),
-        providers: providers_toml(&site, &keys),
+        providers: providers_toml(&site),
         ..Setting::of(&machine, &pool, &vhost)
     };
     let mut dispatcher = machine.start(&dispatching.toml(), "dispatch");

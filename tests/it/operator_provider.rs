@@ -23,8 +23,8 @@ impl Checking {
 
     fn with(change: impl FnOnce(String) -> String) -> Self {
         let mut machine = Machine::new();
-        let (site, keys) = machine.simulators();
-        let providers = change(providers_toml(&site, &keys));
+        let site = machine.simulators();
+        let providers = change(providers_toml(&site));
         let configuration = format!(
             "mode = \"demo\"\n[database]\nurl = \"postgres://nobody@127.0.0.1:1/none\"\n[broker]\nurl = \"amqp://nobody@127.0.0.1:1/none\"\n{providers}"
         );

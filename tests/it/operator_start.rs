@@ -94,8 +94,8 @@ async fn an_address_that_is_taken_is_named_with_its_key() {
 async fn production_refuses_default_secrets_demo_keys_and_simulators_each_by_its_key() {
     let mut machine = Machine::new();
     let whole = production(&machine);
-    let (site, keys) = machine.simulators();
-    let simulators = providers_toml(&site, &keys);
+    let site = machine.simulators();
+    let simulators = providers_toml(&site);
     let cases = [
         (whole.replace("correct-horse", "loa"), vec!["database.url"]),
         (whole.replace("battery-staple", "loa"), vec!["broker.url"]),
@@ -156,11 +156,11 @@ async fn production_refuses_a_database_with_the_demos_accounts(pool: PgPool) {
 #[sqlx::test]
 async fn a_database_that_is_away_at_start_is_waited_for_and_said(pool: PgPool) {
     let (mut machine, vhost) = (Machine::new(), Vhost::create().await);
-    let (site, keys) = machine.simulators();
+    let site = machine.simulators();
     for process in ["serve", "dispatch"] {
         let (away, url) = Away::of(&url_of(&pool));
         let configuration = demo(&machine, &url, vhost.config().url.expose());
-        let configuration = format!("{configuration}{}", providers_toml(&site, &keys));
+        let configuration = format!("{configuration}{}", providers_toml(&site));
         let mut running = machine.start(&configuration, process);
         running.says("waiting: the database does not answer").await;
         assert!(running.is_running(), "{process} waits");
@@ -173,11 +173,11 @@ async fn a_database_that_is_away_at_start_is_waited_for_and_said(pool: PgPool) {
 #[sqlx::test]
 async fn a_broker_that_is_away_at_start_is_waited_for_and_said(pool: PgPool) {
     let (mut machine, vhost) = (Machine::new(), Vhost::create().await);
-    let (site, keys) = machine.simulators();
+    let site = machine.simulators();
     for process in ["serve", "dispatch"] {
         let (away, url) = Away::of(vhost.config().url.expose());
         let configuration = demo(&machine, &url_of(&pool), &url);
-        let configuration = format!("{configuration}{}", providers_toml(&site, &keys));
+        let configuration = format!("{configuration}{}", providers_toml(&site));
         let mut running = machine.start(&configuration, process);
         running.says("no broker: cannot connect").await;
         assert!(running.is_running(), "{process} waits");

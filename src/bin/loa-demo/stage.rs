@@ -21,15 +21,15 @@ const DIRECTORY: &str = ".local/demo";
 /// What the simulator says of itself.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Site {
-    fcm_url: String,
-    apns_url: String,
-    apns_sandbox_url: String,
     /// Counts what arrived.
     pub control_url: String,
-    topic: String,
-    team_id: String,
-    apns_key_id: String,
-    vapid_key_id: String,
+    files: SiteFiles,
+}
+
+/// What the simulator has written.
+#[derive(Clone, Debug, Deserialize)]
+struct SiteFiles {
+    providers: PathBuf,
 }
 
 /// Everything the demo runs on.
@@ -70,7 +70,7 @@ impl Stage {
             status,
             children,
         };
-        stage.write_configuration(&sim, &database, &broker, serve, dispatch)?;
+        stage.write_configuration(&database, &broker, serve, dispatch)?;
         stage.loa(&["migrate"]).context("loa migrate")?;
         Ok(stage)
     }
@@ -160,26 +160,34 @@ impl Stage {
     }
 
     async fn ready(&mut self, name: &str, url: &str) -> anyhow::Result<()> {
+        let log = self.directory.join(format!("{name}.log"));
+        let children = &mut self.children;
+        let client = &self.client;
         let waiting = async {
             loop {
-                if let Ok(answer) = self.client.get(url).send().await
+                if let Ok(answer) = client.get(url).send().await
                     && answer.status().is_success()
                 {
-                    return;
+                    return Ok(());
+                }
+                for (_, child) in children.iter_mut().filter(|(child, _)| *child == name) {
+                    if let Some(status) = child.try_wait()? {
+                        bail!("loa {name} ended with {status}; see {}", log.display());
+                    }
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(START, waiting).await.is_err() {
-            let log = self.directory.join(format!("{name}.log"));
-            bail!("loa {name} is not ready after {} s; see {}", START.as_secs(), log.display());
+        match tokio::time::timeout(START, waiting).await {
+            Ok(ready) => ready,
+            Err(_) => {
+                bail!("loa {name} is not ready after {} s; see {}", START.as_secs(), log.display())
+            }
         }
-        Ok(())
     }
 
     fn write_configuration(
         &self,
-        sim: &Path,
         database: &str,
         broker: &str,
         serve: u16,
@@ -193,9 +201,6 @@ impl Stage {
             .output()?;
         ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let trusted = String::from_utf8(made.stdout)?;
-        let at = |name: &str| absolute(&sim.join(name));
-        let ca = at("ca.pem")?;
-        let site = &self.site;
         let text = format!(
             r#"# Written by the demo at each start. Simulated providers, generated keys: not for real phones.
 mode = "demo"
@@ -224,46 +229,14 @@ fcm_per_second = 0
 apns_per_second = 0
 webpush_per_origin_per_second = 0
 
-[fcm]
-service_account_file = "{account}"
-endpoint = "{fcm}"
-[fcm.connection]
-ca_file = "{ca}"
-
-[apns]
-key_file = "{apns_key}"
-key_id = "{apns_key_id}"
-team_id = "{team}"
-topic = "{topic}"
-production_endpoint = "{apns}"
-sandbox_endpoint = "{sandbox}"
-[apns.connection]
-ca_file = "{ca}"
-
-[webpush]
-subject = "mailto:truc@loa.example.vn"
-vapid_keys = [{{ id = "{vapid_id}", private_key_file = "{vapid}" }}]
-current_key = "{vapid_id}"
-allow_loopback = true
-[webpush.connection]
-ca_file = "{ca}"
-
+{providers}
 [telemetry]
 log_format = "human"
 "#,
             url = self.url,
             key = absolute(&key)?,
             trusted = trusted.trim(),
-            account = at("fcm-service-account.json")?,
-            fcm = site.fcm_url,
-            apns_key = at("apns-key.p8")?,
-            apns_key_id = site.apns_key_id,
-            team = site.team_id,
-            topic = site.topic,
-            apns = site.apns_url,
-            sandbox = site.apns_sandbox_url,
-            vapid_id = site.vapid_key_id,
-            vapid = at("vapid.pem")?,
+            providers = fs::read_to_string(&self.site.files.providers)?,
         );
         write_private(&self.directory.join("loa.toml"), &text)
     }
@@ -324,7 +297,11 @@ async fn fresh_database() -> anyhow::Result<String> {
     let given = required("DATABASE_URL")?;
     let mut url = url::Url::parse(&given).context("DATABASE_URL")?;
     let mut conn = PgConnection::connect(&given).await.context("the database of DATABASE_URL")?;
-    for statement in ["drop database if exists loa_demo with (force)", "create database loa_demo"] {
+    // What an earlier demo left connected. Not DROP … WITH (FORCE), which an autovacuum worker at work refuses to anyone but a
+    // superuser; a plain DROP makes it give way.
+    let leftover = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and usename = current_user";
+    sqlx::query(leftover).bind(NAME).execute(&mut conn).await?;
+    for statement in ["drop database if exists loa_demo", "create database loa_demo"] {
         sqlx::query(statement).execute(&mut conn).await?;
     }
     url.set_path(NAME);

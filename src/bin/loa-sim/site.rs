@@ -126,6 +126,8 @@ pub struct SiteFiles {
     pub apns_sandbox_key: PathBuf,
     /// VAPID key, PKCS#8.
     pub vapid: PathBuf,
+    /// The sections of loa's configuration that lead it here instead of to the real providers.
+    pub providers: PathBuf,
 }
 
 impl SiteFiles {
@@ -137,6 +139,7 @@ impl SiteFiles {
             apns_second_key: dir.join("apns-key-2.p8"),
             apns_sandbox_key: dir.join("apns-key-sandbox.p8"),
             vapid: dir.join("vapid.pem"),
+            providers: dir.join("providers.toml"),
         }
     }
 }
@@ -190,7 +193,41 @@ impl Site {
             files,
         };
         std::fs::write(dir.join("sim.json"), serde_json::to_string_pretty(&site)?)?;
+        std::fs::write(&site.files.providers, site.providers())?;
         Ok((site, listeners))
+    }
+
+    fn providers(&self) -> String {
+        let Self { files, fcm_url, apns_url, apns_sandbox_url, topic, team_id, .. } = self;
+        let Self { apns_key_id, vapid_key_id, .. } = self;
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let [ca, account, apns_key, vapid] =
+            [&files.ca, &files.fcm_service_account, &files.apns_key, &files.vapid]
+                .map(|path| quoted(path));
+        format!(
+            r#"# Written by loa-sim at each start: simulated providers, generated keys. Not for real phones.
+[fcm]
+service_account_file = {account}
+endpoint = "{fcm_url}"
+connection.ca_file = {ca}
+
+[apns]
+key_file = {apns_key}
+key_id = "{apns_key_id}"
+team_id = "{team_id}"
+topic = "{topic}"
+production_endpoint = "{apns_url}"
+sandbox_endpoint = "{apns_sandbox_url}"
+connection.ca_file = {ca}
+
+[webpush]
+subject = "mailto:truc@loa.example.vn"
+vapid_keys = [{{ id = "{vapid_key_id}", private_key_file = {vapid} }}]
+current_key = "{vapid_key_id}"
+allow_loopback = true
+connection.ca_file = {ca}
+"#
+        )
     }
 
     /// What an earlier run wrote.

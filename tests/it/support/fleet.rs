@@ -283,7 +283,7 @@ log_format = "human"
             broker = setup.amqp_url,
             key_id = self.app.key.id(),
             public = URL_SAFE_NO_PAD.encode(self.app.key.public()),
-            providers = providers_toml(&self.site, &self.directory.join("sim")),
+            providers = providers_toml(&self.site),
         );
         fs::write(self.directory.join("loa.toml"), text).expect("the configuration");
     }
@@ -301,42 +301,10 @@ impl Drop for Fleet {
     }
 }
 
-/// The sections that lead a dispatcher to the simulators, with the keys they made in `directory`.
-pub fn providers_toml(site: &Value, directory: &Path) -> String {
-    let word = |name: &str| site[name].as_str().unwrap_or_else(|| panic!("{name}")).to_owned();
-    let file = |name: &str| directory.join(name).display().to_string();
-    format!(
-        r#"[fcm]
-service_account_file = "{account}"
-endpoint = "{fcm}"
-connection.ca_file = "{ca}"
-[apns]
-key_file = "{apns_key}"
-key_id = "{apns_key_id}"
-team_id = "{team}"
-topic = "{topic}"
-production_endpoint = "{apns}"
-sandbox_endpoint = "{sandbox}"
-connection.ca_file = "{ca}"
-[webpush]
-subject = "mailto:truc@loa.example.vn"
-vapid_keys = [{{ id = "{vapid}", private_key_file = "{vapid_file}" }}]
-current_key = "{vapid}"
-allow_loopback = true
-connection.ca_file = "{ca}"
-"#,
-        account = file("fcm-service-account.json"),
-        ca = file("ca.pem"),
-        fcm = word("fcm_url"),
-        apns_key = file("apns-key.p8"),
-        apns_key_id = word("apns_key_id"),
-        team = word("team_id"),
-        topic = word("topic"),
-        apns = word("apns_url"),
-        sandbox = word("apns_sandbox_url"),
-        vapid = word("vapid_key_id"),
-        vapid_file = file("vapid.pem"),
-    )
+/// The sections that lead a dispatcher to the simulators, as they wrote them.
+pub fn providers_toml(site: &Value) -> String {
+    let file = site["files"]["providers"].as_str().expect("a file");
+    fs::read_to_string(file).expect("the simulators wrote it")
 }
 
 /// Starts the three simulators; what they make is in `directory/sim`.

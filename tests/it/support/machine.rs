@@ -57,11 +57,11 @@ impl Machine {
         path.display().to_string()
     }
 
-    /// The simulators, for as long as the machine; what they say of themselves, and where their keys are.
-    pub fn simulators(&mut self) -> (Value, PathBuf) {
+    /// The simulators, for as long as the machine; what they say of themselves.
+    pub fn simulators(&mut self) -> Value {
         let (sim, site) = start_sim(&self.directory, 0);
         self.sim = Some(sim);
-        (site, self.directory.join("sim"))
+        site
     }
 
     /// A new sealing key in `name`: its path, and the line by which others trust it as `id`.
