@@ -19,6 +19,7 @@ mod devices_import;
 mod devices_registry;
 mod documents;
 mod forgetting;
+mod grants;
 mod layering;
 mod notice_due;
 mod notice_journey;
