@@ -99,7 +99,7 @@ pub struct Claimed {
 /// Claims a notice for the dispatcher whose liveness lock is `holder`. `None`: somebody alive has it, it is done, or it waits.
 ///
 /// What this very process holds it may claim again: it keeps its own deliveries apart, and a claim it could not settle must not be
-/// stuck until it dies.
+/// stuck until it dies. The lock is tried shared: two claims on one dead dispatcher's notices must not refuse each other.
 pub async fn claim(
     pool: &PgPool,
     holder: i64,
@@ -247,12 +247,31 @@ pub async fn take_due(conn: &mut PgConnection, limit: i64) -> Result<Vec<NoticeI
     Ok(rows.into_iter().map(NoticeId).collect())
 }
 
-/// Open notices nobody alive works on: lost, if the queue is empty and nothing of them waits in the outbox.
+/// Open notices whose holder is dead, taken from it so that one scan publishes each once. Their tasks may have been acknowledged:
+/// whoever was refused a claim while the dead one's lock was still held has let go of its task.
+pub async fn take_orphaned(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<NoticeId>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        "with orphaned as (
+             select id from notice
+             where state = 0 and holder is not null and not exists (select from live_dispatcher d where d.lock_key = holder)
+             order by created_at limit $1
+             for update skip locked)
+         update notice n set holder = null from orphaned where n.id = orphaned.id returning n.id",
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(NoticeId).collect())
+}
+
+/// Open notices that nobody holds: lost, if the queue is empty and nothing of them waits in the outbox.
 pub async fn unattended(conn: &mut PgConnection, limit: i64) -> Result<Vec<NoticeId>, StoreError> {
     let rows = sqlx::query_scalar!(
         "select n.id from notice n
-         where n.state = 0 and n.created_at < clock_timestamp() - interval '2 seconds'
-           and (n.holder is null or not exists (select from live_dispatcher d where d.lock_key = n.holder))
+         where n.state = 0 and n.holder is null and n.created_at < clock_timestamp() - interval '2 seconds'
            and not exists (select from outbox o where o.body ->> 'notice' = n.id::text)
          order by n.created_at limit $1",
         limit

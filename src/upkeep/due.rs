@@ -85,7 +85,8 @@ impl Due {
         Metric::DueWaiting.set(batch::waiting(&mut tx).await? as f64, &[]);
         let mut due = batch::take_due(&mut tx, PAGE).await?;
         due.extend(batch::take_orphaned(&mut tx, PAGE).await?);
-        let due_notices = notice::take_due(&mut tx, PAGE).await?;
+        let mut due_notices = notice::take_due(&mut tx, PAGE).await?;
+        due_notices.extend(notice::take_orphaned(&mut tx, PAGE).await?);
         // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
         tx.commit().await?;
         // After the commit: asking the broker may take long, and a stop or a recall must not wait for our locks.

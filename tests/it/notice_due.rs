@@ -1,6 +1,7 @@
 //! A notice whose task is lost, whose holder is dead or whose time has come goes out again: the due-scan's part, on a real broker.
 
 use loa::clock::{Clock as _, SystemClock};
+use loa::domain::broadcast::{Lane, Outcome};
 use loa::domain::id::NoticeId;
 use loa::queue::{Consumer, Delivery, Publication, Publisher, Queue, Settle, Subscription, Task};
 use loa::store::liveness::{self, Announcement, Liveness};
@@ -17,7 +18,7 @@ use crate::support::seed;
 struct Scanner {
     due: Due,
     tasks: UnboundedReceiver<Delivery>,
-    _consumer: Consumer,
+    consumer: Consumer,
 }
 
 impl Scanner {
@@ -29,7 +30,7 @@ impl Scanner {
         let bulk_hold = time::Duration::hours(6);
         let due = Due { pool: app.pool.clone(), publisher, bulk_hold };
         within(consumer.until_consuming(true)).await;
-        Self { due, tasks, _consumer: consumer }
+        Self { due, tasks, consumer }
     }
 
     /// What two scans at once, of two processes, let out.
@@ -37,21 +38,29 @@ impl Scanner {
         let both = futures_util::future::join(self.due.scan(), self.due.scan()).await;
         both.0.and(both.1).expect("two scans");
         // One queue keeps its order: what came before this mark is all there is.
-        let mark = NoticeId::new();
-        let task = Task::NoticeV1 { notice: mark };
-        let lane = loa::domain::broadcast::Lane::Personal;
-        let marked = self.due.publisher.publish(Publication::task(task, lane, None));
-        within(marked).await.expect("confirmed");
+        let mark = self.mark().await;
         let mut seen = Vec::new();
         loop {
-            let delivery = within(self.tasks.recv()).await.expect("the mark");
-            let Ok(Task::NoticeV1 { notice }) = Task::parse(&delivery.body) else {
-                panic!("only notices are here")
-            };
-            if notice == mark {
-                return seen;
+            match self.next().await {
+                notice if notice == mark => return seen,
+                notice => seen.push(notice),
             }
-            seen.push(notice);
+        }
+    }
+
+    /// Puts the task of a notice that does not exist into the queue.
+    async fn mark(&self) -> NoticeId {
+        let notice = NoticeId::new();
+        let task = Publication::task(Task::NoticeV1 { notice }, Lane::Personal, None);
+        within(self.due.publisher.publish(task)).await.expect("confirmed");
+        notice
+    }
+
+    async fn next(&mut self) -> NoticeId {
+        let delivery = within(self.tasks.recv()).await.expect("a task");
+        match Task::parse(&delivery.body) {
+            Ok(Task::NoticeV1 { notice }) => notice,
+            other => panic!("only notices are here: {other:?}"),
         }
     }
 }
@@ -128,12 +137,31 @@ async fn a_claim_that_was_refused_is_made_good_when_its_holder_dies(pool: PgPool
     assert_eq!(provider.addresses(), ["android-1", "apple-1"]);
 }
 
+/// The queue of a province is never empty, and the dead one's notices must not wait until it is.
+#[sqlx::test]
+async fn a_dead_dispatchers_notices_go_out_again_while_others_still_wait_in_the_queue(
+    pool: PgPool,
+) {
+    let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
+    let id = told_and_lost(&app).await;
+    let mut scanner = Scanner::start(&app, &vhost).await;
+    // Its lock is nobody's.
+    sqlx::query("update notice set holder = 99, claim = 1").execute(&app.pool).await.unwrap();
+    scanner.consumer.pause();
+    within(scanner.consumer.until_consuming(false)).await;
+    let waiting = scanner.mark().await;
+    scanner.due.scan().await.unwrap();
+
+    scanner.consumer.resume();
+    assert_eq!([scanner.next().await, scanner.next().await], [waiting, id]);
+}
+
 #[sqlx::test]
 async fn a_notice_whose_next_attempt_is_due_goes_out_once(pool: PgPool) {
     let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
     let id = told_and_lost(&app).await;
     let mut scanner = Scanner::start(&app, &vhost).await;
-    let provider = Recorder::answering("apple-1", &[loa::domain::broadcast::Outcome::Due]);
+    let provider = Recorder::answering("apple-1", &[Outcome::Due]);
     let dispatcher = notices(&app, LOCK);
     dispatcher.deliver(id, &provider).await;
     assert_eq!(scanner.scan().await, [], "before its time");
