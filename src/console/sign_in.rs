@@ -1,11 +1,10 @@
 //! Signing in with a local account, and out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{ConnectInfo, Query, RawQuery, State};
+use axum::extract::{Query, RawQuery, State};
 use axum::http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -83,10 +82,9 @@ pub async fn enter(
         );
         return door.show(StatusCode::FORBIDDEN, form, Some(words.to_owned()));
     }
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    let from = address::client(peer, &headers, console.trusted_proxies);
+    let from = address::client(&extensions, &headers, console.trusted_proxies);
     let sessions = &console.doors.sessions;
-    match sessions.sign_in(&form.login, &form.password, &from).await {
+    match sessions.sign_in(&form.login, &form.password, from).await {
         Ok(signed_in) => {
             let mut response = Redirect::to(safe(&form.next)).into_response();
             let session = console.doors.session_cookie().set(&signed_in.token);

@@ -26,6 +26,9 @@ pub mod device;
 /// What identifies an address: kind, text, hash.
 pub mod address;
 
+/// Whom an internet address belongs to, for counting.
+pub mod network;
+
 /// What an installation says about itself, parsed once.
 pub mod registration;
 

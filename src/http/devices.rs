@@ -2,10 +2,10 @@
 //!
 //! No API key: an installation proves itself by the secret its first `PUT` returned.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -24,6 +24,7 @@ use crate::domain::alert::Severity;
 use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::RegistrationRequest;
 use crate::registry::{Caller, LiveAlert, RegistryError, SubjectToken};
+use crate::web::address;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -197,27 +198,9 @@ impl FromRequestParts<AppState> for CallerAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
-        // Absent only where the router is served without connection info, as tests may.
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-        let hops = usize::from(app.config.http.trusted_proxies);
-        Ok(Self(forwarded(&parts.headers, hops).unwrap_or(peer)))
+        let proxies = app.config.http.trusted_proxies;
+        Ok(Self(address::client(&parts.extensions, &parts.headers, proxies)))
     }
-}
-
-/// Each proxy appends who called it; what stands further left was written by the caller and proves nothing.
-fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
-    let all: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    let at = all.len().checked_sub(hops).filter(|_| hops > 0)?;
-    all.get(at)?.parse().ok()
 }
 
 impl From<RegistryError> for Problem {
@@ -237,22 +220,5 @@ impl From<RegistryError> for Problem {
             RegistryError::Contended => Self::new(Kind::Unavailable).retry_after(1),
             RegistryError::Store(error) => error.into(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_our_own_proxies_wrote_is_believed() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", "6.6.6.6, 198.51.100.1".parse().unwrap());
-        headers.append("x-forwarded-for", "10.0.0.1".parse().unwrap());
-        assert_eq!(forwarded(&headers, 0), None);
-        assert_eq!(forwarded(&headers, 1), Some("10.0.0.1".parse().unwrap()));
-        assert_eq!(forwarded(&headers, 2), Some("198.51.100.1".parse().unwrap()));
-        assert_eq!(forwarded(&headers, 4), None);
-        assert_eq!(forwarded(&HeaderMap::new(), 1), None);
     }
 }

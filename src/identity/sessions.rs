@@ -3,6 +3,7 @@
 //! Guessing is slowed down per account and per address together, in the database, whichever process is asked. The limit of the pair
 //! is low; that of the account alone is high, so that nobody can lock an approver out on a bad night by failing in their name.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sqlx::PgPool;
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 use super::{password, token};
 use crate::clock::Clock;
 use crate::domain::account::Officer;
+use crate::domain::network::subscriber;
 use crate::store::{StoreError, account, audit};
 
 /// How long a session lasts at most: a shift.
@@ -102,14 +104,15 @@ impl Sessions {
         Self { pool, clock, turns: Turns(Arc::new(std::array::from_fn(|_| Mutex::new(())))) }
     }
 
-    /// Checks login and password. `address` is the client's, as the trusted proxies say.
+    /// Checks login and password. `from` is the client's address, as the trusted proxies say; its whole subscriber is counted.
     pub async fn sign_in(
         &self,
         login: &str,
         password: &str,
-        address: &str,
+        from: IpAddr,
     ) -> Result<SignedIn, SignInError> {
         let now = self.clock.now();
+        let address = &subscriber(from).to_string();
         let login = login.trim();
         // One attempt after another from an address: guesses made at once would all find no failure counted yet.
         let turn = self.turns.of(address);

@@ -2,7 +2,7 @@
 //!
 //! In memory of one process: this is against accidents and nuisance, not a quota to be kept exactly.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::hash::Hash;
 
 use crate::config::devices::Devices;
 use crate::domain::id::InstallationId;
+use crate::domain::network::subscriber;
 
 /// Between two sweeps of what has been idle long enough to be forgotten.
 const SWEEP: u32 = 4096;
@@ -55,7 +56,7 @@ impl Limits {
             self.networks.retain_recent();
             self.installations.retain_recent();
         }
-        check(&self.networks, &network(from))?;
+        check(&self.networks, &subscriber(from))?;
         check(&self.installations, &installation)
     }
 }
@@ -64,17 +65,6 @@ fn check<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result<(), TooOft
     limiter
         .check_key(key)
         .map_err(|until| TooOften { wait: until.wait_time_from(DefaultClock::default().now()) })
-}
-
-/// One subscriber has a whole /64 of IPv6 addresses (RFC 6177), and one of IPv4 at most.
-fn network(from: IpAddr) -> IpAddr {
-    match from.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,26 +3,32 @@
 //! `X-Forwarded-For` is written by anybody; only the entries that our own proxies appended count. It serves rate limits, never
 //! authority.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::http::HeaderMap;
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap};
 
 /// The client's address: the peer itself, or, behind `trusted_proxies` proxies, the entry the outermost of them appended.
-pub fn client(peer: Option<IpAddr>, headers: &HeaderMap, trusted_proxies: u8) -> String {
-    let forwarded: Vec<&str> = headers
+pub fn client(extensions: &Extensions, headers: &HeaderMap, trusted_proxies: u8) -> IpAddr {
+    // Absent only where the router is served without connection info, as tests may.
+    let peer = extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    forwarded(headers, trusted_proxies).unwrap_or(peer)
+}
+
+/// Each proxy appends who called it; what stands further left was written by the caller and proves nothing.
+fn forwarded(headers: &HeaderMap, trusted_proxies: u8) -> Option<IpAddr> {
+    let all: Vec<&str> = headers
         .get_all("x-forwarded-for")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect();
-    let believed = match usize::from(trusted_proxies) {
-        0 => None,
-        proxies => {
-            forwarded.len().checked_sub(proxies).and_then(|at| forwarded[at].parse::<IpAddr>().ok())
-        }
-    };
-    believed.or(peer).map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+    let proxies = usize::from(trusted_proxies);
+    let at = all.len().checked_sub(proxies).filter(|_| proxies > 0)?;
+    all.get(at)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -31,16 +37,18 @@ mod tests {
 
     #[test]
     fn only_what_our_own_proxies_wrote_is_believed() {
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 443))));
         let mut headers = HeaderMap::new();
-        headers.insert(
-            "x-forwarded-for",
-            axum::http::HeaderValue::from_static("6.6.6.6, 1.2.3.4, 10.0.0.2"),
-        );
-        let peer = Some(IpAddr::from([10, 0, 0, 1]));
-        assert_eq!(client(peer, &headers, 0), "10.0.0.1");
-        assert_eq!(client(peer, &headers, 1), "10.0.0.2");
-        assert_eq!(client(peer, &headers, 2), "1.2.3.4");
-        assert_eq!(client(peer, &headers, 9), "10.0.0.1");
-        assert_eq!(client(None, &HeaderMap::new(), 1), "unknown");
+        headers.append("x-forwarded-for", "6.6.6.6, 198.51.100.1".parse().expect("a header"));
+        headers.append("x-forwarded-for", "10.0.0.2".parse().expect("a header"));
+        let from = |proxies| client(&extensions, &headers, proxies).to_string();
+        assert_eq!(from(0), "10.0.0.1");
+        assert_eq!(from(1), "10.0.0.2");
+        assert_eq!(from(2), "198.51.100.1");
+        assert_eq!(from(9), "10.0.0.1", "fewer proxies answered than we have");
+        assert_eq!(client(&extensions, &HeaderMap::new(), 1).to_string(), "10.0.0.1");
+        headers.append("x-forwarded-for", "not an address".parse().expect("a header"));
+        assert_eq!(client(&extensions, &headers, 1).to_string(), "10.0.0.1");
     }
 }

@@ -1,5 +1,6 @@
 //! Who may act: keys and sessions that are kept only as hashes, guessing that is slow, changes that are written down.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,10 @@ use loa::identity::sessions::{Sessions, SignInError};
 use sqlx::PgPool;
 
 const PASSWORD: &str = "nước lũ lên nhanh";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
 
 struct World {
     pool: PgPool,
@@ -40,7 +45,7 @@ async fn world(pool: PgPool) -> World {
 async fn a_person_signs_in_and_out(pool: PgPool) {
     let world = world(pool).await;
 
-    let signed_in = world.sessions.sign_in(" duyet ", PASSWORD, "10.0.0.1").await.unwrap();
+    let signed_in = world.sessions.sign_in(" duyet ", PASSWORD, ip("10.0.0.1")).await.unwrap();
     let officer = world.sessions.officer_of(&signed_in.token).await.unwrap().unwrap();
     assert_eq!((officer.id, officer.role), (world.officer, Role::Approver));
     let kept: Vec<u8> = sqlx::query_scalar("select token_hash from console_session")
@@ -56,8 +61,8 @@ async fn a_person_signs_in_and_out(pool: PgPool) {
 #[sqlx::test]
 async fn a_session_ends_idle_and_with_the_shift(pool: PgPool) {
     let world = world(pool).await;
-    let idle = world.sessions.sign_in("duyet", PASSWORD, "10.0.0.1").await.unwrap();
-    let busy = world.sessions.sign_in("duyet", PASSWORD, "10.0.0.1").await.unwrap();
+    let idle = world.sessions.sign_in("duyet", PASSWORD, ip("10.0.0.1")).await.unwrap();
+    let busy = world.sessions.sign_in("duyet", PASSWORD, ip("10.0.0.1")).await.unwrap();
 
     world.clock.advance(Duration::from_mins(90));
     assert!(world.sessions.officer_of(&busy.token).await.unwrap().is_some());
@@ -80,43 +85,64 @@ async fn a_session_ends_idle_and_with_the_shift(pool: PgPool) {
 async fn guessing_is_slowed_down_without_locking_the_owner_out(pool: PgPool) {
     let world = world(pool).await;
     let guess =
-        async |address: &str| world.sessions.sign_in("duyet", "đoán mò mật khẩu", address).await;
+        async |address: IpAddr| world.sessions.sign_in("duyet", "đoán mò mật khẩu", address).await;
 
     for _ in 0..5 {
-        assert!(matches!(guess("10.6.6.6").await, Err(SignInError::Wrong)));
+        assert!(matches!(guess(ip("10.6.6.6")).await, Err(SignInError::Wrong)));
     }
-    assert!(matches!(guess("10.6.6.6").await, Err(SignInError::Throttled(_))));
-    let right = world.sessions.sign_in("duyet", PASSWORD, "10.6.6.6").await;
+    assert!(matches!(guess(ip("10.6.6.6")).await, Err(SignInError::Throttled(_))));
+    let right = world.sessions.sign_in("duyet", PASSWORD, ip("10.6.6.6")).await;
     assert!(
         matches!(right, Err(SignInError::Throttled(_))),
         "the right password from there has to wait as well"
     );
     world
         .sessions
-        .sign_in("duyet", PASSWORD, "10.0.0.1")
+        .sign_in("duyet", PASSWORD, ip("10.0.0.1"))
         .await
         .expect("the owner, from elsewhere, signs in");
 
     world.clock.advance(Duration::from_mins(16));
     world
         .sessions
-        .sign_in("duyet", PASSWORD, "10.6.6.6")
+        .sign_in("duyet", PASSWORD, ip("10.6.6.6"))
         .await
         .expect("failures are forgotten in time");
 }
 
 #[sqlx::test]
+async fn a_subscriber_cannot_guess_from_one_ipv6_address_after_another(pool: PgPool) {
+    let world = world(pool).await;
+    let guess = async |address: &str| {
+        world.sessions.sign_in("duyet", "đoán mò mật khẩu", ip(address)).await.unwrap_err()
+    };
+    for host in 1..=5 {
+        let wrong = guess(&format!("2001:db8:1:2::{host}")).await;
+        assert!(matches!(wrong, SignInError::Wrong), "{wrong}");
+    }
+
+    let sixth = guess("2001:db8:1:2:ffff::6").await;
+    assert!(matches!(sixth, SignInError::Throttled(_)), "{sixth}");
+    let neighbour = guess("2001:db8:1:3::6").await;
+    assert!(
+        matches!(neighbour, SignInError::Wrong),
+        "another subscriber is not made to wait: {neighbour}"
+    );
+}
+
+#[sqlx::test]
 async fn an_unknown_login_and_a_wrong_password_sound_the_same(pool: PgPool) {
     let world = world(pool).await;
-    let unknown = world.sessions.sign_in("khong-ai", PASSWORD, "10.0.0.1").await.unwrap_err();
-    let wrong = world.sessions.sign_in("duyet", "sai mật khẩu rồi", "10.0.0.1").await.unwrap_err();
+    let unknown = world.sessions.sign_in("khong-ai", PASSWORD, ip("10.0.0.1")).await.unwrap_err();
+    let wrong =
+        world.sessions.sign_in("duyet", "sai mật khẩu rồi", ip("10.0.0.1")).await.unwrap_err();
     assert_eq!(unknown.to_string(), wrong.to_string());
 }
 
 #[sqlx::test]
 async fn a_new_password_and_a_closed_account_end_every_session(pool: PgPool) {
     let world = world(pool).await;
-    let before = world.sessions.sign_in("duyet", PASSWORD, "10.0.0.1").await.unwrap();
+    let before = world.sessions.sign_in("duyet", PASSWORD, ip("10.0.0.1")).await.unwrap();
     accounts::set_password(&world.pool, "test", world.officer, "một mật khẩu khác hẳn")
         .await
         .unwrap();
@@ -124,7 +150,8 @@ async fn a_new_password_and_a_closed_account_end_every_session(pool: PgPool) {
 
     let key =
         accounts::create_api_key(&world.pool, "test", world.officer, "máy", false).await.unwrap();
-    let after = world.sessions.sign_in("duyet", "một mật khẩu khác hẳn", "10.0.0.1").await.unwrap();
+    let after =
+        world.sessions.sign_in("duyet", "một mật khẩu khác hẳn", ip("10.0.0.1")).await.unwrap();
     assert!(accounts::disable_officer(&world.pool, "test", world.officer).await.unwrap());
     assert_eq!(world.sessions.officer_of(&after.token).await.unwrap(), None);
     assert_eq!(keys::officer_of(&world.pool, &key.secret).await.unwrap(), None);

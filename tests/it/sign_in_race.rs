@@ -19,7 +19,9 @@ async fn guesses_made_at_once_are_counted_like_guesses_made_in_turn(pool: PgPool
     let guesses = (0..20).map(|guess| {
         let sessions = sessions.clone();
         tokio::spawn(async move {
-            sessions.sign_in("skhcn.truc", &format!("doan-mo-{guess}"), "203.0.113.7").await
+            sessions
+                .sign_in("skhcn.truc", &format!("doan-mo-{guess}"), "203.0.113.7".parse().unwrap())
+                .await
         })
     });
     let mut tried = 0;
