@@ -48,7 +48,7 @@ pub mod publication;
 /// What pages and API share: who is asking, in which language, from where.
 pub mod web;
 
-/// The JSON API; the only place that knows status codes.
+/// The JSON API; says which refusal is which status.
 pub mod http;
 
 /// The pages where Sở KH&CN decides.

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -49,8 +50,8 @@ pub fn routes() -> Router {
     Router::new().route("/console/files/{release}/{*name}", get(file))
 }
 
-async fn file(Path((_, name)): Path<(String, String)>) -> Response {
-    let Some((media_type, bytes)) = find(&name) else {
+async fn file(asked: Result<Path<(String, String)>, PathRejection>) -> Response {
+    let Some((media_type, bytes)) = asked.ok().and_then(|Path((_, name))| find(&name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let headers =

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::{StreamExt as _, stream};
 
+use super::asked::At;
 use super::frame::{Frame, answer};
 use super::screens::{LanguageView, languages, platform};
 use super::visit::Visit;
@@ -100,11 +101,8 @@ pub struct ProviderView {
 pub async fn page(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<String>,
+    At(id): At<BroadcastId>,
 ) -> Response {
-    let Ok(id) = id.parse::<BroadcastId>() else {
-        return refusal::not_found(visit.frame());
-    };
     match load(&console, &visit, id).await {
         Ok(Some(page)) => answer(StatusCode::OK, &page),
         Ok(None) => refusal::not_found(visit.frame()),
@@ -162,11 +160,8 @@ pub fn headline(sealed: &SealedAlert, t: Tongue) -> String {
 pub async fn events(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<String>,
+    At(id): At<BroadcastId>,
 ) -> Response {
-    let Ok(id) = id.parse::<BroadcastId>() else {
-        return refusal::not_found(visit.frame());
-    };
     if !visit.officer().role.may(Power::ReadAllAlerts) {
         let words = ApprovalError::Forbidden(Power::ReadAllAlerts);
         return refusal::page(visit.frame(), crate::domain::id::AlertId(id.0), &words);

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::asked::{At, Sent};
 use super::decision::{Failed, show};
 use super::refusal::Words;
 use super::visit::Visit;
@@ -34,8 +34,8 @@ pub struct DecisionForm {
 pub async fn approve(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<AlertId>,
-    Form(form): Form<DecisionForm>,
+    At(id): At<AlertId>,
+    Sent(form): Sent<DecisionForm>,
 ) -> Response {
     if let Some(refused) = visit.refuse_foreign(&form.csrf) {
         return refused;
@@ -60,8 +60,8 @@ pub async fn approve(
 pub async fn send_back(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<AlertId>,
-    Form(form): Form<DecisionForm>,
+    At(id): At<AlertId>,
+    Sent(form): Sent<DecisionForm>,
 ) -> Response {
     if let Some(refused) = visit.refuse_foreign(&form.csrf) {
         return refused;
@@ -77,8 +77,8 @@ pub async fn send_back(
 pub async fn reject(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<AlertId>,
-    Form(form): Form<DecisionForm>,
+    At(id): At<AlertId>,
+    Sent(form): Sent<DecisionForm>,
 ) -> Response {
     if let Some(refused) = visit.refuse_foreign(&form.csrf) {
         return refused;

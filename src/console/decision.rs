@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
 
+use super::asked::At;
 use super::forecast::{forecast, in_words};
 use super::frame::{Frame, answer};
 use super::refusal::Words;
@@ -98,12 +99,9 @@ pub struct Sheet {
 pub async fn page(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<String>,
+    At(id): At<AlertId>,
 ) -> Response {
-    match id.parse() {
-        Ok(id) => show(&console, &visit, id, StatusCode::OK, None).await,
-        Err(_) => refusal::not_found(visit.frame()),
-    }
+    show(&console, &visit, id, StatusCode::OK, None).await
 }
 
 /// A form of this page that was not accepted as it was.
@@ -229,11 +227,8 @@ impl Standing {
 pub async fn document(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<String>,
+    At(id): At<AlertId>,
 ) -> Response {
-    let Ok(id) = id.parse::<AlertId>() else {
-        return refusal::not_found(visit.frame());
-    };
     match console.approval.document(visit.officer(), id).await {
         Ok((media_type, bytes)) => {
             let headers = [

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use sqlx::PgPool;
 
 use crate::approval::Approval;
@@ -23,6 +23,9 @@ pub mod assets;
 
 /// What every page has in common.
 pub mod frame;
+
+/// What a browser asked for and sent, parsed.
+pub mod asked;
 
 /// Who is at the console, on every request.
 pub mod visit;
@@ -116,6 +119,8 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/broadcasts/{id}/pause", post(steer::pause))
         .route("/console/broadcasts/{id}/resume", post(steer::resume))
         .route("/console/broadcasts/{id}/stop", post(steer::stop))
+        .route("/console/{*rest}", any(asked::nothing_here))
+        .method_not_allowed_fallback(asked::not_done_here)
         .layer(axum::middleware::from_fn(visit::remember_language))
         .with_state(console)
         .merge(assets::routes())

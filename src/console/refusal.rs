@@ -58,6 +58,23 @@ pub fn foreign_form(frame: Frame) -> Response {
     simple(frame, words)
 }
 
+/// What was sent to this address is no form of ours, or too much; or the address takes none. `status` says which.
+pub fn unreadable_form(frame: Frame, status: StatusCode) -> Response {
+    let line = if status == StatusCode::PAYLOAD_TOO_LARGE {
+        (
+            "Nội dung gửi lên quá dài. Hãy mở lại trang rồi rút ngắn.",
+            "What was sent is too long. Open the page again and shorten it.",
+        )
+    } else {
+        (
+            "Địa chỉ này không đọc được thao tác vừa gửi. Hãy mở lại trang rồi làm lại.",
+            "This address cannot read what was sent. Open the page again and repeat it.",
+        )
+    };
+    let words = Words::say(frame.t, status, ("Chưa thực hiện gì", "Nothing was done"), line);
+    simple(frame, words)
+}
+
 /// A broadcast that cannot be steered that way any more.
 pub fn nothing_to_steer(frame: Frame) -> Response {
     let words = Words::say(

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Form;
-use axum::extract::{Query, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::asked::Sent;
 use super::frame::{Frame, answer};
 use super::visit::{Visit, tongue};
 use super::{Console, refusal};
@@ -35,7 +35,7 @@ pub struct SignInPage {
     pub next: String,
 }
 
-/// What the form sends, or the address asks for.
+/// What the form sends.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct SignInForm {
@@ -48,11 +48,11 @@ pub struct SignInForm {
 /// `GET /console/sign-in`
 pub async fn form(
     State(console): State<Arc<Console>>,
-    Query(asked): Query<SignInForm>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let t = tongue(query.as_deref(), &headers);
+    let asked = SignInForm { next: next(query.as_deref()), ..SignInForm::default() };
     match console.doors.visitor(&headers).await {
         Ok(Some(_)) => Redirect::to(safe(&asked.next)).into_response(),
         Ok(None) => {
@@ -67,7 +67,7 @@ pub async fn enter(
     State(console): State<Arc<Console>>,
     extensions: Extensions,
     headers: HeaderMap,
-    Form(form): Form<SignInForm>,
+    Sent(form): Sent<SignInForm>,
 ) -> Response {
     let t = tongue(None, &headers);
     let door = Door { console: &console, headers: &headers, t };
@@ -109,7 +109,7 @@ pub async fn enter(
 pub async fn leave(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Form(form): Form<SignInForm>,
+    Sent(form): Sent<SignInForm>,
 ) -> Response {
     if let Some(refused) = visit.refuse_foreign(&form.csrf) {
         return refused;
@@ -172,6 +172,13 @@ impl Door<'_> {
         }
         response
     }
+}
+
+/// Where the address says to go afterwards.
+fn next(query: Option<&str>) -> String {
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .find(|(name, _)| name == "next")
+        .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 /// A page of the console, never another site: `next` comes from the address bar.

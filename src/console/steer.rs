@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::asked::{At, Sent};
 use super::frame::{NoticePage, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
@@ -29,8 +29,8 @@ pub struct SteerForm {
 pub async fn pause(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<BroadcastId>,
-    Form(form): Form<SteerForm>,
+    At(id): At<BroadcastId>,
+    Sent(form): Sent<SteerForm>,
 ) -> Response {
     if let Some(refused) = refuse(&visit, &form, id) {
         return refused;
@@ -45,8 +45,8 @@ pub async fn pause(
 pub async fn stop(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<BroadcastId>,
-    Form(form): Form<SteerForm>,
+    At(id): At<BroadcastId>,
+    Sent(form): Sent<SteerForm>,
 ) -> Response {
     if let Some(refused) = refuse(&visit, &form, id) {
         return refused;
@@ -60,8 +60,8 @@ pub async fn stop(
 pub async fn resume(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<BroadcastId>,
-    Form(form): Form<SteerForm>,
+    At(id): At<BroadcastId>,
+    Sent(form): Sent<SteerForm>,
 ) -> Response {
     if let Some(refused) = refuse(&visit, &form, id) {
         return refused;
@@ -76,8 +76,8 @@ pub async fn resume(
 pub async fn recall(
     State(console): State<Arc<Console>>,
     visit: Visit,
-    Path(id): Path<AlertId>,
-    Form(form): Form<SteerForm>,
+    At(id): At<AlertId>,
+    Sent(form): Sent<SteerForm>,
 ) -> Response {
     if let Some(refused) = visit.refuse_foreign(&form.csrf) {
         return refused;

@@ -14,15 +14,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::error::{Kind, Problem};
 use super::extract::{Caller, IdempotencyKey, JsonBody, PathId, QueryOf, declared};
-use super::openapi::{ReadProblems, WriteProblems};
+use super::openapi::{QueryProblems, ReadProblems, WriteProblems};
 use crate::domain::alert::AlertRequest;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::AlertState;
 use crate::intake::AlertView;
 use crate::intake::document::{Document, Upload};
 use crate::intake::view::AlertPage;
+use crate::web::problem::{Kind, Problem};
 
 /// Documents received at once by one process: each may take 20 MiB of memory.
 static UPLOADS: Semaphore = Semaphore::const_new(8);
@@ -73,7 +73,7 @@ struct ListQuery {
 /// Newest first. An agency sees its own; the focal unit, operators and auditors see all.
 #[utoipa::path(
     get, path = "/v1/alerts", tag = "alerts", params(ListQuery),
-    responses((status = 200, description = "One page", body = AlertPage), ReadProblems)
+    responses((status = 200, description = "One page", body = AlertPage), QueryProblems)
 )]
 async fn list(
     State(app): State<AppState>,

@@ -12,7 +12,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::error::{Kind, Problem};
 use super::extract::{Caller, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::broadcast::control::{self, Confirmation};
@@ -20,6 +19,7 @@ use crate::broadcast::progress::{Progress, progress};
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::BroadcastId;
 use crate::store::broadcast::BroadcastState;
+use crate::web::problem::{Kind, Problem};
 
 /// How often a live stream looks.
 const LOOK: Duration = Duration::from_millis(500);

@@ -17,7 +17,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::error::{Kind, Problem};
 use super::extract::{JsonBody, PathId};
 use super::openapi::WriteProblems;
 use crate::domain::alert::Severity;
@@ -25,6 +24,7 @@ use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::RegistrationRequest;
 use crate::registry::{Caller, LiveAlert, RegistryError, SubjectToken};
 use crate::web::address;
+use crate::web::problem::{Kind, Problem};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {

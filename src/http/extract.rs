@@ -10,11 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::AppState;
-use super::error::{Kind, Problem, forbidden};
+use super::error::forbidden;
 use crate::domain::account::{Officer, Power};
 use crate::domain::violation::Violation;
 use crate::identity::keys;
 use crate::store::idempotency::Once;
+use crate::web::problem::{Kind, Problem};
 
 /// The officer behind the API key. Without a valid one there is no handler.
 #[derive(Debug)]
@@ -94,18 +95,10 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut deserializer);
     let value = parsed.map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.is_data() {
-            let violation = Violation::new(
-                if path == "." { String::new() } else { path },
-                "malformed",
-                format!("Không đọc được: {inner}."),
-                format!("It cannot be read: {inner}."),
-            );
-            Problem::invalid(vec![violation])
+        if error.inner().is_data() {
+            Problem::invalid(vec![unreadable(&error)])
         } else {
-            syntax(&inner)
+            syntax(error.inner())
         }
     })?;
     deserializer.end().map_err(|error| syntax(&error))?;
@@ -137,7 +130,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for PathId<T> {
     }
 }
 
-/// The query's parameters.
+/// The query's parameters. A wrong one is named, as a wrong field of a body is.
 #[derive(Debug)]
 pub struct QueryOf<T>(pub T);
 
@@ -145,16 +138,19 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for QueryOf<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
-        axum::extract::Query::<T>::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| {
-                let text = error.body_text();
-                Problem::new(Kind::BadRequest).because(
-                    format!("Tham số không đúng: {text}."),
-                    format!("A parameter is wrong: {text}."),
-                )
-            })
+        let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
+            .map(Self)
+            .map_err(|error| Problem::invalid(vec![unreadable(&error)]))
     }
+}
+
+/// What could not be read, by its place.
+fn unreadable<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Violation {
+    let (place, inner) = (error.path().to_string(), error.inner());
+    let field = if place == "." { String::new() } else { place };
+    let (vi, en) = (format!("Không đọc được: {inner}."), format!("It cannot be read: {inner}."));
+    Violation::new(field, "malformed", vi, en)
 }
 
 /// The `Idempotency-Key`, if the client sent one.
@@ -178,10 +174,12 @@ impl FromRequestParts<AppState> for IdempotencyKey {
         };
         match value.to_str() {
             Ok(key) if Once::is_lawful(key) => Ok(Self(Some(key.to_owned()))),
-            Ok(_) | Err(_) => Err(Problem::new(Kind::BadRequest).because(
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BadRequest).naming(vec![Violation::new(
+                "Idempotency-Key",
+                "malformed",
                 "Idempotency-Key gồm 1 đến 200 ký tự ASCII.",
                 "An Idempotency-Key is 1 to 200 ASCII characters.",
-            )),
+            )])),
         }
     }
 }

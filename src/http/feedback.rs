@@ -9,13 +9,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::error::{Kind, Problem, forbidden};
+use super::error::forbidden;
 use super::extract::{Caller, JsonBody};
 use super::openapi::WriteProblems;
 use crate::domain::id::NoticeId;
 use crate::domain::notice::EventRequest;
 use crate::notice::{EventError, receive};
 use crate::telemetry::TraceParent;
+use crate::web::problem::{Kind, Problem};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {

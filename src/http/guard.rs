@@ -13,11 +13,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 
-use super::error::{Kind, Problem};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::wording::Tongue;
 use crate::telemetry::Metric;
 use crate::web::locale::tongue;
+use crate::web::problem::{Kind, Problem};
+use crate::web::refusal;
 
 /// How long a handler may take. A live stream counts only until its headers.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,8 +28,8 @@ const UPLOAD_PATIENCE: Duration = Duration::from_mins(3);
 /// Puts around the API what only programs need: problems for what has no handler, and never a cached answer.
 pub fn api(router: Router) -> Router {
     router
-        .fallback(|| async { Problem::new(Kind::NotFound) })
-        .method_not_allowed_fallback(|| async { Problem::new(Kind::MethodNotAllowed) })
+        .fallback(refusal::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(header_layer(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
@@ -85,8 +86,8 @@ fn tell_nothing(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
 async fn choose_language(request: Request, next: Next) -> Response<Body> {
     let tongue = tongue(request.uri().query(), request.headers());
     let response = next.run(request).await;
-    match (tongue, response.extensions().get::<Problem>()) {
-        (Tongue::En, Some(problem)) => problem.response(Tongue::En),
+    match (tongue, response.extensions().get::<Problem>().cloned()) {
+        (Tongue::En, Some(problem)) => response.map(|_| problem.response(Tongue::En).into_body()),
         (Tongue::Vi | Tongue::En, _) => response,
     }
 }

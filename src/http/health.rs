@@ -12,11 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::error::Said;
 use crate::domain::wording::Tongue;
 use crate::store::{StoreError, liveness, readiness};
 use crate::telemetry;
 use crate::web::locale::tongue;
+use crate::web::problem::Said;
 
 /// How long the database may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! The JSON API: `/v1/…`, `/openapi.json`, and what a supervisor asks.
 //!
 //! Handlers are thin: they take what [`extract`] has parsed, call one function of the journey, and give its answer. [`error`] is the
-//! only place that knows status codes. Pages for people are `console`'s and `web`'s.
+//! only place that knows which refusal is which status. Pages for people are `console`'s and `web`'s.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::domain::seal::SealingKey;
 use crate::intake::Intake;
 use crate::registry::Registrar;
 use crate::shutdown::Shutdown;
+use crate::web::refusal;
 
 /// Agencies: create, revise, attach, submit, follow.
 mod alerts;
@@ -26,7 +27,7 @@ mod broadcasts;
 /// Phones register, change, leave.
 mod devices;
 
-/// Problems (RFC 9457): the only place that knows status codes.
+/// Which problem (RFC 9457) each of our errors is.
 pub mod error;
 
 /// What handlers are given: who calls, what is asked.
@@ -115,6 +116,7 @@ impl App {
 /// The API as a service, problems and all. `others` are the described routes of the other faces; they keep their own layers.
 pub fn service(state: &AppState, others: OpenApiRouter) -> Router {
     let (ours, others) = openapi::router(state, others);
+    let others = others.method_not_allowed_fallback(refusal::method_not_allowed);
     guard::around(guard::api(ours).merge(others))
 }
 

@@ -14,8 +14,8 @@ use utoipa::{IntoResponses, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::{self, ProblemBody, ViolationBody};
 use super::{AppState, alerts, broadcasts, devices, feedback, health, review};
+use crate::web::problem::{self, ProblemBody, ViolationBody};
 
 /// Every route, described.
 fn described() -> OpenApiRouter<AppState> {
@@ -94,6 +94,15 @@ impl IntoResponses for ReadProblems {
     }
 }
 
+/// The same, where the query has parameters.
+pub struct QueryProblems;
+
+impl IntoResponses for QueryProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[400, 401, 403, 404, 422, 500, 503, 504])
+    }
+}
+
 /// What a writing request may be refused with.
 pub struct WriteProblems;
 
@@ -107,7 +116,7 @@ fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     statuses
         .iter()
         .map(|status| {
-            let kinds: Vec<String> = error::Kind::ALL
+            let kinds: Vec<String> = problem::Kind::ALL
                 .iter()
                 .filter(|kind| kind.status().as_u16() == *status)
                 .map(|kind| format!("`urn:loa:problem:{}`", kind.slug()))
@@ -115,7 +124,7 @@ fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
             let content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
             let response = ResponseBuilder::new()
                 .description(kinds.join(", "))
-                .content(error::MEDIA_TYPE, content)
+                .content(problem::MEDIA_TYPE, content)
                 .build();
             (status.to_string(), RefOr::T(response))
         })

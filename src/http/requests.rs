@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::AppState;
-use super::error::Problem;
 use crate::domain::wording::Tongue;
 use crate::intake::IntakeError;
 use crate::intake::requests::{self, Reply};
@@ -15,6 +14,7 @@ use crate::queue::{
     Broker, Consumer, Delivery, Publication, PublishError, Publisher, Queue, Settle, Subscription,
     consume,
 };
+use crate::web::problem::Problem;
 
 /// Messages worked on at once by one process; one may hold a document of 20 MiB.
 const AT_ONCE: u16 = 4;

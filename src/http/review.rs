@@ -10,7 +10,6 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::alerts::download;
-use super::error::Problem;
 use super::extract::{Caller, IdempotencyKey, JsonBody, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::decide::{ApproveRequest, Approved, RefuseRequest, Refused};
@@ -18,6 +17,7 @@ use crate::approval::recall::Recalled;
 use crate::approval::review::{ReviewItem, ReviewSheet};
 use crate::domain::id::AlertId;
 use crate::telemetry::TraceParent;
+use crate::web::problem::Problem;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {

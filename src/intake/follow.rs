@@ -5,6 +5,7 @@ use super::{AlertView, Intake, IntakeError, need};
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::{AgencyId, AlertId};
 use crate::domain::lifecycle::AlertState;
+use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Filter};
 use crate::store::{StoreError, document};
 
@@ -37,7 +38,7 @@ impl Intake {
         limit: Option<u16>,
     ) -> Result<AlertPage, IntakeError> {
         let filter = Filter { agency: scope(officer)?, state, before: cursor };
-        let limit = usize::from(limit.unwrap_or(PAGE).clamp(1, PAGE_MAX));
+        let limit = lines(limit)?;
         let mut conn = self.pool.acquire().await?;
         // One more than asked tells whether there is a next page.
         let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -61,6 +62,19 @@ impl Intake {
         let file = current.document.ok_or(IntakeError::NoDocument)?;
         let content = document::content(&mut conn, file).await?;
         Ok(content.ok_or_else(|| StoreError::inconsistent("document", "id", file))?)
+    }
+}
+
+/// How many lines a page has.
+fn lines(asked: Option<u16>) -> Result<usize, IntakeError> {
+    match asked.unwrap_or(PAGE) {
+        lawful @ 1..=PAGE_MAX => Ok(lawful.into()),
+        _ => Err(IntakeError::Invalid(vec![Violation::new(
+            "limit",
+            "out_of_range",
+            format!("Mỗi trang có từ 1 đến {PAGE_MAX} dòng."),
+            format!("A page has 1 to {PAGE_MAX} lines."),
+        )])),
     }
 }
 

@@ -58,6 +58,19 @@ pub fn not_found(t: Tongue) -> String {
     })
 }
 
+/// What a reader sees who sent something to an address that is only read, or the reverse.
+pub fn not_done_here(t: Tongue) -> String {
+    rendered(&NoticePage {
+        t,
+        style: STYLE,
+        title: t.pick("Không thực hiện được", "This cannot be done here"),
+        text: t.pick(
+            "Địa chỉ này không nhận thao tác vừa gửi. Chưa có gì thay đổi.",
+            "This address does not take what was sent. Nothing has changed.",
+        ),
+    })
+}
+
 /// What a reader sees before this process has read the record for the first time.
 pub fn not_ready(t: Tongue) -> String {
     rendered(&NoticePage {

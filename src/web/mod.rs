@@ -5,6 +5,12 @@
 /// Which language a reader wants.
 pub mod locale;
 
+/// How a program is refused (RFC 9457).
+pub mod problem;
+
+/// A refusal as its reader reads: a page or a problem.
+pub mod refusal;
+
 /// Headers every answer carries.
 pub mod headers;
 

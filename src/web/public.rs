@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RETRY_AFTER, VARY,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::locale;
+use super::problem::{Kind, Problem, ProblemBody};
+use super::{locale, refusal};
 use crate::domain::id::AlertId;
-use crate::domain::wording::Tongue;
 use crate::publication::Publication;
 use crate::publication::document::{PublicAlert, PublicAlerts};
 use crate::publication::files::FileError;
@@ -49,7 +49,7 @@ pub fn routes(publication: Arc<Publication>) -> OpenApiRouter {
         (status = 200, description = "The public record", headers(("ETag" = String, description = "Strong entity tag")),
             content((PublicAlerts = "application/json"), (String = "text/html"))),
         (status = 304, description = "Unchanged since `If-None-Match`"),
-        (status = 503, description = "Just started: not read yet. Never means “no alerts”"),
+        (status = 503, description = "Just started: not read yet. Never means “no alerts”", content((ProblemBody = "application/problem+json"), (String = "text/html"))),
     )
 )]
 async fn alerts(
@@ -76,8 +76,8 @@ async fn alerts(
     responses(
         (status = 200, description = "The alert", content((PublicAlert = "application/json"), (String = "text/html"))),
         (status = 304, description = "Unchanged since `If-None-Match`"),
-        (status = 404, description = "Not public: never approved, or ended long ago"),
-        (status = 503, description = "Just started: not read yet"),
+        (status = 404, description = "Not public: never approved, or ended long ago", content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 503, description = "Just started: not read yet", content((ProblemBody = "application/problem+json"), (String = "text/html"))),
     )
 )]
 async fn alert(
@@ -105,8 +105,8 @@ async fn alert(
     responses(
         (status = 200, description = "The file", content((Vec<u8> = "application/pdf"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"))),
         (status = 304, description = "Unchanged since `If-None-Match`"),
-        (status = 404, description = "No such public alert"),
-        (status = 503, description = "Not readable just now; ask again"),
+        (status = 404, description = "No such public alert", content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 503, description = "Not readable just now; ask again", content((ProblemBody = "application/problem+json"), (String = "text/html"))),
     )
 )]
 async fn document(
@@ -161,19 +161,19 @@ fn file_name(id: AlertId, media_type: &str) -> String {
 
 /// What a reader asked for, apart from which resource.
 struct Asked<'a> {
+    query: Option<&'a str>,
     headers: &'a HeaderMap,
     html: bool,
     languages: Vec<String>,
-    tongue: Tongue,
 }
 
 impl<'a> Asked<'a> {
-    fn of(query: Option<&str>, headers: &'a HeaderMap) -> Self {
+    fn of(query: Option<&'a str>, headers: &'a HeaderMap) -> Self {
         Self {
             headers,
-            html: prefers_html(headers),
+            query,
+            html: refusal::prefers_html(headers),
             languages: locale::wanted(query, headers),
-            tongue: locale::tongue(query, headers),
         }
     }
 
@@ -208,49 +208,21 @@ impl<'a> Asked<'a> {
     }
 
     fn not_found(&self) -> Response {
-        self.problem(
-            StatusCode::NOT_FOUND,
-            page::not_found(self.tongue),
-            (
-                "Không có tin công khai nào ở địa chỉ này.",
-                "There is no public alert at this address.",
-            ),
-        )
+        let problem = Problem::new(Kind::NotFound).because(
+            "Không có tin công khai nào ở địa chỉ này.",
+            "There is no public alert at this address.",
+        );
+        refusal::answer(self.query, self.headers, &problem, page::not_found)
     }
 
     fn not_ready(&self) -> Response {
-        let mut response = self.problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            page::not_ready(self.tongue),
-            (
+        let problem = Problem::new(Kind::Unavailable)
+            .because(
                 "Máy chủ chưa đọc được dữ liệu; xin gọi lại sau ít giây.",
                 "The record has not been read yet; ask again in a few seconds.",
-            ),
-        );
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
-        response
-    }
-
-    /// An RFC 9457 problem or its page. Never cached: a link in a push may arrive before this process has seen the approval.
-    fn problem(&self, status: StatusCode, page: String, detail: (&str, &str)) -> Response {
-        let mut response = if self.html {
-            (status, page).into_response()
-        } else {
-            let problem = serde_json::json!({
-                "type": "about:blank",
-                "title": status.canonical_reason(),
-                "status": status.as_u16(),
-                "detail": self.tongue.pick(detail.0, detail.1),
-            });
-            (status, problem.to_string()).into_response()
-        };
-        let headers = response.headers_mut();
-        self.describe(headers, Some(self.tongue.tag()));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if !self.html {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        }
-        response
+            )
+            .retry_after(2);
+        refusal::answer(self.query, self.headers, &problem, page::not_ready)
     }
 
     fn describe(&self, headers: &mut HeaderMap, language: Option<&str>) {
@@ -267,23 +239,6 @@ impl<'a> Asked<'a> {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
     }
-}
-
-/// Does the reader like HTML better than JSON? Browsers do; programs that say nothing, or `*/*`, get JSON.
-fn prefers_html(headers: &HeaderMap) -> bool {
-    let mut best = (0, 0);
-    for value in headers.get_all(ACCEPT) {
-        for range in value.to_str().unwrap_or_default().split(',') {
-            let (media, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let weight = locale::weight(parameters);
-            match media.trim().to_ascii_lowercase().as_str() {
-                "text/html" | "text/*" => best.0 = best.0.max(weight),
-                "application/json" => best.1 = best.1.max(weight),
-                _ => {}
-            }
-        }
-    }
-    best.0 > best.1
 }
 
 /// Does `If-None-Match` name this tag (RFC 9110 §13.1.2, weak comparison)?

@@ -57,7 +57,7 @@ async fn what_has_no_handler_is_a_problem_too(pool: PgPool) {
     assert_eq!(ask(Method::GET, "/v1/nothing").await.problem(), "not-found");
     assert_eq!(ask(Method::DELETE, "/v1/alerts").await.problem(), "method-not-allowed");
     assert_eq!(ask(Method::GET, "/v1/alerts/not-an-id").await.problem(), "not-found");
-    assert_eq!(ask(Method::GET, "/v1/alerts?limit=many").await.problem(), "bad-request");
+    assert_eq!(ask(Method::GET, "/v1/alerts?limit=many").await.problem(), "invalid");
     let form = app
         .request(Method::POST, &writer, "/v1/alerts")
         .header(CONTENT_TYPE, "text/plain")

@@ -66,6 +66,53 @@ async fn a_wrong_password_and_a_form_from_elsewhere_let_nobody_in(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn whoever_goes_astray_reads_a_page_of_ours_in_their_language(pool: PgPool) {
+    let world = World::today(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let (approve, digest) = (format!("/console/alerts/{}/approve", alert.id), "0".repeat(2 << 20));
+    let csrf = desk.get("/console").await.csrf();
+
+    for (words, language) in
+        [(["Không tìm thấy", "Chưa thực hiện gì"], "vi"), (["Not found", "Nothing was done"], "en")]
+    {
+        desk.get(&format!("/console?lang={language}")).await;
+        for path in [
+            "/console/nothing",
+            "/console/alerts/7",
+            "/console/alerts/%FF",
+            "/console/alerts/7/document",
+            "/console/broadcasts/7",
+            "/console/broadcasts/7/events",
+        ] {
+            let page = desk.get(path).await;
+            assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+            page.says(words[0]);
+            page.says("</html>");
+        }
+        let page = desk.post("/console/alerts/7/approve", &[("csrf", &csrf)]).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        page.says(words[0]);
+
+        let twice = [("csrf", csrf.as_str()), ("csrf", csrf.as_str())];
+        let huge = [("csrf", csrf.as_str()), ("digest", digest.as_str())];
+        for (page, status) in [
+            (desk.get(&approve).await, StatusCode::METHOD_NOT_ALLOWED),
+            (desk.post(&approve, &twice).await, StatusCode::UNPROCESSABLE_ENTITY),
+            (desk.post(&approve, &huge).await, StatusCode::PAYLOAD_TOO_LARGE),
+            (desk.post("/console/sign-in", &twice).await, StatusCode::UNPROCESSABLE_ENTITY),
+        ] {
+            assert_eq!(page.status, status);
+            page.says(words[1]);
+            page.says("</html>");
+        }
+        let page = desk.get("/console/sign-in?next=/console&next=%FF").await;
+        assert_eq!(page.location, "/console", "who is signed in is sent on");
+    }
+    assert_eq!(state(&world, alert.id).await, "submitted");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn the_approver_sees_what_phones_will_show_and_approves_exactly_that(pool: PgPool) {
     let world = World::today(pool).await;
     devices(&world, [1200, 34, 5]).await;

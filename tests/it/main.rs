@@ -2,6 +2,7 @@
 
 mod api_accounts;
 mod api_approval;
+mod api_astray;
 mod api_idempotency;
 mod api_journey;
 mod api_recall;
