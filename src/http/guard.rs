@@ -15,7 +15,7 @@ use tower_http::trace::{DefaultOnResponse, TraceLayer};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::wording::Tongue;
-use crate::telemetry::Metric;
+use crate::telemetry::{Metric, TraceParent};
 use crate::web::locale::tongue;
 use crate::web::problem::{Kind, Problem};
 use crate::web::refusal;
@@ -24,6 +24,9 @@ use crate::web::refusal;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a body of 20 MiB from a district office.
 const UPLOAD_PATIENCE: Duration = Duration::from_mins(3);
+
+/// W3C Trace Context, level 1.
+const TRACEPARENT: &str = "traceparent";
 
 /// Puts around the API what only programs need: problems for what has no handler, and never a cached answer.
 pub fn api(router: Router) -> Router {
@@ -50,9 +53,14 @@ fn header_layer(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<
     SetResponseHeaderLayer::if_not_present(name, value)
 }
 
-/// The path without its query: queries may carry what people typed.
+/// The path without its query: queries may carry what people typed. A caller who traces its own work finds ours below it.
 fn span(request: &Request) -> tracing::Span {
-    tracing::info_span!("http", http.request.method = %request.method(), url.path = request.uri().path())
+    let span = tracing::info_span!("http", http.request.method = %request.method(), url.path = request.uri().path());
+    let caller = request.headers().get(TRACEPARENT).and_then(|header| header.to_str().ok());
+    if let Some(caller) = caller.and_then(TraceParent::parse) {
+        caller.adopt(&span);
+    }
+    span
 }
 
 /// By the route's pattern, never by its path: ids would make a label of every alert.

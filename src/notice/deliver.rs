@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use tracing::Instrument as _;
 
 use super::templates::{self, TemplateError};
 use crate::delivery::gate::{Closed, Gate};
@@ -63,7 +64,13 @@ impl Courier for Sender {
         let message = |language: &Language| template.message(notice, language, expires);
         let slice =
             Slice { provider, lane: Lane::Personal, pass: &pass, message: &message, expires };
-        Self::send(self, &slice, targets).await
+        let span = tracing::info_span!(
+            "push",
+            notice.id = %notice,
+            provider = provider.as_str(),
+            notice.devices = targets.len()
+        );
+        Self::send(self, &slice, targets).instrument(span).await
     }
 }
 

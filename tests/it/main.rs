@@ -47,3 +47,4 @@ mod quota;
 mod server_outage;
 mod sign_in_race;
 mod support;
+mod trace_journey;

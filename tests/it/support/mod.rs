@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod broker;
+pub mod collector;
 pub mod fleet;
 pub mod machine;
 pub mod notice;

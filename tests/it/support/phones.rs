@@ -16,6 +16,10 @@ const PLATFORM_KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 pub struct Phone {
     pub provider: &'static str,
     pub address: String,
+    /// Whose it is, in the platform's words.
+    pub linking_token: String,
+    /// What its first registration returned.
+    pub secret: String,
 }
 
 /// Gives the platform's key to every `loa serve` that is started from now on.
@@ -36,11 +40,20 @@ fn linking_token(subject: &str, installation: uuid::Uuid) -> String {
 }
 
 /// As the app does when somebody has logged in.
-async fn register(fleet: &Fleet, subject: &str, mut registration: Value) {
+async fn register(
+    fleet: &Fleet,
+    subject: &str,
+    (provider, address): (&'static str, String),
+    mut registration: Value,
+) -> Phone {
     let installation = uuid::Uuid::new_v4();
-    registration["subject_token"] = json!(linking_token(subject, installation));
+    let linking_token = linking_token(subject, installation);
+    registration["subject_token"] = json!(linking_token);
     let path = format!("/v1/devices/{installation}");
-    send(fleet.app.anonymous(Method::PUT, &path).json(&registration)).await.expect(201);
+    let put = fleet.app.anonymous(Method::PUT, &path).json(&registration);
+    let answer = send(put).await.expect(201);
+    let secret = answer["secret"].as_str().expect("a secret").to_owned();
+    Phone { provider, address, linking_token, secret }
 }
 
 fn letters(count: usize) -> String {
@@ -55,16 +68,14 @@ fn letters(count: usize) -> String {
 pub async fn android(fleet: &Fleet, subject: &str, locale: &str) -> Phone {
     let address = format!("{}:APA91b{}", letters(22), letters(134));
     let registration = json!({"kind": "fcm_token", "token": address, "locale": locale});
-    register(fleet, subject, registration).await;
-    Phone { provider: "fcm", address }
+    register(fleet, subject, ("fcm", address), registration).await
 }
 
 pub async fn apple(fleet: &Fleet, subject: &str) -> Phone {
     let address = letters(64);
     let registration =
         json!({"kind": "apns", "token": address, "environment": "production", "locale": "en-GB"});
-    register(fleet, subject, registration).await;
-    Phone { provider: "apns", address }
+    register(fleet, subject, ("apns", address), registration).await
 }
 
 pub async fn browser(fleet: &Fleet, subject: &str) -> Phone {
@@ -74,6 +85,5 @@ pub async fn browser(fleet: &Fleet, subject: &str) -> Phone {
     let keys = subscription["keys"].take();
     let registration = json!({"kind": "webpush", "endpoint": address, "p256dh": keys["p256dh"], "auth": keys["auth"],
         "vapid_key_id": fleet.site["vapid_key_id"]});
-    register(fleet, subject, registration).await;
-    Phone { provider: "webpush", address }
+    register(fleet, subject, ("webpush", address), registration).await
 }
