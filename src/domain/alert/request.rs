@@ -1,0 +1,87 @@
+//! What an agency sends to create or revise an alert: nothing is believed yet.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a client sends to create or revise an alert. Everything is optional here so that **every** broken rule is
+/// named in one answer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertRequest {
+    /// `warning` or `announcement`.
+    #[schema(example = "warning")]
+    pub kind: Option<String>,
+    /// See [`super::Category`].
+    #[schema(example = "natural_disaster")]
+    pub category: Option<String>,
+    /// Natural-disaster risk level 1–5 (QĐ 18/2021/QĐ-TTg), where one was declared.
+    pub risk_level: Option<u8>,
+    /// See [`super::Severity`].
+    #[schema(example = "extreme")]
+    pub severity: Option<String>,
+    /// See [`super::Urgency`].
+    #[schema(example = "immediate")]
+    pub urgency: Option<String>,
+    /// See [`super::Certainty`].
+    #[schema(example = "likely")]
+    pub certainty: Option<String>,
+    /// Texts by language tag; `vi` must be among them.
+    pub texts: BTreeMap<String, TextRequest>,
+    /// Where to read more: an `https` address.
+    pub link: Option<String>,
+    /// When it begins to hold (RFC 3339); absent means at approval.
+    pub effective: Option<String>,
+    /// When it ends (RFC 3339).
+    #[schema(example = "2026-11-21T20:00:00+07:00")]
+    pub expires: Option<String>,
+    /// The text behind it (*văn bản*).
+    pub source: SourceRequest,
+    /// What the submitter vouches for.
+    pub attestations: Attestations,
+    /// The recall prepared together with it; required for a warning.
+    pub recall: Option<RecallRequest>,
+}
+
+/// One language's text, unparsed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TextRequest {
+    /// What happens, where: at most 100 characters.
+    pub headline: String,
+    /// The rest: at most 2,000 characters.
+    pub body: String,
+    /// What people must do: at most 600 characters; required for a warning.
+    pub instruction: Option<String>,
+}
+
+/// The source document's data, unparsed (QC-CB 12.3).
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceRequest {
+    /// *Số, ký hiệu*.
+    pub number: String,
+    /// *Ngày*, `YYYY-MM-DD`.
+    pub date: String,
+    /// *Trích yếu*.
+    pub summary: String,
+}
+
+/// What submitter and approver each vouch for (QC-CB 12.3, 1.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attestations {
+    /// It concerns the whole population of the province.
+    pub whole_province: bool,
+    /// It holds no state secret.
+    pub no_state_secret: bool,
+}
+
+/// The prepared recall, unparsed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecallRequest {
+    /// Texts by language tag; `vi` must be among them.
+    pub texts: BTreeMap<String, TextRequest>,
+}

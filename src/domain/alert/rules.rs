@@ -1,0 +1,271 @@
+//! The rules an alert's content obeys. Each adds what it finds broken and goes on, so that one answer names everything.
+
+use std::collections::BTreeMap;
+
+use time::{Date, Duration, OffsetDateTime};
+
+use super::{Attestations, RecallRequest, Source, SourceRequest, Text, TextRequest};
+use crate::domain::device::Language;
+use crate::domain::text;
+use crate::domain::violation::Violation;
+
+/// User-perceived characters a headline may have (CAP 1.2 allows 160; a lock screen shows fewer).
+pub const HEADLINE_MAX: usize = 100;
+/// User-perceived characters a body may have.
+pub const BODY_MAX: usize = 2000;
+/// User-perceived characters an instruction may have.
+pub const INSTRUCTION_MAX: usize = 600;
+/// An alert must live at least this long, or it could not reach everyone before it ends.
+pub const SHORTEST_LIFE: Duration = Duration::minutes(5);
+/// Providers store nothing longer than four weeks (FCM `ttl`).
+pub const LONGEST_LIFE: Duration = Duration::days(28);
+
+pub fn word<T: Copy>(
+    field: &'static str,
+    raw: Option<&str>,
+    all: &'static [T],
+    as_str: fn(T) -> &'static str,
+    broken: &mut Vec<Violation>,
+) -> Option<T> {
+    let Some(raw) = raw else {
+        broken.push(Violation::missing(field));
+        return None;
+    };
+    let found = all.iter().copied().find(|value| as_str(*value) == raw);
+    if found.is_none() {
+        let words: Vec<&str> = all.iter().map(|value| as_str(*value)).collect();
+        broken.push(Violation::new(
+            field,
+            "unknown_word",
+            format!("Chỉ nhận một trong: {}.", words.join(", ")),
+            format!("Must be one of: {}.", words.join(", ")),
+        ));
+    }
+    found
+}
+
+pub fn parse_texts(
+    field: &str,
+    raw: &BTreeMap<String, TextRequest>,
+    needs_instruction: bool,
+    broken: &mut Vec<Violation>,
+) -> BTreeMap<Language, Text> {
+    let mut texts = BTreeMap::new();
+    for (tag, request) in raw {
+        let Ok(language) = Language::try_from(tag.clone()) else {
+            broken.push(Violation::new(
+                format!("{field}.{tag}"),
+                "unknown_language",
+                "Mã ngôn ngữ gồm 2 hoặc 3 chữ thường, ví dụ vi, en, tyz.",
+                "A language tag is 2 or 3 lower-case letters, as in vi, en, tyz.",
+            ));
+            continue;
+        };
+        let at = |name: &str| format!("{field}.{tag}.{name}");
+        let headline = bounded(at("headline"), &request.headline, HEADLINE_MAX, true, broken);
+        if headline.contains('\n') {
+            broken.push(Violation::new(
+                at("headline"),
+                "one_line",
+                "Tiêu đề phải nằm trên một dòng.",
+                "A headline is one line.",
+            ));
+        }
+        let body = bounded(at("body"), &request.body, BODY_MAX, true, broken);
+        if needs_instruction && request.instruction.is_none() {
+            broken.push(Violation::new(
+                at("instruction"),
+                "required",
+                "Cảnh báo phải nói rõ người dân cần làm gì.",
+                "A warning says what people must do.",
+            ));
+        }
+        let instruction = request
+            .instruction
+            .as_ref()
+            .map(|raw| bounded(at("instruction"), raw, INSTRUCTION_MAX, true, broken));
+        texts.insert(language, Text { headline, body, instruction });
+    }
+    if !texts.contains_key(&Language::vietnamese()) {
+        broken.push(Violation::new(
+            format!("{field}.vi"),
+            "required",
+            "Luôn phải có nội dung tiếng Việt.",
+            "The Vietnamese text is always required.",
+        ));
+    }
+    texts
+}
+
+fn bounded(
+    field: String,
+    raw: &str,
+    max: usize,
+    required: bool,
+    broken: &mut Vec<Violation>,
+) -> String {
+    let text = text::normalise(raw);
+    let length = text::length(&text);
+    if required && length == 0 {
+        broken.push(Violation::missing(field));
+    } else if length > max {
+        broken.push(Violation::new(
+            field,
+            "too_long",
+            format!("Tối đa {max} ký tự, hiện có {length}. Hãy rút ngắn."),
+            format!("At most {max} characters; this has {length}. Shorten it."),
+        ));
+    }
+    text
+}
+
+pub fn parse_link(raw: &str, broken: &mut Vec<Violation>) -> Option<String> {
+    match url::Url::parse(raw) {
+        Ok(url)
+            if url.scheme() == "https"
+                && url.host().is_some()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && raw.len() <= 500 =>
+        {
+            Some(url.into())
+        }
+        _ => {
+            broken.push(Violation::new(
+                "link",
+                "not_https",
+                "Liên kết phải là địa chỉ https đầy đủ, dưới 500 ký tự.",
+                "A link is a complete https address of at most 500 characters.",
+            ));
+            None
+        }
+    }
+}
+
+pub fn parse_instant(
+    field: &str,
+    raw: &str,
+    broken: &mut Vec<Violation>,
+) -> Option<OffsetDateTime> {
+    let parsed = OffsetDateTime::parse(raw, &time::format_description::well_known::Rfc3339);
+    if parsed.is_err() {
+        broken.push(Violation::new(
+            field,
+            "not_a_time",
+            "Thời điểm phải viết theo RFC 3339, ví dụ 2026-11-21T20:00:00+07:00.",
+            "A time is written as in RFC 3339: 2026-11-21T20:00:00+07:00.",
+        ));
+    }
+    // Whole seconds: providers and CAP know nothing finer, and the sealed bytes should not either.
+    parsed.ok().and_then(|at| at.replace_nanosecond(0).ok())
+}
+
+pub fn parse_expires(
+    raw: Option<&str>,
+    effective: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+    broken: &mut Vec<Violation>,
+) -> Option<OffsetDateTime> {
+    let Some(raw) = raw else {
+        broken.push(Violation::missing("expires"));
+        return None;
+    };
+    let expires = parse_instant("expires", raw, broken)?;
+    if expires < now + SHORTEST_LIFE {
+        broken.push(Violation::new(
+            "expires",
+            "not_in_future",
+            "Thời điểm hết hiệu lực phải sau hiện tại ít nhất 5 phút.",
+            "The expiry must be at least 5 minutes in the future.",
+        ));
+    } else if expires > now + LONGEST_LIFE {
+        broken.push(Violation::new(
+            "expires",
+            "too_far",
+            "Thời điểm hết hiệu lực không quá 28 ngày kể từ hiện tại.",
+            "The expiry may be at most 28 days from now.",
+        ));
+    }
+    if effective.is_some_and(|effective| effective >= expires) {
+        broken.push(Violation::new(
+            "effective",
+            "after_expiry",
+            "Thời điểm bắt đầu hiệu lực phải trước khi hết hiệu lực.",
+            "The alert must begin to hold before it expires.",
+        ));
+    }
+    Some(expires)
+}
+
+pub fn parse_source(
+    raw: &SourceRequest,
+    now: OffsetDateTime,
+    broken: &mut Vec<Violation>,
+) -> Source {
+    let number = bounded("source.number".into(), &raw.number, 60, true, broken);
+    let summary = bounded("source.summary".into(), &raw.summary, 400, true, broken);
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    match Date::parse(&raw.date, format) {
+        // A day of grace: the province is ahead of UTC.
+        Ok(date) if date > now.date() + Duration::days(1) => broken.push(Violation::new(
+            "source.date",
+            "in_future",
+            "Ngày văn bản không thể ở tương lai.",
+            "The document's date cannot be in the future.",
+        )),
+        Ok(_) => {}
+        Err(_) => broken.push(Violation::new(
+            "source.date",
+            "not_a_date",
+            "Ngày văn bản phải viết dạng NĂM-THÁNG-NGÀY, ví dụ 2026-11-21.",
+            "The document's date is written YYYY-MM-DD, as in 2026-11-21.",
+        )),
+    }
+    Source { number, date: raw.date.clone(), summary }
+}
+
+pub fn check_risk_level(level: Option<u8>, broken: &mut Vec<Violation>) {
+    if level.is_some_and(|level| !(1..=5).contains(&level)) {
+        broken.push(Violation::new(
+            "risk_level",
+            "out_of_range",
+            "Cấp độ rủi ro thiên tai phải từ 1 đến 5.",
+            "The natural-disaster risk level is a number from 1 to 5.",
+        ));
+    }
+}
+
+pub fn parse_recall(
+    raw: Option<&RecallRequest>,
+    is_warning: bool,
+    broken: &mut Vec<Violation>,
+) -> Option<BTreeMap<Language, Text>> {
+    if raw.is_none() && is_warning {
+        broken.push(Violation::new(
+            "recall",
+            "required",
+            "Cảnh báo phải kèm nội dung thu hồi soạn sẵn, để khi cần thu hồi ngay bằng một thao tác.",
+            "A warning carries its prepared recall text, so that it can be called back in one step.",
+        ));
+    }
+    raw.map(|recall| parse_texts("recall.texts", &recall.texts, false, broken))
+}
+
+pub fn check_attestations(attested: Attestations, broken: &mut Vec<Violation>) {
+    if !attested.whole_province {
+        broken.push(Violation::new(
+            "attestations.whole_province",
+            "must_be_true",
+            "Chỉ nhận thông tin có phạm vi ảnh hưởng đến toàn bộ người dân trong tỉnh (Điều 12). Việc của một tuyến đường, một khu phố xin gửi qua kênh của địa phương.",
+            "Only what concerns the whole population of the province is accepted (Article 12). A matter of one road or one street belongs to the local channels.",
+        ));
+    }
+    if !attested.no_state_secret {
+        broken.push(Violation::new(
+            "attestations.no_state_secret",
+            "must_be_true",
+            "Phải cam kết nội dung không chứa bí mật nhà nước.",
+            "You must attest that the text holds no state secret.",
+        ));
+    }
+}
