@@ -1,6 +1,6 @@
 //! What all steps of a broadcast share, in one dispatcher.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::config::dispatch::Dispatch;
 use crate::delivery::gate::Pass;
+use crate::delivery::in_hand::{Held, InHand};
 use crate::delivery::send::Sender;
 use crate::domain::broadcast::Lane;
 use crate::domain::id::BroadcastId;
@@ -39,7 +40,7 @@ pub struct Engine {
     /// How much at a time.
     pub config: Dispatch,
     running: Mutex<HashMap<BatchKey, watch::Receiver<()>>>,
-    planning: Mutex<HashSet<BroadcastId>>,
+    planning: InHand<BroadcastId>,
     sealed: Mutex<HashMap<BroadcastId, Arc<Opened>>>,
 }
 
@@ -99,7 +100,7 @@ impl Engine {
             publisher,
             config,
             running: Mutex::default(),
-            planning: Mutex::default(),
+            planning: InHand::default(),
             sealed: Mutex::default(),
         }
     }
@@ -170,9 +171,8 @@ impl Engine {
     }
 
     /// Enters a broadcast as being planned here; `None` when it is already: the scan may let its task out again meanwhile.
-    pub(super) fn enter_plan(&self, id: BroadcastId) -> Option<Planning<'_>> {
-        let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
-        planning.insert(id).then_some(Planning { engine: self, id })
+    pub(super) fn enter_plan(&self, id: BroadcastId) -> Option<Held<'_, BroadcastId>> {
+        self.planning.take(id)
     }
 
     /// Enters a batch as running here; or, when it is already, hands out what to wait for.
@@ -185,19 +185,6 @@ impl Engine {
         running.insert(key, wait);
         count_running(&running, key);
         Ok(Running { engine: Arc::clone(self), key, _done: done })
-    }
-}
-
-/// A broadcast that this process is planning.
-pub(super) struct Planning<'a> {
-    engine: &'a Engine,
-    id: BroadcastId,
-}
-
-impl Drop for Planning<'_> {
-    fn drop(&mut self) {
-        let mut planning = self.engine.planning.lock().unwrap_or_else(PoisonError::into_inner);
-        planning.remove(&self.id);
     }
 }
 

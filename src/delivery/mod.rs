@@ -2,6 +2,9 @@
 //!
 //! Deliberately not here: which devices and why now (`broadcast`, `notice`), and any SQL or HTTP of its own.
 
+/// What this process is working on.
+pub mod in_hand;
+
 /// May a request start at this moment?
 pub mod gate;
 

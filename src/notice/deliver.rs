@@ -3,9 +3,9 @@
 //! Settle first, then acknowledge, as with batches. Devices that have taken it are not sent to again when the task comes twice;
 //! what a dispatcher had sent but not recorded when it died is sent again, and the app ignores a repeated (id, version).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::templates::{self, TemplateError};
 use crate::delivery::gate::{Closed, Gate};
+use crate::delivery::in_hand::InHand;
 use crate::delivery::send::{BrokenOff, Report, Sender, Slice, Target};
 use crate::domain::broadcast::{Closing, Lane, Outcome};
 use crate::domain::device::{Language, Provider};
@@ -80,19 +81,7 @@ pub struct Notices {
     pool: PgPool,
     gate: Arc<Gate>,
     trusted: TrustedKeys,
-    running: Mutex<HashSet<NoticeId>>,
-}
-
-/// A notice that this process is working on.
-struct Running<'a> {
-    notices: &'a Notices,
-    id: NoticeId,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.notices.running().remove(&self.id);
-    }
+    running: InHand<NoticeId>,
 }
 
 /// Why a notice was not pushed to anybody.
@@ -118,12 +107,12 @@ struct Attempt {
 impl Notices {
     /// `gate` knows the holder; `trusted` are this process's own keys.
     pub fn new(pool: PgPool, gate: Arc<Gate>, trusted: TrustedKeys) -> Self {
-        Self { pool, gate, trusted, running: Mutex::default() }
+        Self { pool, gate, trusted, running: InHand::default() }
     }
 
     /// Works on one notice; says what becomes of its task.
     pub async fn deliver(&self, id: NoticeId, courier: &impl Courier) -> Settle {
-        let Some(_running) = self.enter(id) else {
+        let Some(_running) = self.running.take(id) else {
             // Our own, delivered again after a broker blip. Its work ends in a settlement, or with this process: then the due-scan
             // finds that nobody attends to it.
             return Settle::Ack;
@@ -135,14 +124,6 @@ impl Notices {
                 Settle::Requeue
             }
         }
-    }
-
-    fn enter(&self, id: NoticeId) -> Option<Running<'_>> {
-        self.running().insert(id).then_some(Running { notices: self, id })
-    }
-
-    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<NoticeId>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fails only before the claim.

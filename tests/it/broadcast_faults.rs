@@ -3,10 +3,12 @@
 use loa::broadcast::control;
 use loa::broadcast::progress::Progress;
 use loa::clock::SystemClock;
+use loa::domain::broadcast::Lane;
+use loa::queue::{Publication, Publisher, Queue, Task};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::broker::Vhost;
+use crate::support::broker::{Vhost, within};
 use crate::support::fleet::{Fleet, OnAir, Setup};
 
 const BATCH: u32 = 200;
@@ -49,6 +51,33 @@ async fn a_dispatcher_killed_mid_broadcast_loses_nobody(pool: PgPool) {
     assert_eq!(told.tally.outcomes(), 6_000);
     let repeated = report["duplicates"].as_i64().expect("a number");
     assert!(repeated <= HELD * i64::from(BATCH), "at most what it held: {repeated}");
+}
+
+#[sqlx::test]
+async fn a_plan_whose_task_comes_again_while_it_is_made_is_made_once(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    fleet.dispatch().await;
+    // The planner waits in the middle of its work.
+    let mut holding = fleet.app.pool.begin().await.expect("a transaction");
+    sqlx::query("lock table batch in exclusive mode").execute(&mut *holding).await.expect("ours");
+    let on_air = fleet.approve().await;
+    let planning =
+        "select count(*) from pg_locks where relation = 'batch'::regclass and not granted";
+    within(async { while fleet.app.count(planning).await == 0 {} }).await;
+    let broker = vhost.broker("test").await;
+    let publisher = Publisher::new(&broker);
+    for _ in 0..2 {
+        let task = Task::PlanV1 { broadcast: on_air.broadcast };
+        let again = Publication::task(task, Lane::Emergency, None);
+        within(publisher.publish(again)).await.expect("confirmed");
+    }
+    within(async { while !matches!(broker.waiting(Queue::Plan).await, Ok(0)) {} }).await;
+    holding.rollback().await.expect("the planner goes on");
+    let told = fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
+    assert_eq!(told.audience, 6_000);
 }
 
 #[sqlx::test]
