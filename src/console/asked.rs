@@ -7,10 +7,11 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::frame::Frame;
-use super::visit::tongue;
+use super::visit::{Visit, tongue};
 use super::{Console, refusal};
 
 /// What the address names. An address that names nothing leads to the page that says so.
@@ -48,6 +49,49 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<Console>> for Sent<T> {
                 let frame = frame(&parts, console).await;
                 Err(refusal::unreadable_form(frame, rejection.status()))
             }
+        }
+    }
+}
+
+/// What every form of somebody who is signed in carries.
+pub trait Tokened {
+    /// The token that ties it to our own page in this browser.
+    fn csrf(&self) -> &str;
+}
+
+/// A button: its token is all it sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Button {
+    csrf: String,
+}
+
+impl Tokened for Button {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// A form of our own page, sent by somebody who is signed in: an extractor, so that no button can forget to ask.
+#[derive(Debug)]
+pub struct Ours<T> {
+    /// Who sent it.
+    pub visit: Visit,
+    /// What was sent.
+    pub form: T,
+}
+
+impl<T: DeserializeOwned + Tokened + Send> FromRequest<Arc<Console>> for Ours<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, console: &Arc<Console>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visit = Visit::from_request_parts(&mut parts, console).await?;
+        let request = Request::from_parts(parts, body);
+        let Sent(form) = Sent::<T>::from_request(request, console).await?;
+        match visit.refuse_foreign(form.csrf()) {
+            Some(refused) => Err(refused),
+            None => Ok(Self { visit, form }),
         }
     }
 }

@@ -8,13 +8,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::asked::{At, Sent};
+use super::asked::{At, Ours, Tokened};
 use super::decision::{Failed, show};
 use super::refusal::Words;
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
-use crate::approval::decide::{ApproveRequest, RefuseRequest};
+use crate::approval::decide::{ApproveRequest, RefuseRequest, Refused};
 use crate::domain::alert::Attestations;
 use crate::domain::id::AlertId;
 use crate::telemetry::TraceParent;
@@ -33,13 +33,9 @@ pub struct DecisionForm {
 /// `POST /console/alerts/{id}/approve`
 pub async fn approve(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<AlertId>,
-    Sent(form): Sent<DecisionForm>,
+    Ours { visit, form }: Ours<DecisionForm>,
 ) -> Response {
-    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
-        return refused;
-    }
     let request = ApproveRequest {
         digest: form.digest.clone(),
         attestations: Attestations {
@@ -59,34 +55,41 @@ pub async fn approve(
 /// `POST /console/alerts/{id}/return`
 pub async fn send_back(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<AlertId>,
-    Sent(form): Sent<DecisionForm>,
+    Ours { visit, form }: Ours<DecisionForm>,
 ) -> Response {
-    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
-        return refused;
-    }
-    let request = form.refusal();
-    match console.approval.send_back(visit.officer(), id, &request, None).await {
-        Ok(_) => Redirect::to("/console").into_response(),
-        Err(error) => failed(&console, &visit, id, form, "return", &error).await,
-    }
+    let done = console.approval.send_back(visit.officer(), id, &form.refusal(), None).await;
+    refused(&console, &visit, id, form, "return", done).await
 }
 
 /// `POST /console/alerts/{id}/reject`
 pub async fn reject(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<AlertId>,
-    Sent(form): Sent<DecisionForm>,
+    Ours { visit, form }: Ours<DecisionForm>,
 ) -> Response {
-    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
-        return refused;
-    }
-    let request = form.refusal();
-    match console.approval.reject(visit.officer(), id, &request, None).await {
+    let done = console.approval.reject(visit.officer(), id, &form.refusal(), None).await;
+    refused(&console, &visit, id, form, "reject", done).await
+}
+
+/// Handed back or refused for good: on to what waits.
+async fn refused(
+    console: &Console,
+    visit: &Visit,
+    id: AlertId,
+    form: DecisionForm,
+    about: &'static str,
+    done: Result<Refused, ApprovalError>,
+) -> Response {
+    match done {
         Ok(_) => Redirect::to("/console").into_response(),
-        Err(error) => failed(&console, &visit, id, form, "reject", &error).await,
+        Err(error) => failed(console, visit, id, form, about, &error).await,
+    }
+}
+
+impl Tokened for DecisionForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
     }
 }
 

@@ -9,9 +9,9 @@ use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::asked::Sent;
+use super::asked::{Button, Ours, Sent};
 use super::frame::{Frame, answer};
-use super::visit::{Visit, tongue};
+use super::visit::tongue;
 use super::{Console, refusal};
 use crate::domain::wording::{self, Tongue};
 use crate::identity::sessions::SignInError;
@@ -108,12 +108,8 @@ pub async fn enter(
 /// `POST /console/sign-out`
 pub async fn leave(
     State(console): State<Arc<Console>>,
-    visit: Visit,
-    Sent(form): Sent<SignInForm>,
+    Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
-        return refused;
-    }
     if let Err(error) = console.doors.sessions.sign_out(visit.visitor.token()).await {
         return refusal::outage(visit.frame(), &error);
     }

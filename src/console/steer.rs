@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
-use super::asked::{At, Sent};
+use super::asked::{At, Button, Ours};
 use super::frame::{NoticePage, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
@@ -18,21 +17,13 @@ use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::wording::{self, Tongue};
 use crate::telemetry::TraceParent;
 
-/// What the buttons send.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct SteerForm {
-    csrf: String,
-}
-
 /// `POST /console/broadcasts/{id}/pause`
 pub async fn pause(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<BroadcastId>,
-    Sent(form): Sent<SteerForm>,
+    Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = refuse(&visit, &form, id) {
+    if let Some(refused) = refuse(&visit, id) {
         return refused;
     }
     let officer = visit.officer().id;
@@ -44,11 +35,10 @@ pub async fn pause(
 /// `POST /console/broadcasts/{id}/stop`
 pub async fn stop(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<BroadcastId>,
-    Sent(form): Sent<SteerForm>,
+    Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = refuse(&visit, &form, id) {
+    if let Some(refused) = refuse(&visit, id) {
         return refused;
     }
     let officer = visit.officer().id;
@@ -59,11 +49,10 @@ pub async fn stop(
 /// `POST /console/broadcasts/{id}/resume`
 pub async fn resume(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<BroadcastId>,
-    Sent(form): Sent<SteerForm>,
+    Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = refuse(&visit, &form, id) {
+    if let Some(refused) = refuse(&visit, id) {
         return refused;
     }
     match control::resume(&console.pool, visit.officer().id, id).await {
@@ -75,13 +64,9 @@ pub async fn resume(
 /// `POST /console/alerts/{id}/recall`
 pub async fn recall(
     State(console): State<Arc<Console>>,
-    visit: Visit,
     At(id): At<AlertId>,
-    Sent(form): Sent<SteerForm>,
+    Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
-        return refused;
-    }
     let trace = TraceParent::current();
     match console.approval.recall(visit.officer(), id, trace.as_ref()).await {
         Ok(recalled) => {
@@ -91,10 +76,7 @@ pub async fn recall(
     }
 }
 
-fn refuse(visit: &Visit, form: &SteerForm, id: BroadcastId) -> Option<Response> {
-    if let Some(refused) = visit.refuse_foreign(&form.csrf) {
-        return Some(refused);
-    }
+fn refuse(visit: &Visit, id: BroadcastId) -> Option<Response> {
     let power = Power::SteerBroadcast;
     let error = ApprovalError::Forbidden(power);
     (!visit.officer().role.may(power)).then(|| refusal::page(visit.frame(), AlertId(id.0), &error))

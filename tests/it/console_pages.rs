@@ -240,15 +240,23 @@ async fn a_form_from_another_site_or_without_its_token_changes_nothing(pool: PgP
         ("whole_province", "yes"),
         ("no_state_secret", "yes"),
     ];
-    for step in ["approve", "return", "reject"] {
-        let path = format!("/console/alerts/{}/{step}", alert.id);
+    let id = alert.id;
+    let decisions = ["approve", "return", "reject", "recall"];
+    let steering = ["pause", "resume", "stop"];
+    let every_button = decisions
+        .map(|step| format!("/console/alerts/{id}/{step}"))
+        .into_iter()
+        .chain(steering.map(|step| format!("/console/broadcasts/{id}/{step}")))
+        .chain(["/console/sign-out".to_owned()]);
+    for path in every_button {
         for (site, fields) in [("cross-site", &fields[..]), ("same-origin", &fields[1..])] {
             let refused = desk.post_from(site, &path, fields).await;
-            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{step} {site}");
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} {site}");
             refused.says("Chưa thực hiện gì");
         }
     }
-    assert_eq!(state(&world, alert.id).await, "submitted");
+    assert_eq!(state(&world, id).await, "submitted");
+    assert_eq!(desk.get("/console").await.status, StatusCode::OK, "still signed in");
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
