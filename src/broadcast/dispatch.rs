@@ -3,10 +3,12 @@
 //! Settle first, then acknowledge: a dispatcher that dies in between leaves a task that finds its batch settled. A dispatcher that
 //! dies before settling leaves a claim whose lock is free, and at most its unrecorded devices are sent to again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sqlx::PgPool;
 use tracing::Instrument as _;
 
@@ -111,19 +113,33 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
     // From here on everything ends in a settlement: a batch left claimed by a live process would be nobody's.
     let ending = match closing(&opened) {
         Some(ending) => ending,
-        None => match push(engine, key, &opened, &claimed, &mut ledger).await {
-            Ok(ending) => ending,
-            Err(error) => {
-                tracing::error!(broadcast = %key.broadcast, first = key.first, %error, "a batch was broken off: {error}");
-                Ending::BrokenOff { again: again_after(&error) }
-            }
-        },
+        None => pushed(engine, key, &opened, &claimed, &mut ledger).await,
     };
     let accepted = settle(pool, key, opened.alert.lane, &claimed, ledger, ending).await?;
     if accepted && let Err(error) = opened.first_push(pool, key).await {
         tracing::warn!(broadcast = %key.broadcast, %error, "the first push was not marked: {error}");
     }
     Ok(())
+}
+
+/// Pushes; whatever happens, there is an ending.
+async fn pushed(
+    engine: &Arc<Engine>,
+    key: BatchKey,
+    opened: &Opened,
+    claimed: &Claimed,
+    ledger: &mut Ledger,
+) -> Ending {
+    let pushing = AssertUnwindSafe(push(engine, key, opened, claimed, ledger)).catch_unwind();
+    match pushing.await {
+        Ok(Ok(ending)) => ending,
+        Ok(Err(error)) => {
+            tracing::error!(broadcast = %key.broadcast, first = key.first, %error, "a batch was broken off: {error}");
+            Ending::BrokenOff { again: again_after(&error) }
+        }
+        // Reported by the panic hook. Somebody may have been sent to: it counts as an attempt, so that it has an end.
+        Err(_) => Ending::Tried { asked: None },
+    }
 }
 
 fn holder(engine: &Engine) -> Result<i64, StoreError> {

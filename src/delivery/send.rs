@@ -16,6 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tracing::{Instrument as _, Span};
 
 use super::breaker::Breaker;
 use super::forget;
@@ -122,6 +123,8 @@ impl Sender {
         };
         let mut under_way = FuturesUnordered::new();
         let mut parked = self.breaker(slice.provider).watch();
+        // A trace shows one request of each slice: a broadcast has millions.
+        let mut traced = true;
         for block in blocks(slice.provider, targets) {
             if run.is_broken_off() {
                 break;
@@ -160,7 +163,12 @@ impl Sender {
                     self.judge(slice, &run, answered).await;
                 }
                 let timed = std::mem::take(&mut timed);
-                let ready = Ready { target, load: Arc::clone(&load), parcel, timed };
+                let span = if std::mem::take(&mut traced) {
+                    tracing::info_span!("request", provider = slice.provider.as_str())
+                } else {
+                    Span::none()
+                };
+                let ready = Ready { target, load: Arc::clone(&load), parcel, timed, span };
                 under_way.push(self.send_one(slice, class, &run, ready));
             }
         }
@@ -219,7 +227,7 @@ impl Sender {
         slice: &Slice<'_>,
         class: TrafficClass,
         run: &Run,
-        Ready { target, load, parcel, timed }: Ready,
+        Ready { target, load, parcel, timed, span }: Ready,
     ) -> Answered {
         if !self.may_start(slice, run).await {
             return Answered { target, load, answer: None };
@@ -238,7 +246,8 @@ impl Sender {
         };
         let turn = Turn { class, may_start: Some(&leave) };
         let begun = timed.then(|| self.gate.clock().instant());
-        let answer = self.providers.send(&load.frame, parcel, &target.address, turn).await;
+        let sending = self.providers.send(&load.frame, parcel, &target.address, turn);
+        let answer = sending.instrument(span).await;
         if let Some(begun) = begun {
             let took = self.gate.clock().instant().saturating_duration_since(begun);
             let labels = [("provider", slice.provider.as_str())];
@@ -396,6 +405,7 @@ struct Ready {
     load: Arc<Load>,
     parcel: Parcel,
     timed: bool,
+    span: Span,
 }
 
 /// With the answer; without one, it was not tried.

@@ -79,6 +79,11 @@ async fn the_trace_of_an_approval_leads_from_its_request_to_every_push_of_a_batc
     assert!(root.attributes["url.path"].ends_with("/approve"), "{:?}", root.attributes);
 
     let batches = fleet.app.count("select count(*) from batch").await;
+    let requests: Vec<_> = ours.values().filter(|span| span.name == "request").collect();
+    assert_eq!(i64::try_from(requests.len()), Ok(batches), "one request to the provider of each");
+    for request in requests {
+        assert_eq!(ancestry(&ours, request), ["request", "push", "handle", "handle", "http"]);
+    }
     let pushes: Vec<&Span> = ours.values().filter(|span| span.name == "push").collect();
     assert_eq!(i64::try_from(pushes.len()), Ok(batches), "one span for each batch");
     for push in pushes {
