@@ -14,6 +14,7 @@ use crate::broadcast::Engine;
 use crate::queue::Broker;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+use crate::web::refusal;
 
 /// What is looked at.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub async fn show(listener: TcpListener, status: Status, shutdown: Shutdown) {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .fallback(refusal::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
         .with_state(status);
     let stop = async move { shutdown.requested().await };
     if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stop).await {

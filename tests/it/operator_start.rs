@@ -2,6 +2,7 @@
 
 use loa::domain::account::Role;
 use loa::identity::accounts::{self, OfficerRequest};
+use reqwest::Method;
 use sqlx::PgPool;
 
 use crate::support::broker::Vhost;
@@ -167,6 +168,14 @@ async fn a_database_that_is_away_at_start_is_waited_for_and_said(pool: PgPool) {
 
         away.comes().await;
         running.is_ready(&["database"]).await;
+
+        for (method, path, kind) in [
+            (Method::GET, "/nothing", "not-found"),
+            (Method::DELETE, "/healthz", "method-not-allowed"),
+        ] {
+            let (_, problem) = running.call(method, path).await;
+            assert_eq!(problem["type"], format!("urn:loa:problem:{kind}"), "{process} {path}");
+        }
     }
 }
 

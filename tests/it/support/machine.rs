@@ -7,7 +7,7 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use loa::domain::seal::SealingKey;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -183,6 +183,14 @@ impl Running {
             () = within(&mut asking) => {}
             ended = self.child.wait() => panic!("it ended: {ended:?}"),
         }
+    }
+
+    /// What a call with this method gets at this path: status and body.
+    pub async fn call(&self, method: Method, path: &str) -> (u16, Value) {
+        let request =
+            reqwest::Client::new().request(method, format!("http://{}{path}", self.address));
+        let answer = within(request.send()).await.expect("it answers");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
     /// Whether it still runs.
