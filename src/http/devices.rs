@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::extract::{JsonBody, PathId};
-use super::openapi::WriteProblems;
+use super::openapi::DeviceProblems;
 use crate::domain::alert::Severity;
 use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::RegistrationRequest;
@@ -86,7 +86,7 @@ struct LiveAlertAnswer {
     id: AlertId,
     /// Its version: ignore a repeated (id, version).
     version: u32,
-    /// `emergency`, `warning` or `recall`.
+    /// As in a push: `emergency`, `warning`, `announcement` or `recall`.
     #[schema(example = "emergency")]
     kind: &'static str,
     /// How bad.
@@ -121,7 +121,7 @@ impl From<LiveAlert> for LiveAlertAnswer {
     responses(
         (status = 200, description = "Registered", body = DeviceAnswer),
         (status = 201, description = "Registered for the first time", body = DeviceAnswer),
-        WriteProblems,
+        DeviceProblems,
     )
 )]
 async fn put(
@@ -152,7 +152,7 @@ async fn put(
         ("installation" = InstallationId, Path, description = "The installation"),
         ("Loa-Device-Secret" = Option<String>, Header, description = "The secret the first call returned"),
     ),
-    responses((status = 204, description = "Gone"), WriteProblems)
+    responses((status = 204, description = "Gone"), DeviceProblems)
 )]
 async fn delete(
     State(app): State<AppState>,

@@ -112,6 +112,15 @@ impl IntoResponses for WriteProblems {
     }
 }
 
+/// The same, where anybody may write, and so only so often.
+pub struct DeviceProblems;
+
+impl IntoResponses for DeviceProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503, 504])
+    }
+}
+
 fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
     statuses
         .iter()

@@ -23,6 +23,7 @@ use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 use crate::store::nudge::{Channel, Nudges};
 use crate::store::publication::{self as store, RecordVersion};
+use crate::telemetry::Metric;
 
 /// How often the record is looked at without a nudge.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -53,7 +54,7 @@ struct Known {
     looked_at: Option<Instant>,
 }
 
-/// How fresh and how complete the record is, for the readiness page and metrics.
+/// How fresh and how complete the record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Time since the database last confirmed what is shown; `None` before the first look.
@@ -157,6 +158,8 @@ impl Publication {
             let rows = store::load(&self.pool, since).await?;
             let record = Record::verify(&rows, &self.keys);
             self.raise_alarms(&record.withheld);
+            #[expect(clippy::cast_precision_loss, reason = "a handful of alerts")]
+            Metric::AlertsWithheld.set(record.withheld.len() as f64, &[]);
             let mut known = self.known();
             known.record = Arc::new(record);
             known.version = Some(version);

@@ -14,8 +14,7 @@ use super::limits::{Limits, TooOften};
 use super::subject::{SubjectError, SubjectKey, SubjectToken};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::alert::{Kind, Severity};
-use crate::domain::broadcast::Lane;
+use crate::domain::alert::Severity;
 use crate::domain::device::{Language, Provider};
 use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::{Registration, RegistrationRequest, WebPushRules};
@@ -61,14 +60,14 @@ pub struct Welcome {
     pub alerts: Vec<LiveAlert>,
 }
 
-/// A live emergency or warning, in the device's language where the alert has it.
+/// A live alert, in the device's language where the alert has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveAlert {
     /// The alert.
     pub id: AlertId,
     /// Its version: the app ignores a repeated (id, version).
     pub version: u32,
-    /// As in a push: `emergency`, `warning` or `recall`.
+    /// As in a push: `emergency`, `warning`, `announcement` or `recall`.
     pub kind: &'static str,
     /// How bad.
     pub severity: Severity,
@@ -239,11 +238,7 @@ impl Registrar {
                     continue;
                 }
             };
-            let urgent = match (sealed.lane, sealed.kind) {
-                (Lane::Emergency, _) | (_, Kind::Warning) => true,
-                (Lane::Bulk | Lane::Personal, Kind::Announcement) => false,
-            };
-            let message = sealed.message(provider, language, &[]).filter(|_| urgent);
+            let message = sealed.message(provider, language, &[]);
             alerts.extend(message.map(|message| LiveAlert {
                 id,
                 version: sealed.version,

@@ -82,6 +82,9 @@ metrics! {
     OutboxWaiting = Gauge "loa_outbox_waiting" ["1"] "Outbox rows not yet confirmed by the broker.";
     OutboxAgeSeconds = Gauge "loa_outbox_age_seconds" ["s"] "Age of the oldest outbox row not yet confirmed.";
     DueWaiting = Gauge "loa_due_waiting" ["1"] "Batches and notices that wait to be tried again.";
+    DatabaseAnswers = Gauge "loa_database_answers" ["1"] "1 while the due-scan of this process gets answers from PostgreSQL, 0 while it does not.";
+    DispatchersAlive = Gauge "loa_dispatchers_alive" ["1"] "Dispatchers that hold their liveness lock, as this process last saw it.";
+    AlertsWithheld = Gauge "loa_public_alerts_withheld" ["1"] "Published alerts left out of the public record because their seal does not verify.";
     LivenessSeconds = Histogram "loa_liveness_ping_seconds" ["s"] "Round trip of the liveness ping to PostgreSQL.";
     // The broker
     BrokerConnected = Gauge "loa_broker_connected" ["1"] "1 while the connection stands, by connection.";

@@ -56,7 +56,12 @@ impl Due {
             {
                 tracing::warn!(%error, "old answers could not be cleared away: {error}");
             }
-            if let Err(error) = self.scan().await {
+            let scanned = match self.observe().await {
+                Ok(()) => self.scan().await,
+                failed @ Err(_) => failed,
+            };
+            Metric::DatabaseAnswers.set(if scanned.is_ok() { 1.0 } else { 0.0 }, &[]);
+            if let Err(error) = scanned {
                 tracing::warn!(%error, "the due-scan failed: {error}");
             }
             tokio::select! {
@@ -64,6 +69,19 @@ impl Due {
                 () = end.cancelled() => return,
             }
         }
+    }
+
+    /// What every process shows of it, whoever's turn the scan is: a gauge that only one of them moved would stick at the others.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of rows")]
+    async fn observe(&self) -> Result<(), StoreError> {
+        Metric::DispatchersAlive
+            .set(liveness::live_dispatchers(&self.pool).await?.len() as f64, &[]);
+        let mut conn = self.pool.acquire().await?;
+        let backlog = outbox::backlog(&mut conn).await?;
+        Metric::OutboxWaiting.set(backlog.rows as f64, &[]);
+        Metric::OutboxAgeSeconds.set(backlog.age_seconds, &[]);
+        Metric::DueWaiting.set(batch::waiting(&mut conn).await? as f64, &[]);
+        Ok(())
     }
 
     /// One scan; does nothing when another process is at it.
@@ -77,12 +95,6 @@ impl Due {
         liveness::note_lost(&mut tx).await?;
         broadcast::release(&mut tx, SILENCE, STOP_PATIENCE, self.bulk_hold).await?;
         broadcast::complete_finished(&mut tx).await?;
-        let backlog = outbox::backlog(&mut tx).await?;
-        #[expect(clippy::cast_precision_loss, reason = "a number of rows")]
-        Metric::OutboxWaiting.set(backlog.rows as f64, &[]);
-        Metric::OutboxAgeSeconds.set(backlog.age_seconds, &[]);
-        #[expect(clippy::cast_precision_loss, reason = "a number of rows")]
-        Metric::DueWaiting.set(batch::waiting(&mut tx).await? as f64, &[]);
         let mut due = batch::take_due(&mut tx, PAGE).await?;
         due.extend(batch::take_orphaned(&mut tx, PAGE).await?);
         let mut due_notices = notice::take_due(&mut tx, PAGE).await?;

@@ -33,6 +33,9 @@ async fn every_route_is_described_with_its_answers_and_problems(pool: PgPool) {
                 }
                 assert!(count >= 3, "{method} {path} can be refused in more ways than {count}");
             }
+            // Whoever may be told to wait is told so beforehand.
+            let limited = path.starts_with("/v1/devices/");
+            assert_eq!(responses.contains_key("429"), limited, "{method} {path}");
             described.insert(format!("{} {path}", method.to_uppercase()));
         }
     }
@@ -75,6 +78,9 @@ async fn every_route_is_described_with_its_answers_and_problems(pool: PgPool) {
         "POST /v1/broadcasts/{id}/pause",
         "POST /v1/broadcasts/{id}/resume",
         "POST /v1/broadcasts/{id}/stop",
+        "PUT /v1/devices/{installation}",
+        "DELETE /v1/devices/{installation}",
+        "POST /v1/feedback-events",
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::app::{Answer, TestApp, send};
+use crate::support::app::{Answer, TestApp, id, pdf, send};
 
 fn android(token: &str) -> Value {
     json!({"kind": "fcm_token", "token": token, "locale": "vi-VN", "platform": "android", "app_version": "1.0.0"})
@@ -175,6 +175,28 @@ async fn a_phone_that_registers_hears_what_is_live(pool: PgPool) {
     assert_eq!(heard["title"], "Cảnh báo lũ quét trên toàn tỉnh");
     let url = heard["url"].as_str().unwrap();
     assert!(url.starts_with("https://loa.example.vn/public/alerts/"), "{url}");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_phone_that_came_too_late_for_an_announcement_hears_of_it_when_it_registers(
+    pool: PgPool,
+) {
+    let app = TestApp::start(pool).await;
+    let (writer, approver) = (app.writer().await, app.approver().await);
+    let mut announcement = app.flood();
+    announcement["kind"] = json!("announcement");
+    announcement["severity"] = json!("minor");
+    announcement["urgency"] = json!("future");
+    let created = app.post(&writer, "/v1/alerts", &announcement).await.expect(201);
+    app.attach(&writer, &created, pdf()).await.expect(200);
+    let submit = format!("/v1/alerts/{}/submit", id(&created));
+    app.post(&writer, &submit, &json!(null)).await.expect(200);
+    app.approve(&approver, &created).await.expect(200);
+
+    let answer = put(&app, Uuid::now_v7(), None, &android("token-number-1")).await.expect(201);
+
+    let heard = &answer["alerts"][0];
+    assert_eq!((&heard["id"], &heard["kind"]), (&created["id"], &json!("announcement")));
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
