@@ -37,6 +37,7 @@ mod push_apns;
 mod push_fcm;
 mod push_peer;
 mod push_provider;
+mod push_reserved;
 mod push_transport;
 mod push_webpush;
 mod queue_dead;

@@ -87,12 +87,15 @@ impl Reported {
         self.details.iter().flat_map(|detail| &detail.field_violations)
     }
 
-    /// Whether the exceeded quota is one device's, not the project's.
+    /// Whether the exceeded quota is one device's, not the project's: by the QuotaFailure detail, which says which quota it was; where
+    /// it is missing, by the message. One busy phone must not close FCM for a province.
     fn is_device_quota(&self) -> bool {
         let names_device = |text: &str| text.to_ascii_lowercase().contains("device");
-        let of_device =
-            |v: &QuotaViolation| names_device(&v.subject) || names_device(&v.description);
-        self.details.iter().flat_map(|detail| &detail.violations).any(of_device)
+        let mut violations = self.details.iter().flat_map(|detail| &detail.violations).peekable();
+        if violations.peek().is_none() {
+            return names_device(&self.message);
+        }
+        violations.any(|v| names_device(&v.subject) || names_device(&v.description))
     }
 }
 
@@ -298,6 +301,16 @@ mod tests {
             ]),
         );
         assert_eq!(verdict(429, &device), later(60, Scope::Device, false));
+        let said = |message: &str, details: Value| {
+            json!({"error": {"message": message, "status": "RESOURCE_EXHAUSTED", "details": details}})
+                .to_string()
+                .into_bytes()
+        };
+        let bare = said("Message rate exceeded for this device.", json!([]));
+        assert_eq!(verdict(429, &bare), later(60, Scope::Device, false), "without a detail");
+        let project = json!([{"@type": QUOTA, "violations": [{"subject": "project:1", "description": "Messages a minute"}]}]);
+        let project = said("Too many messages to devices of this project.", project);
+        assert_eq!(verdict(429, &project), later(60, Scope::Provider, true), "the detail decides");
     }
 
     #[test]

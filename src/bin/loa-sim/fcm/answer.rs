@@ -142,7 +142,7 @@ pub const RESERVED: &[Reserved] = &[
     reserved_as(
         "QUOTA_EXCEEDED-device",
         Effect::Refuse(DEVICE_QUOTA),
-        "429 QUOTA_EXCEEDED of one device",
+        "429 QUOTA_EXCEEDED of one device, by its QuotaFailure detail",
     ),
     reserved_as(
         "QUOTA_EXCEEDED-retry",
@@ -230,6 +230,12 @@ impl From<Known> for Refusal {
             details.push(bad_request("message.data[0].value", known.message));
         }
         details.extend(known.code.map(fcm_error));
+        if known == QUOTA_EXCEEDED {
+            details.push(quota_failure("project", "Messages sent per minute"));
+        }
+        if known == DEVICE_QUOTA {
+            details.push(quota_failure("device", "Device message rate exceeded"));
+        }
         let code = known.code.unwrap_or(known.status).to_owned();
         Self {
             code,
@@ -320,6 +326,14 @@ fn bad_request(field: &str, description: &str) -> Value {
     json!({
         "@type": "type.googleapis.com/google.rpc.BadRequest",
         "fieldViolations": [{ "field": field, "description": description }],
+    })
+}
+
+/// Which quota it was. That FCM says so in this detail is documented ("ErrorCode", `QUOTA_EXCEEDED`); its words are not.
+fn quota_failure(subject: &str, description: &str) -> Value {
+    json!({
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{ "subject": subject, "description": description }],
     })
 }
 
