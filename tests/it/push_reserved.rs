@@ -32,7 +32,7 @@ const FCM: &[Row] = &[
     ("sim-QUOTA_EXCEEDED-date", "later: provider, at a date, slower"),
     ("sim-QUOTA_EXCEEDED-device", "later: device, 60 s"),
     ("sim-QUOTA_EXCEEDED-retry", "later: provider, 2 s, slower"),
-    ("sim-SENDER_ID_MISMATCH", "refused"),
+    ("sim-SENDER_ID_MISMATCH", "forget"),
     ("sim-THIRD_PARTY_AUTH_ERROR", "refused"),
     ("sim-UNAUTHENTICATED", "park"),
     ("sim-UNAVAILABLE", "later: device, 10 s"),

@@ -119,8 +119,10 @@ pub(super) fn classify(
             PushError::Refused("the credential stored in Firebase is refused")
         }
         (401, "") => return Refusal::Token(what),
+        // A token of another project will never be ours: without this it would cost a request in every broadcast for ever. If it is our
+        // service account that is of another project, every device says so and the brake holds.
         (403, "SENDER_ID_MISMATCH") => {
-            PushError::Refused("the token belongs to another Firebase project")
+            PushError::AddressGone { since: None, detail: Cow::Borrowed("SENDER_ID_MISMATCH") }
         }
         (404, "UNREGISTERED") => {
             PushError::AddressGone { since: None, detail: Cow::Borrowed("UNREGISTERED") }
@@ -223,11 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn only_unregistered_is_a_dead_address() {
-        assert_eq!(
-            verdict(404, &code("NOT_FOUND", "UNREGISTERED")),
-            Verdict::Forget { since: None }
-        );
+    fn only_unregistered_or_anothers_is_a_dead_address() {
+        for (status, word, said) in
+            [(404, "NOT_FOUND", "UNREGISTERED"), (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH")]
+        {
+            assert_eq!(
+                verdict(status, &code(word, said)),
+                Verdict::Forget { since: None },
+                "{said}"
+            );
+        }
         // the same status without FCM's word is a wrong project or path: forgetting by it would empty the registry
         assert!(matches!(verdict(404, &body("NOT_FOUND", &json!([]))), Verdict::Park(_)));
         assert!(matches!(verdict(404, b"<html>404</html>"), Verdict::Park(_)));
@@ -273,10 +280,6 @@ mod tests {
                 Verdict::Refused(_)
             ));
         }
-        assert!(matches!(
-            verdict(403, &code("PERMISSION_DENIED", "SENDER_ID_MISMATCH")),
-            Verdict::Refused(_)
-        ));
     }
 
     #[test]
