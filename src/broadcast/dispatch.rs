@@ -32,6 +32,9 @@ const BROKEN_AGAIN: Duration = Duration::from_mins(5);
 /// Between attempts to record outcomes while the database is away.
 const RECORD_AGAIN: Duration = Duration::from_millis(250);
 
+/// At most so many live emergencies are named in a payload.
+const LIVE_NAMED: i64 = 3;
+
 /// Why a batch could not be worked on.
 #[derive(Debug, thiserror::Error)]
 enum DispatchError {
@@ -104,9 +107,7 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
         Err(error) => return Err(error.into()),
     };
     let pool = engine.pool_of(opened.alert.lane);
-    // Read after the pass was taken: a newer lock with an older pass starts nothing, the other way round would.
-    let holder = holder(engine)?;
-    let Claim::Taken(claimed) = batch::claim(pool, holder, key).await? else {
+    let Claim::Taken(claimed) = claim(engine, pool, key).await? else {
         return Ok(());
     };
     let mut ledger = Ledger::of(key.first, opened.alert.lane, &claimed);
@@ -142,9 +143,29 @@ async fn pushed(
     }
 }
 
-fn holder(engine: &Engine) -> Result<i64, StoreError> {
-    let key = engine.sender.gate.holder();
-    key.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))
+/// Claims, and asks again when no answer came: the claim may have been committed, and one that a live process does not know of
+/// would be nobody's. Without a lock of ours there is nothing to claim for, and what was claimed under a lost one is orphaned.
+async fn claim(engine: &Engine, pool: &PgPool, key: BatchKey) -> Result<Claim, StoreError> {
+    loop {
+        // Read after the pass was taken: a newer lock with an older pass starts nothing, the other way round would.
+        let holder = engine.sender.gate.holder();
+        let holder = holder.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))?;
+        match batch::claim(pool, holder, key).await {
+            Err(StoreError::Database(error)) => {
+                tracing::warn!(broadcast = %key.broadcast, %error, "a claim is asked for again: {error}");
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// Lets go of a batch that makes no sense, however long the database is away.
+async fn give_up(pool: &PgPool, key: BatchKey, claimed: &Claimed) {
+    while let Err(error) = batch::give_up_claim(pool, key, claimed.claim).await {
+        tracing::warn!(broadcast = %key.broadcast, %error, "a batch is let go another time: {error}");
+        tokio::time::sleep(RECORD_AGAIN).await;
+    }
 }
 
 fn again_after(error: &DispatchError) -> Duration {
@@ -171,7 +192,7 @@ async fn close_unsealed(engine: &Arc<Engine>, key: BatchKey) -> Result<(), Dispa
     } else {
         return Ok(());
     };
-    let Claim::Taken(claimed) = batch::claim(pool, holder(engine)?, key).await? else {
+    let Claim::Taken(claimed) = claim(engine, pool, key).await? else {
         return Ok(());
     };
     let ledger = Ledger::of(key.first, found.lane, &claimed);
@@ -205,9 +226,11 @@ async fn push(
     ledger: &mut Ledger,
 ) -> Result<Ending, DispatchError> {
     let lane = opened.alert.lane;
-    let devices = {
+    let (devices, live) = {
         let mut conn = engine.pool_of(lane).acquire().await?;
-        device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?
+        let devices = device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?;
+        // Of this moment, not of the broadcast's beginning: an ordinary push that comes after an emergency must name it.
+        (devices, broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?)
     };
     let numbers: Vec<i64> = devices.iter().map(|device| device.number).collect();
     ledger.meet(claimed.last, &numbers)?;
@@ -220,7 +243,7 @@ async fn push(
             language: device.language,
         })
         .collect();
-    let message = |language: &Language| opened.alert.message(key.provider, language, &opened.live);
+    let message = |language: &Language| opened.alert.message(key.provider, language, &live);
     let slice = Slice {
         provider: key.provider,
         lane,
@@ -288,7 +311,7 @@ async fn settle(
     let (tally, next) = match ledger.end(ending, jitter()) {
         Ok(ended) => ended,
         Err(error) => {
-            batch::give_up_claim(pool, key, claimed.claim).await?;
+            give_up(pool, key, claimed).await;
             return Err(error.into());
         }
     };
@@ -302,7 +325,7 @@ async fn settle(
                 return Ok(false);
             }
             Err(error) if error.broken_constraint().is_some() => {
-                batch::give_up_claim(pool, key, claimed.claim).await?;
+                give_up(pool, key, claimed).await;
                 return Err(error.into());
             }
             Err(error) => {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::config::dispatch::Dispatch;
 use crate::delivery::gate::Pass;
@@ -20,9 +19,6 @@ use crate::queue::publisher::Publisher;
 use crate::store::batch::BatchKey;
 use crate::store::{StoreError, broadcast, seal};
 use crate::telemetry::Metric;
-
-/// At most so many live emergencies are named in a payload.
-const LIVE_NAMED: i64 = 3;
 
 /// One dispatcher's engine.
 #[derive(Debug)]
@@ -49,8 +45,6 @@ pub struct Engine {
 pub struct Opened {
     /// What was approved: read from the signed bytes, not from columns.
     pub alert: SealedAlert,
-    /// Live emergencies to be named in its payloads.
-    pub live: Vec<(Uuid, u32)>,
     /// May its requests start.
     pub pass: Pass,
     /// When its approval was committed.
@@ -135,11 +129,9 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        let live = broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?;
         let pass = self.sender.gate.pass(id, opened.expires);
         let opened = Arc::new(Opened {
             alert: opened,
-            live,
             pass,
             created_at: found.created_at,
             marked: AtomicBool::new(false),

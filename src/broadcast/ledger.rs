@@ -15,6 +15,8 @@ pub struct Ledger {
     withdrawn: i64,
     attempts: i16,
     lane: Lane,
+    /// Somebody was sent to in this attempt and did not answer.
+    unanswered: bool,
 }
 
 /// How an attempt ended for what is still open.
@@ -52,6 +54,7 @@ impl Ledger {
             withdrawn: i64::from(claimed.withdrawn) - named,
             attempts: claimed.attempts,
             lane,
+            unanswered: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Ledger {
             offset.and_then(|offset| self.bytes.as_mut().and_then(|bytes| bytes.get_mut(offset)))
         {
             *byte = outcome.byte();
+            self.unanswered |= outcome == Outcome::DueUnknown;
         }
     }
 
@@ -129,10 +133,18 @@ impl Ledger {
     pub fn end(&mut self, ending: Ending, jitter: f64) -> Result<(Tally, Next), CorruptLedger> {
         match ending {
             Ending::Closed(reason) => self.close(reason),
+            // Whoever was sent to without an answer may have rung: that counts, or a provider that takes pushes and answers too late
+            // would ring the same phones for as long as the alert lasts.
+            Ending::BrokenOff { .. } if self.unanswered => {
+                self.attempts = self.attempts.saturating_add(1);
+                if self.is_last() {
+                    self.leave_unknown();
+                }
+            }
             Ending::BrokenOff { .. } => {}
             Ending::Tried { .. } => {
                 self.attempts = self.attempts.saturating_add(1);
-                if u16::try_from(self.attempts).unwrap_or(u16::MAX) >= MAX_ATTEMPTS {
+                if self.is_last() {
                     self.give_up();
                 }
             }
@@ -141,10 +153,14 @@ impl Ledger {
         let attempts = u16::try_from(self.attempts).unwrap_or(u16::MAX);
         let next = match ending {
             _ if tally.pending == 0 => Next::Final,
+            Ending::BrokenOff { again } if self.unanswered => {
+                Next::DueIn(again.max(back_off(attempts, None, jitter)))
+            }
             Ending::BrokenOff { again } => Next::DueIn(again),
             Ending::Tried { asked } => Next::DueIn(back_off(attempts, asked, jitter)),
             Ending::Closed(_) => Next::Final,
         };
+        self.unanswered = false;
         Ok((tally, next))
     }
 
@@ -162,14 +178,20 @@ impl Ledger {
     /// it may save somebody. One that was sent and never answered is not: it may have rung each time.
     fn give_up(&mut self) {
         match self.lane {
-            Lane::Emergency => {
-                for byte in self.bytes.iter_mut().flatten() {
-                    if *byte == Outcome::DueUnknown.byte() {
-                        *byte = Outcome::Unknown.byte();
-                    }
-                }
-            }
+            Lane::Emergency => self.leave_unknown(),
             Lane::Bulk | Lane::Personal => self.close(Closing::GaveUp),
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        u16::try_from(self.attempts).unwrap_or(u16::MAX) >= MAX_ATTEMPTS
+    }
+
+    fn leave_unknown(&mut self) {
+        for byte in self.bytes.iter_mut().flatten() {
+            if *byte == Outcome::DueUnknown.byte() {
+                *byte = Outcome::Unknown.byte();
+            }
         }
     }
 
@@ -295,6 +317,22 @@ mod tests {
         }
         let (tally, _) = ledger.end(Ending::Closed(Closing::Expired), 0.0).unwrap();
         assert_eq!((tally.expired, tally.unknown), (1, 1));
+    }
+
+    #[test]
+    fn a_provider_that_takes_pushes_and_never_answers_does_not_ring_a_phone_for_ever() {
+        let mut ledger = Ledger::of(100, Lane::Emergency, &claimed(2, None));
+        ledger.meet(109, &[100, 101]).unwrap();
+        // Parked each time after the timeouts; the second device is never tried.
+        for attempt in 1..=MAX_ATTEMPTS {
+            assert!(ledger.is_open(100), "attempt {attempt}");
+            ledger.record(100, Outcome::DueUnknown);
+            let (_, next) =
+                ledger.end(Ending::BrokenOff { again: Duration::from_secs(5) }, 0.0).unwrap();
+            assert!(matches!(next, Next::DueIn(wait) if wait >= Duration::from_secs(10)));
+        }
+        assert_eq!(ledger.at(100), Some(Outcome::Unknown));
+        assert!(ledger.is_open(101));
     }
 
     #[test]

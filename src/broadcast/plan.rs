@@ -23,15 +23,19 @@ const PAGES: [u32; 4] = [1, 4, 16, 64];
 /// Plans a broadcast, or goes on planning it. Harmless when it is planned already.
 pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     let Some(_planning) = engine.enter_plan(id) else { return Ok(()) };
-    // One connection for the whole plan, of the pool that bulk work cannot exhaust.
-    let mut conn = engine.urgent.acquire().await?;
-    let Some(found) = broadcast::find(&mut conn, id).await? else {
+    let found = {
+        let mut conn = engine.urgent.acquire().await?;
+        broadcast::find(&mut conn, id).await?
+    };
+    let Some(found) = found else {
         return Err(StoreError::inconsistent("broadcast", "id", id));
     };
     if found.state != BroadcastState::Planning {
         return Ok(());
     }
-    let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+    // A connection for each step, none while the broker is waited for: plans of bulk must not hold what an emergency needs.
+    let pool = engine.pool_of(found.lane);
+    let mut tx = pool.begin().await?;
     let ceilings = batch::ceilings(&mut tx, id).await?;
     tx.commit().await?;
 
@@ -41,7 +45,7 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
         let limit = PAGES.get(page).or(PAGES.last()).copied().unwrap_or(1);
         let mut keys = Vec::new();
         for provider in open.clone() {
-            let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+            let mut tx = pool.begin().await?;
             let ranges = next(engine, &mut tx, id, provider, ceilings, limit).await?;
             batch::insert(&mut tx, id, provider, &ranges).await?;
             tx.commit().await?;
@@ -66,6 +70,7 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     if let Some(last) = publishing {
         last.await.ok();
     }
+    let mut conn = pool.acquire().await?;
     batch::planned(&mut conn, id).await
 }
 

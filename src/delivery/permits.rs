@@ -71,10 +71,16 @@ impl Permits {
         let Some(per_second) = NonZeroU32::new(per_second) else {
             return Ok(());
         };
-        let (go, gone) = oneshot::channel();
-        self.quota(name, per_second).send(Want { lane, count, go }).ok();
-        // No answer means the process is ending; the caller's own pass will say so.
-        gone.await.unwrap_or(Ok(()))
+        loop {
+            let (go, gone) = oneshot::channel();
+            self.quota(name, per_second).send(Want { lane, count, go }).ok();
+            if let Ok(answer) = gone.await {
+                return answer;
+            }
+            // The desk is gone, which must not mean that nobody is paced: the next look opens another.
+            tracing::error!(quota = name, "the desk of {name} has ended");
+            tokio::time::sleep(WINDOW).await;
+        }
     }
 
     /// The provider said "slower".
@@ -91,7 +97,7 @@ impl Permits {
 
     fn quota(&self, name: &str, per_second: NonZeroU32) -> mpsc::UnboundedSender<Want> {
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wants) = quotas.get(name) {
+        if let Some(wants) = quotas.get(name).filter(|wants| !wants.is_closed()) {
             return wants.clone();
         }
         let (wants, asked) = mpsc::unbounded_channel();

@@ -38,7 +38,8 @@ const WINDOW: usize = 256;
 /// FCM asks for at least a minute when it says "slower" without saying how long.
 const SLOWER: Duration = Duration::from_mins(1);
 
-/// The longest a push service is left alone on one answer's word: anyone can register an endpoint that says "a day".
+/// The longest wait that one device's answer can name, for itself or for its push service: anyone can register an endpoint that
+/// says "a day". As long as APNs asks for (15 minutes).
 const LONGEST_LEAVE: Duration = Duration::from_mins(15);
 
 /// Everything needed to push.
@@ -230,8 +231,9 @@ impl Sender {
         Ready { target, load, parcel, timed, span }: Ready,
     ) -> Answered {
         if !self.may_start(slice, run).await {
-            return Answered { target, load, answer: None };
+            return Answered { target, load, spoilt: false, answer: None };
         }
+        let spoilt = matches!(parcel, Parcel::Spoilt(_));
         // Counted from the moment it leaves until it is answered.
         let in_flight: Mutex<Option<InFlight>> = Mutex::default();
         let leave = || match slice.pass.start() {
@@ -253,7 +255,7 @@ impl Sender {
             let labels = [("provider", slice.provider.as_str())];
             Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
         }
-        Answered { target, load, answer: Some(answer) }
+        Answered { target, load, spoilt, answer: Some(answer) }
     }
 
     async fn may_start(&self, slice: &Slice<'_>, run: &Run) -> bool {
@@ -272,7 +274,7 @@ impl Sender {
     }
 
     async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered) {
-        let Answered { target, load, answer: Some(answer) } = answered else { return };
+        let Answered { target, load, spoilt, answer: Some(answer) } = answered else { return };
         let breaker = self.breaker(slice.provider);
         let Err(error) = answer else {
             breaker.accepted();
@@ -285,6 +287,8 @@ impl Sender {
             Verdict::Ambiguous | Verdict::NotSent => self.unanswered(slice.provider, &load.quota),
             // The gate closed while it waited for a stream: not tried, and the run is broken off already.
             Verdict::Withheld => return,
+            // It never left, so nobody answered.
+            _ if spoilt => {}
             _ => {
                 breaker.answered();
                 self.services.answered(&load.quota);
@@ -334,7 +338,7 @@ impl Sender {
         let mut wait = after.unwrap_or(SLOWER);
         let quota = match scope {
             Scope::Device => {
-                run.ask(after);
+                run.ask(after.map(|after| after.min(LONGEST_LEAVE)));
                 return;
             }
             Scope::Provider => {
@@ -355,6 +359,8 @@ impl Sender {
         };
         if slow_down {
             Metric::Throttled.add(1, &[("provider", provider.as_str())]);
+        }
+        if slow_down && run.slow_down(&quota) {
             self.permits.slow_down(&quota, wait).await;
         }
     }
@@ -412,5 +418,7 @@ struct Ready {
 struct Answered {
     target: Target,
     load: Arc<Load>,
+    /// It could not be made ready, and never left.
+    spoilt: bool,
     answer: Option<Result<(), PushError>>,
 }

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::templates::{self, TemplateError};
 use crate::delivery::gate::{Closed, Gate};
@@ -20,19 +21,23 @@ use crate::delivery::send::{BrokenOff, Report, Sender, Slice, Target};
 use crate::domain::broadcast::{Closing, Lane, Outcome};
 use crate::domain::device::{Language, Provider};
 use crate::domain::id::{InstallationId, NoticeId};
+use crate::domain::message::PushMessage;
 use crate::domain::notice::Template;
 use crate::domain::retry::{MAX_ATTEMPTS, back_off};
 use crate::domain::seal::TrustedKeys;
 use crate::queue::Settle;
-use crate::store::StoreError;
 use crate::store::batch::Next;
 use crate::store::notice::{self, Claimed, NoticeDevice};
+use crate::store::{StoreError, broadcast};
 use crate::telemetry::Metric;
 
 /// When a notice is looked at again whose template is in doubt, whose provider is parked, whose rows make no sense.
 const DOUBT: Duration = Duration::from_secs(30);
 const PARKED: Duration = Duration::from_secs(5);
 const BROKEN: Duration = Duration::from_mins(5);
+
+/// At most so many live emergencies are named in a payload.
+const LIVE_NAMED: i64 = 3;
 
 /// Between attempts to record outcomes while the database is away.
 const RECORD_AGAIN: Duration = Duration::from_millis(250);
@@ -48,6 +53,8 @@ pub struct Parcel {
     pub template: Arc<Template>,
     /// Nothing starts after this.
     pub expires: OffsetDateTime,
+    /// Live emergencies to be named in it: (alert, version).
+    pub live: Vec<(Uuid, u32)>,
     /// To whom.
     pub targets: Vec<Target>,
 }
@@ -60,9 +67,12 @@ pub trait Courier: Send + Sync {
 
 impl Courier for Sender {
     async fn send(&self, parcel: Parcel) -> Report {
-        let Parcel { notice, provider, template, expires, targets } = parcel;
+        let Parcel { notice, provider, template, expires, live, targets } = parcel;
         let pass = self.gate.pass_until(expires);
-        let message = |language: &Language| template.message(notice, language, expires);
+        let message = |language: &Language| {
+            let message = template.message(notice, language, expires)?;
+            Some(PushMessage { live: live.clone(), ..message })
+        };
         let slice =
             Slice { provider, lane: Lane::Personal, pass: &pass, message: &message, expires };
         let span = tracing::info_span!(
@@ -128,10 +138,7 @@ impl Notices {
 
     /// Fails only before the claim.
     async fn work(&self, id: NoticeId, courier: &impl Courier) -> Result<(), StoreError> {
-        let Some(holder) = self.gate.holder() else {
-            return Err(StoreError::Database(sqlx::Error::PoolTimedOut));
-        };
-        let Some(claimed) = notice::claim(&self.pool, holder, id).await? else {
+        let Some(claimed) = self.claim(id).await? else {
             // Whoever has it settles it or dies; then the due-scan brings it back.
             return Ok(());
         };
@@ -150,6 +157,22 @@ impl Notices {
         Ok(())
     }
 
+    /// Claims, and asks again when no answer came: the claim may have been committed, and one that a live process does not know of
+    /// would be nobody's.
+    async fn claim(&self, id: NoticeId) -> Result<Option<Claimed>, StoreError> {
+        loop {
+            let holder = self.gate.holder();
+            let holder = holder.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))?;
+            match notice::claim(&self.pool, holder, id).await {
+                Err(StoreError::Database(error)) => {
+                    tracing::warn!(notice = %id, %error, "a claim is asked for again: {error}");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
     async fn push(
         &self,
         id: NoticeId,
@@ -165,7 +188,19 @@ impl Notices {
         let template = Arc::new(templates::open(&self.pool, &self.trusted, name).await?);
         // What was sealed bounds the row, never the other way round.
         let expires = claimed.expires_at.min(claimed.created_at + template.ttl());
-        Ok(attempt(id, &template, expires, &devices, courier).await)
+        let live = {
+            let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+            broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?
+        };
+        let parcel = |provider, targets| Parcel {
+            notice: id,
+            provider,
+            template: Arc::clone(&template),
+            expires,
+            live: live.clone(),
+            targets,
+        };
+        Ok(attempt(parcel, &devices, courier).await)
     }
 
     fn has_expired(&self, claimed: &Claimed) -> bool {
@@ -190,16 +225,20 @@ impl Notices {
     }
 
     async fn conclude(&self, id: NoticeId, claimed: &Claimed, mut attempt: Attempt) {
-        let attempts = claimed.attempts.saturating_add(i16::from(attempt.broken_off.is_none()));
+        // Whoever was sent to without an answer may have rung: that counts, even if the attempt was broken off.
+        let unanswered = attempt.outcomes.iter().any(|(_, told)| *told == Outcome::DueUnknown);
+        let counts = attempt.broken_off.is_none() || unanswered;
+        let attempts = claimed.attempts.saturating_add(i16::from(counts));
         let tried = u16::try_from(attempts).unwrap_or(u16::MAX);
         let open = attempt.cut_short || attempt.outcomes.iter().any(|(_, told)| told.is_open());
         let next = if !open {
             Next::Final
-        } else if let Some(wait) = attempt.broken_off {
-            Next::DueIn(wait)
-        } else if tried >= MAX_ATTEMPTS {
+        } else if counts && tried >= MAX_ATTEMPTS {
             attempt.close(Closing::GaveUp);
             Next::Final
+        } else if let Some(wait) = attempt.broken_off {
+            let least = if counts { back_off(tried, None, jitter()) } else { Duration::ZERO };
+            Next::DueIn(wait.max(least))
         } else {
             Next::DueIn(back_off(tried, attempt.asked, jitter()))
         };
@@ -245,9 +284,7 @@ impl Notices {
 }
 
 async fn attempt(
-    id: NoticeId,
-    template: &Arc<Template>,
-    expires: OffsetDateTime,
+    parcel: impl Fn(Provider, Vec<Target>) -> Parcel,
     devices: &[NoticeDevice],
     courier: &impl Courier,
 ) -> Attempt {
@@ -259,9 +296,7 @@ async fn attempt(
             continue;
         }
         let targets = own.iter().map(|device| target(device)).collect();
-        let parcel =
-            Parcel { notice: id, provider, template: Arc::clone(template), expires, targets };
-        let report = courier.send(parcel).await;
+        let report = courier.send(parcel(provider, targets)).await;
         attempt.add(&own, &report);
     }
     attempt

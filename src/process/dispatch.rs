@@ -38,8 +38,8 @@ use crate::upkeep::relay;
 /// Batches of a parked provider closed at each probe.
 const CLOSE_AT_ONCE: i64 = 1000;
 
-/// Broadcasts one dispatcher plans at once.
-const PLANS_AT_ONCE: u16 = 4;
+/// Broadcasts one dispatcher plans at once. Many: an emergency's plan must not stand behind those of bulk.
+const PLANS_AT_ONCE: u16 = 32;
 
 /// Everything of a running dispatcher that others may look at.
 pub struct Dispatcher {
@@ -146,7 +146,12 @@ pub fn spawn_upkeep(
     publisher: &Publisher,
     end: &CancellationToken,
 ) {
-    tokio::spawn(relay::run(pools.urgent.clone(), publisher.clone(), end.clone()));
+    tokio::spawn(relay::run(
+        pools.urgent.clone(),
+        pools.common.clone(),
+        publisher.clone(),
+        end.clone(),
+    ));
     let due = Due {
         pool: pools.urgent.clone(),
         publisher: publisher.clone(),

@@ -308,8 +308,12 @@ pub async fn take_orphaned(
         "with orphaned as (
              select b.broadcast_id, b.provider, b.first, c.lane
              from batch b join broadcast c on c.id = b.broadcast_id
-             where b.state = 0 and b.holder is not null
-               and not exists (select from live_dispatcher d where d.lock_key = b.holder)
+             where b.state = 0
+               -- The dead ones as an array, not as an anti-join: after a row's lock was waited for, only the row itself is read anew, and
+               -- an anti-join would then let any holder pass, a live one as well.
+               and b.holder = any (array(
+                   select h.holder from (select distinct holder from batch where state = 0 and holder is not null) h
+                   where not exists (select from live_dispatcher d where d.lock_key = h.holder)))
                and ((not c.paused and c.parked_reason is null) or c.stopped_at is not null or c.expires_at <= clock_timestamp())
              order by c.created_at, b.first limit $1
              for update of b skip locked)

@@ -256,7 +256,11 @@ pub async fn take_orphaned(
     let rows = sqlx::query_scalar!(
         "with orphaned as (
              select id from notice
-             where state = 0 and holder is not null and not exists (select from live_dispatcher d where d.lock_key = holder)
+             where state = 0
+               -- An array, for the reason given in store::batch::take_orphaned.
+               and holder = any (array(
+                   select h.holder from (select distinct holder from notice where state = 0 and holder is not null) h
+                   where not exists (select from live_dispatcher d where d.lock_key = h.holder)))
              order by created_at limit $1
              for update skip locked)
          update notice n set holder = null from orphaned where n.id = orphaned.id returning n.id",

@@ -62,16 +62,21 @@ pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Leased, StoreError> {
         r#"with clock as (select clock_timestamp() as now),
                 rate as (
                     select p.name, clock.now,
-                           greatest(p.next_at, clock.now) as starts_at,
+                           p.next_at,
                            case when p.next_at < clock.now - make_interval(secs => $5) then clock.now else p.ramp_from end as ramp_from,
-                           least(1, p.share + case when p.share_at = '-infinity' then 1 else extract(epoch from clock.now - p.share_at)::float8 * $6 end) as share
+                           least(1, p.share + case when p.share_at = '-infinity' then 1 else greatest(0, extract(epoch from clock.now - p.share_at)::float8) * $6 end) as share
                     from permit p, clock where p.name = $1 and p.closed_until <= clock.now for update of p),
                 ramped as (
                     select *, $2::float8 * share * case when $4::float8 <= 0 or ramp_from = '-infinity' then 1
                         else least(1, greatest($7::float8, extract(epoch from now - ramp_from)::float8 / $4)) end as permits
-                    from rate)
+                    from rate),
+                -- Nobody leases further ahead than the horizon and one lease; what lies beyond was leased by a clock that has been set back.
+                due as (
+                    select *, greatest(now, case when next_at > now + make_interval(secs => $8::float8 + 10 + 60 * $3::float8 / permits)
+                        then now else next_at end) as starts_at
+                    from ramped)
            update permit p set next_at = r.starts_at + make_interval(secs => $3::float8 / r.permits), ramp_from = r.ramp_from
-           from ramped r where p.name = r.name and r.starts_at <= r.now + make_interval(secs => $8)
+           from due r where p.name = r.name and r.starts_at <= r.now + make_interval(secs => $8)
            returning extract(epoch from r.starts_at - r.now)::float8 as "starts_in!", r.permits as "rate!""#,
         ask.name,
         ask.quota,

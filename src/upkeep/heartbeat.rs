@@ -60,7 +60,6 @@ impl Heartbeat {
             };
             match opened {
                 Ok(liveness) => {
-                    self.gate.born(liveness.lock_key());
                     let ended = self.beat(liveness, &nudge, &end).await;
                     self.gate.bereft();
                     match ended {
@@ -92,11 +91,15 @@ impl Heartbeat {
             let pulse = liveness.ping(SILENCE).await?;
             let answered = self.clock.instant().saturating_duration_since(sent);
             Metric::LivenessSeconds.observe(answered.as_secs_f64(), &[]);
-            self.gate.beat(sent, pulse.now);
             let parked = self.parked();
+            // What officers ask is known before the gate stays, or comes, open: a stop that was confirmed while we were away holds.
             if obeyed != Some(pulse.epoch) {
                 self.gate.steer(soon(liveness.steered()).await?);
             }
+            if obeyed.is_none() {
+                self.gate.born(liveness.lock_key());
+            }
+            self.gate.beat(sent, pulse.now);
             // Counted after the gate has closed: what had started by now may still ring.
             let in_flight = i32::try_from(self.gate.in_flight()).unwrap_or(i32::MAX);
             let report = Some((in_flight, parked));

@@ -24,10 +24,10 @@ const PAGE: i64 = 500;
 /// The guarantee behind the nudge.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Relays until `end`.
-pub async fn run(pool: PgPool, publisher: Publisher, end: CancellationToken) {
+/// Relays until `end`; hears nudges on a connection of `listening`, for as long as the process lives.
+pub async fn run(pool: PgPool, listening: PgPool, publisher: Publisher, end: CancellationToken) {
     let nudge = Arc::new(Notify::new());
-    tokio::spawn(listen(pool.clone(), Channel::Outbox, Arc::clone(&nudge), end.clone()));
+    tokio::spawn(listen(listening, Channel::Outbox, Arc::clone(&nudge), end.clone()));
     while !end.is_cancelled() {
         match relay(&pool, &publisher).await {
             // A full page: there is more.

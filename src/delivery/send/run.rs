@@ -24,6 +24,10 @@ struct Gathered {
     accepted: bool,
     dead: Vec<Dead>,
     suspects: Vec<(i64, AddressHash)>,
+    /// How many devices were given a wait of their own.
+    asked: usize,
+    /// Quotas that were slowed down already.
+    slowed: Vec<String>,
     /// Whose request was called malformed.
     faulty: Vec<i64>,
     /// The shortest wait of what was left out.
@@ -65,9 +69,21 @@ impl Run {
         gathered.faulty.len() == 1
     }
 
+    /// The provider named a wait for one device.
     pub(super) fn ask(&self, after: Option<Duration>) {
         let mut gathered = self.gathered();
+        gathered.asked += usize::from(after.is_some());
         gathered.report.asked = gathered.report.asked.max(after);
+    }
+
+    /// Whether this quota is asked for less for the first time in this slice: several answers of one burst say the same.
+    pub(super) fn slow_down(&self, quota: &str) -> bool {
+        let mut gathered = self.gathered();
+        let first = !gathered.slowed.iter().any(|slowed| slowed == quota);
+        if first {
+            gathered.slowed.push(quota.to_owned());
+        }
+        first
     }
 
     /// Some devices are not tried, because their service is left alone for `wait`; the others are.
@@ -88,7 +104,7 @@ impl Run {
     /// What the provider's words mean, all of them known: "dead or malformed" is dead, and "malformed" is this device's own,
     /// only if the same message was accepted elsewhere. Otherwise the devices stay open.
     pub(super) fn conclude(self) -> (Report, Vec<Dead>) {
-        let Gathered { mut report, accepted, mut dead, suspects, faulty, left_out } =
+        let Gathered { mut report, accepted, mut dead, suspects, faulty, left_out, asked, .. } =
             self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (number, address) in suspects {
             if accepted {
@@ -99,6 +115,11 @@ impl Run {
         }
         let fault = if accepted { Outcome::Failed } else { Outcome::Due };
         report.outcomes.extend(faulty.into_iter().map(|number| (number, fault)));
+        // A batch has one time to be looked at again. One device's wait must not become everybody's.
+        let open = report.outcomes.iter().filter(|(_, outcome)| outcome.is_open()).count();
+        if asked < open {
+            report.asked = None;
+        }
         if report.broken_off.is_none() {
             report.broken_off = left_out.map(BrokenOff::LeftAlone);
         }
@@ -154,6 +175,18 @@ mod tests {
             let (report, dead) = run.conclude();
             assert!(report.outcomes.contains(&(1, outcome)));
             assert_eq!(dead.len(), usize::from(accepted));
+        }
+    }
+
+    #[test]
+    fn one_devices_wait_is_not_everybodys() {
+        for others in [0, 1] {
+            let run = Run::default();
+            run.record(&target(1), Outcome::Due);
+            run.ask(Some(Duration::from_mins(15)));
+            (0..others).for_each(|n| run.record(&target(2 + n), Outcome::Due));
+            let (report, _) = run.conclude();
+            assert_eq!(report.asked, (others == 0).then_some(Duration::from_mins(15)));
         }
     }
 
