@@ -78,11 +78,19 @@ impl Services {
         self.refused.store(0, Ordering::Relaxed);
     }
 
+    /// Do all services that were pushed to refuse us? One vendor's block says nothing of the others.
+    fn everyone_refuses(&self) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().all(|service| service.refused.load(Ordering::Relaxed) > 0)
+    }
+
     /// Our credentials were refused. A single such answer condemns nobody: anyone can register an endpoint that gives it.
     pub(super) fn distrusted(&self, service: &Service, what: String) -> PushError {
         let here = service.refused.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let anywhere = self.refused.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if anywhere >= ALL_SERVICES {
+        if anywhere >= ALL_SERVICES && self.everyone_refuses() {
+            // After the next probe as many are needed again.
+            self.refused.store(0, Ordering::Relaxed);
             return PushError::Locked(what);
         }
         let (after, scope) = if here >= ONE_SERVICE {
@@ -140,6 +148,17 @@ mod tests {
             (0..50).map(|n| services.distrusted(&many[n % 7], "no".into()).verdict());
         assert!(verdicts.by_ref().take(49).all(|verdict| matches!(verdict, Verdict::Later { .. })));
         assert_eq!(verdicts.next(), Some(Verdict::Park("no".into())));
+    }
+
+    #[test]
+    fn one_vendor_that_refuses_us_is_left_alone_and_parks_nobody_else() {
+        let services = services();
+        let (_good, bad) =
+            (at(&services, "https://good.example"), at(&services, "https://bad.example"));
+        for _ in 0..1000 {
+            let verdict = services.distrusted(&bad, String::new()).verdict();
+            assert!(matches!(verdict, Verdict::Later { .. }), "{verdict:?}");
+        }
     }
 
     #[test]
