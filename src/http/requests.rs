@@ -34,7 +34,8 @@ async fn work(app: &AppState, answers: &Publisher, delivery: &Delivery) -> Settl
     let (settle, reply) = requests::handle(&app.intake, delivery, problem).await;
     match reply {
         Some(reply) => match send(answers, reply, delivery).await {
-            // The queue of whoever asked is gone: nobody waits for this answer any more.
+            // The queue of whoever asked is gone: nobody waits for this answer any more. On direct reply-to nothing tells us; the
+            // broker drops the answer of an asker that has left.
             Ok(()) | Err(PublishError::Unroutable { .. } | PublishError::TooLong(_)) => settle,
             Err(error) => {
                 tracing::warn!(%error, "an answer could not be sent: {error}; the request comes again");
