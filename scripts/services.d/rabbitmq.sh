@@ -160,6 +160,8 @@ default_user_tags.administrator = true
 # A nearly full disk must not block a demo, nor RabbitMQ eat a small machine.
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.relative = 0.4
+# A document of 20 MiB is 28 MB in base64; from 4.0 on the broker takes 16 MiB unless told otherwise.
+max_message_size = 33554432
 # Quorum queues keep this much of their log in memory, and on disk: 512 MB would be the default.
 raft.wal_max_size_bytes = 67108864
 
