@@ -38,7 +38,7 @@ pub struct Reply {
 
 /// Why there is no good answer.
 enum Failure {
-    /// The database is away: the message comes again.
+    /// The database is away: the message waits for it.
     Away,
     /// Refused; the sender is told, and only if nobody can be, it is a dead letter.
     Refused(IntakeError),
@@ -80,7 +80,7 @@ pub async fn handle(
     };
     match answered {
         Ok(body) => (Settle::Ack, reply(body)),
-        Err(Failure::Away) => (Settle::Requeue, None),
+        Err(Failure::Away) => (Settle::Hold, None),
         Err(Failure::Refused(error)) => {
             let settle = match reply_to {
                 Some(_) => Settle::Ack,

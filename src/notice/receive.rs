@@ -94,7 +94,7 @@ pub async fn handle(pool: &PgPool, publisher: &Publisher, delivery: Delivery) ->
         Ok(told) => json!({"status": "accepted", "notice": told.notice, "repeated": told.repeated}),
         Err(Refused::Later(error)) => {
             tracing::warn!(%error, "an event has to wait: {error}");
-            return Settle::Requeue;
+            return wait(error);
         }
         Err(Refused::Never(reason)) => json!({"status": "refused", "reason": reason}),
     };
@@ -115,8 +115,13 @@ pub async fn handle(pool: &PgPool, publisher: &Publisher, delivery: Delivery) ->
     match verdict {
         Ok(_) => Settle::Ack,
         Err(Refused::Never(reason)) => Settle::Dead(reason),
-        Err(Refused::Later(_)) => Settle::Requeue,
+        Err(Refused::Later(error)) => wait(&error),
     }
+}
+
+/// For a database that is away an event waits as long as it takes; any other trouble may be the event's own.
+fn wait(error: &StoreError) -> Settle {
+    if error.is_outage() { Settle::Hold } else { Settle::Requeue }
 }
 
 enum Refused {

@@ -10,7 +10,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, watch};
@@ -60,8 +60,12 @@ pub struct Delivery {
 pub enum Settle {
     /// Done, and recorded where it must be.
     Ack,
-    /// Not now: to be given out again, after a pause that grows with each time.
+    /// Not now: to be given out again, after a pause that grows with each time. The broker counts each time, and takes the message
+    /// for a poisonous one when the count is full (`x-delivery-limit`).
     Requeue,
+    /// Not now, and the message is not to blame: what it needs is away. It stays in hand and the handler is asked again and again,
+    /// which the broker does not count. With all hands full the broker keeps the rest: so the whole consumer pauses.
+    Hold,
     /// Never: a copy with this reason goes to the dead letters. The reason must not repeat the body.
     Dead(String),
 }
@@ -75,7 +79,8 @@ pub struct Subscription {
     pub prefetch: u16,
     /// Handlers that run at once.
     pub concurrency: u16,
-    /// The first pause before a message is given back; it doubles with each time, up to 64 times this.
+    /// The first pause before a message is given back; it doubles with each time, up to 64 times this. While a message is held, the
+    /// pause between two attempts, up to 16 times this.
     pub requeue_pause: Duration,
 }
 
@@ -90,6 +95,10 @@ impl Subscription {
         }
     }
 }
+
+/// So long a message is held at most. A broker closes the channel of whoever keeps one for half an hour (`consumer_timeout`), and with
+/// it goes all that was in hand; this gives it back one by one before that, and each counts as one delivery of twenty.
+const HELD_AT_MOST: Duration = Duration::from_mins(20);
 
 /// What the session is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,23 +277,55 @@ impl Work {
         if let Some(trace) = &delivery.trace {
             trace.adopt(&span);
         }
-        let begun = self.clock.instant();
         async {
             let count = delivery.delivery_count;
-            let settle = AssertUnwindSafe(async { handler(delivery).await })
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| {
-                    // The panic itself was reported by the panic hook. The delivery limit ends a message that always does it.
-                    error!("the handler panicked; the message will be given out again");
-                    Settle::Requeue
-                });
-            let took = self.clock.instant().saturating_duration_since(begun);
-            Metric::HandlingSeconds.observe(took.as_secs_f64(), &[("queue", queue.name())]);
+            let begun = self.clock.instant();
+            let mut settle = self.attempt(handler, delivery).await;
+            let mut attempts = 1;
+            while settle == Settle::Hold && self.keeps(&incoming, begun, attempts).await {
+                settle = self.attempt(handler, incoming.delivery(queue)).await;
+                attempts += 1;
+            }
             self.settle(&incoming, settle, count).await;
         }
         .instrument(span)
         .await;
+    }
+
+    /// Asks the handler once.
+    async fn attempt<H, F>(&self, handler: &H, delivery: Delivery) -> Settle
+    where
+        H: Fn(Delivery) -> F,
+        F: Future<Output = Settle>,
+    {
+        let begun = self.clock.instant();
+        let settle = AssertUnwindSafe(async { handler(delivery).await })
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                // The panic itself was reported by the panic hook. The delivery limit ends a message that always does it.
+                error!("the handler panicked; the message will be given out again");
+                Settle::Requeue
+            });
+        let took = self.clock.instant().saturating_duration_since(begun);
+        let labels = [("queue", self.subscription.queue.name())];
+        Metric::HandlingSeconds.observe(took.as_secs_f64(), &labels);
+        settle
+    }
+
+    /// Waits for the next attempt at a message in hand; `false` when it is to be given back instead.
+    async fn keeps(&mut self, incoming: &Incoming, begun: Instant, attempts: u32) -> bool {
+        if attempts == 1 {
+            warn!("what the message needs is away; it stays in hand");
+        }
+        let pause = self.subscription.requeue_pause.saturating_mul(1 << (attempts - 1).min(4));
+        let stopped = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            _ = self.wanted.wait_for(|want| *want == Want::Stop) => true,
+        };
+        let held = self.clock.instant().saturating_duration_since(begun);
+        // Without its channel the message is somebody else's by now.
+        !stopped && held < HELD_AT_MOST && incoming.is_ours()
     }
 
     /// The one place that acknowledges.
@@ -295,7 +336,7 @@ impl Work {
                 incoming.ack().await;
                 "done"
             }
-            Settle::Requeue => {
+            Settle::Requeue | Settle::Hold => {
                 self.give_back(incoming, count).await;
                 "again"
             }

@@ -27,7 +27,7 @@ pub(super) struct Incoming {
     /// The user we are at the broker.
     pub(super) ours: String,
     // The channel closes with its last handle, and with it every unsettled message of it returns to the queue.
-    _channel: lapin::Channel,
+    channel: lapin::Channel,
 }
 
 impl Incoming {
@@ -36,7 +36,7 @@ impl Incoming {
         channel: &lapin::Channel,
         link: &Link,
     ) -> Self {
-        Self { message, ours: link.user(), _channel: channel.clone() }
+        Self { message, ours: link.user(), channel: channel.clone() }
     }
 
     /// An owned copy of what the handler needs.
@@ -60,6 +60,11 @@ impl Incoming {
             delivery_count: headers.number("x-delivery-count").unwrap_or(0),
             redelivered: message.redelivered,
         }
+    }
+
+    /// Whether it can still be settled: once the channel is gone, the broker has given it to somebody else.
+    pub(super) fn is_ours(&self) -> bool {
+        self.channel.status().connected()
     }
 
     pub(super) async fn ack(&self) {

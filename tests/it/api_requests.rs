@@ -2,19 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt as _;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, ConnectionProperties};
 use loa::http::requests::problem;
 use loa::identity::accounts;
 use loa::intake::requests::{Reply, handle};
-use loa::queue::{Delivery, Exchange, Publisher, Queue, Settle};
+use loa::queue::{Delivery, Exchange, Queue, Settle};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::support::app::{Person, TestApp, id, pdf};
-use crate::support::broker::{Vhost, within};
 
 const USER: &str = "bch-system";
 
@@ -159,70 +154,10 @@ async fn an_answer_is_never_written_into_our_own_queues(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_database_that_is_away_lets_the_message_come_again(pool: PgPool) {
+async fn a_database_that_is_away_is_waited_for(pool: PgPool) {
     let app = TestApp::start(pool).await;
     connected(&app).await;
     app.pool.close().await;
     let delivery = message("m1", &json!({"action": "list"}));
-    assert_eq!(ask(&app, &delivery).await, (Settle::Requeue, None));
-}
-
-#[sqlx::test]
-async fn a_system_hears_its_answer_from_the_broker(pool: PgPool) {
-    let app = TestApp::start(pool).await;
-    let vhost = Vhost::create().await;
-    let (asked, answers) = (vhost.broker("asked").await, vhost.broker("answers").await);
-    let publisher = Publisher::new(&answers);
-    let consumer = loa::http::requests::start(&app.state, &asked, &publisher);
-    within(consumer.until_consuming(true)).await;
-    // A user of its own: what our own user sends is ours, and no request.
-    let user = format!("agency-{}", vhost.name());
-    vhost.create_user(&user, "secret").await;
-    vhost.allow(&user, r"^(alerts\.requests|answers)$", "^answers$").await;
-    let writer = app.writer().await;
-    accounts::set_broker_user(&app.pool, "test", &user, writer.id).await.unwrap();
-    let url = vhost.url_of(&user, "secret");
-    let theirs = Connection::connect(&url, ConnectionProperties::default());
-    let connection = within(theirs).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare("answers".into(), options, FieldTable::default()).await.unwrap();
-    let mut heard = channel
-        .basic_consume(
-            "answers".into(),
-            "".into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        )
-        .await
-        .unwrap();
-
-    let body = json!({"action": "create", "request": app.flood()}).to_string();
-    let properties = BasicProperties::default()
-        .with_user_id(user.as_str().into())
-        .with_message_id("m1".into())
-        .with_reply_to("answers".into());
-    channel
-        .basic_publish(
-            "alerts.requests".into(),
-            "alert".into(),
-            BasicPublishOptions::default(),
-            body.as_bytes(),
-            properties,
-        )
-        .await
-        .unwrap();
-    let answer = within(heard.next()).await.expect("an answer").unwrap();
-
-    let created: Value = serde_json::from_slice(&answer.data).unwrap();
-    assert_eq!(created["state"], "draft");
-    assert_eq!(
-        answer.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str),
-        Some("m1")
-    );
-    assert_eq!(
-        app.get(&writer, &format!("/v1/alerts/{}", id(&created))).await.expect(200),
-        created
-    );
-    vhost.forget_user(&user).await;
+    assert_eq!(ask(&app, &delivery).await, (Settle::Hold, None));
 }

@@ -8,6 +8,7 @@ mod api_journey;
 mod api_recall;
 mod api_refusals;
 mod api_requests;
+mod api_requests_wire;
 mod api_service;
 mod broadcast_faults;
 mod claims;

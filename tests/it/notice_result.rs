@@ -224,4 +224,7 @@ async fn the_broker_must_vouch_for_whoever_tells(pool: PgPool) {
     assert_eq!(hear(Some("feedback"), body.as_bytes()).await, Settle::Ack);
     assert_eq!(hear(Some("feedback"), body.as_bytes()).await, Settle::Ack, "again");
     assert_eq!(app.count("select count(*) from notice").await, 1);
+
+    app.pool.close().await;
+    assert_eq!(hear(Some("feedback"), body.as_bytes()).await, Settle::Hold, "the database is away");
 }
