@@ -1,7 +1,6 @@
 //! The provider clients behind one face.
 //!
-//! A provider that is not configured refuses every push as [`crate::push::Verdict::Park`] does: its devices wait, and the readiness
-//! page says why.
+//! A provider that is not configured refuses every push as [`crate::push::Verdict::Park`] does: its devices, if it has any, wait.
 
 use std::sync::Arc;
 

@@ -28,15 +28,18 @@ use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
 };
 use crate::shutdown::{Drained, Shutdown};
-use crate::store::StoreError;
 use crate::store::batch::{self, BatchKey};
 use crate::store::liveness::Announcement;
+use crate::store::{StoreError, device};
 use crate::upkeep::due::Due;
 use crate::upkeep::heartbeat::Heartbeat;
 use crate::upkeep::relay;
 
 /// Batches of a parked provider closed at each probe.
 const CLOSE_AT_ONCE: i64 = 1000;
+
+/// Between looks at a provider that is not configured: have devices come that it should reach, has work ended that nobody does?
+const LEFT_OUT_AGAIN: Duration = Duration::from_secs(5);
 
 /// Broadcasts one dispatcher plans at once. Many: an emergency's plan must not stand behind those of bulk.
 const PLANS_AT_ONCE: u16 = 32;
@@ -242,6 +245,9 @@ async fn attend(
     consumers: Vec<Arc<Consumer>>,
     end: CancellationToken,
 ) {
+    if !engine.sender.providers.has(provider) {
+        return leave_out(&engine, provider, &consumers, &end).await;
+    }
     let breaker = engine.sender.breaker(provider).clone();
     let mut parked = breaker.watch();
     // Connections and tokens are there before the first push needs them.
@@ -273,6 +279,32 @@ async fn attend(
         }
         for consumer in &consumers {
             consumer.resume();
+        }
+    }
+}
+
+/// A provider that this dispatcher's configuration leaves out. Its tasks are left to dispatchers that have it; it counts as parked, with
+/// all that follows, only while there are devices that only it reaches: a province without iOS is well.
+async fn leave_out(
+    engine: &Arc<Engine>,
+    provider: Provider,
+    consumers: &[Arc<Consumer>],
+    end: &CancellationToken,
+) {
+    for consumer in consumers {
+        consumer.pause();
+    }
+    let breaker = engine.sender.breaker(provider);
+    loop {
+        match device::any_active(&engine.urgent, provider).await {
+            Ok(true) => breaker.park("not configured here, but active devices are registered"),
+            Ok(false) => breaker.resume(),
+            Err(error) => tracing::warn!(%provider, %error, "devices were not looked for: {error}"),
+        }
+        close_ended(engine, provider).await;
+        tokio::select! {
+            () = tokio::time::sleep(LEFT_OUT_AGAIN) => {}
+            () = end.cancelled() => return,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::delivery::providers::Providers;
 use crate::domain::device::Provider;
 use crate::queue::Broker;
-use crate::store::{forgetting, liveness, schema};
+use crate::store::{device, forgetting, liveness, schema};
 
 /// Our clock may differ from the database's by this much before tokens and expiries suffer.
 const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
@@ -43,12 +43,18 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         keys(&config, &mut findings);
         match command::pool(&config).await {
-            Ok(pool) => look_into_database(&config, &pool, &mut findings).await,
-            Err(error) => findings.ill(
-                "database",
-                &format!("{error:#}"),
-                "start PostgreSQL, or mend database.url (DATABASE_URL)",
-            ),
+            Ok(pool) => {
+                providers(&config, Some(&pool), &mut findings).await;
+                look_into_database(&config, &pool, &mut findings).await;
+            }
+            Err(error) => {
+                providers(&config, None, &mut findings).await;
+                findings.ill(
+                    "database",
+                    &format!("{error:#}"),
+                    "start PostgreSQL, or mend database.url (DATABASE_URL)",
+                );
+            }
         }
         broker(&config, &mut findings).await;
         Ok(findings.code())
@@ -80,11 +86,11 @@ fn keys(config: &Config, findings: &mut Findings) {
             "let this user read the file that `loa keygen seal` made",
         ),
     }
-    providers(config, findings);
 }
 
-/// Credentials belong to dispatchers, so a machine without any is no dispatcher, and well. One with some of them is a dispatcher.
-fn providers(config: &Config, findings: &mut Findings) {
+/// Credentials belong to dispatchers, so a machine without any is no dispatcher, and well. One with some of them is a dispatcher;
+/// a provider that it leaves out is missed only by devices.
+async fn providers(config: &Config, pool: Option<&PgPool>, findings: &mut Findings) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let providers = match Providers::of(config, &clock) {
         Ok(providers) => providers,
@@ -105,11 +111,23 @@ fn providers(config: &Config, findings: &mut Findings) {
                 provider.as_str(),
                 "configured, its keys can be read; `loa check-provider` asks the provider",
             );
-        } else {
+            continue;
+        }
+        // A database that cannot be asked is named on its own.
+        let missed = match pool {
+            Some(pool) => device::any_active(pool, provider).await.unwrap_or(false),
+            None => false,
+        };
+        if missed {
             findings.ill(
                 provider.as_str(),
-                "is not configured, others are: from here its devices are not reached",
+                "is not configured, but devices of it are registered: from here they are not reached",
                 &format!("fill [{provider}]"),
+            );
+        } else {
+            findings.note(
+                provider.as_str(),
+                "is not configured: right where the app has no devices of it",
             );
         }
     }

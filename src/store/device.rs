@@ -21,7 +21,9 @@ pub mod registration;
 
 mod row;
 
-pub use audience::{BatchDevice, ceilings, count_active_at_or_below, next_boundaries, read_batch};
+pub use audience::{
+    BatchDevice, any_active, ceilings, count_active_at_or_below, next_boundaries, read_batch,
+};
 pub use live::live_seals;
 pub use quarantine::{Verdict, quarantine};
 pub(super) use row::AddressRow;

@@ -29,6 +29,7 @@ mod notice_result;
 mod notice_settle;
 mod operator_doctor;
 mod operator_provider;
+mod operator_province;
 mod operator_start;
 mod public_gallery;
 mod public_http;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::row::AddressRow;
@@ -29,6 +29,17 @@ pub async fn ceilings(conn: &mut PgConnection) -> Result<[i64; 3], StoreError> {
         [Some(fcm), Some(apns), Some(webpush)] => Ok([fcm, apns, webpush]),
         _ => Err(StoreError::inconsistent("device_ceiling", "provider", "(missing)")),
     }
+}
+
+/// Is there a device that this provider would be asked to reach?
+pub async fn any_active(pool: &PgPool, provider: Provider) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from device where provider = $1 and state = 0) as "found!""#,
+        provider.code()
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(found)
 }
 
 /// Active devices at or below each ceiling: the forecast. Index-only.

@@ -185,6 +185,25 @@ impl Running {
         }
     }
 
+    /// Waits until `/readyz` shows what is wished for.
+    pub async fn shows(&self, wish: impl Fn(&Value) -> bool) -> Value {
+        let client = reqwest::Client::new();
+        let asking = async {
+            loop {
+                if let Ok(answer) =
+                    client.get(format!("http://{}/readyz", self.address)).send().await
+                {
+                    let page: Value = answer.json().await.expect("JSON");
+                    if wish(&page) {
+                        return page;
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        within(asking).await
+    }
+
     /// What a call with this method gets at this path: status and body.
     pub async fn call(&self, method: Method, path: &str) -> (u16, Value) {
         let request =
