@@ -91,8 +91,7 @@ def check():
             expect(len(text["instruction"]) <= 600, name, f"{language} instruction is longer than 600 characters")
             size = sum(len(value.encode()) for value in text.values())
             expect(size <= 2500, name, f"{language} text of {size} bytes leaves no room in a 4 KB push")
-        if request["kind"] == "warning":
-            expect(request["recall"] is not None, name, "a warning is submitted with its recall text")
+        expect(request["recall"] is not None, name, "an alert is submitted with its recall text")
         if request["recall"] is not None:
             expect(
                 set(request["recall"]["texts"]) == set(request["texts"]), name,

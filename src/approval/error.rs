@@ -30,7 +30,7 @@ pub enum ApprovalError {
     /// The alert ends too soon to be worth pushing, by the database's clock.
     #[error("the alert ends within a minute")]
     TooLate,
-    /// An announcement may come without a prepared recall.
+    /// Written before every alert had to come with its recall.
     #[error("no recall was prepared with this alert")]
     NoPreparedRecall,
     /// This process has no key to seal with.

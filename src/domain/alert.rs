@@ -90,7 +90,7 @@ pub struct AlertContent {
     pub source: Source,
     /// What the submitter vouched for.
     pub attestations: Attestations,
-    /// The prepared recall's texts.
+    /// The prepared recall's texts. Required of every request; what was written before that rule may lack them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, Text>>)]
     pub recall: Option<BTreeMap<Language, Text>>,
@@ -123,7 +123,7 @@ impl AlertContent {
         let expires = parse_expires(raw.expires.as_deref(), effective, now, &mut broken);
         let source = parse_source(&raw.source, now, &mut broken);
         check_attestations(raw.attestations, &mut broken);
-        let recall = parse_recall(raw.recall.as_ref(), is_warning, &mut broken);
+        let recall = parse_recall(raw.recall.as_ref(), &mut broken);
         match (kind, category, severity, urgency, certainty, expires) {
             (
                 Some(kind),

@@ -40,7 +40,7 @@ pub struct AlertRequest {
     pub source: SourceRequest,
     /// What the submitter vouches for.
     pub attestations: Attestations,
-    /// The recall prepared together with it; required for a warning.
+    /// The recall prepared together with it; required.
     pub recall: Option<RecallRequest>,
 }
 

@@ -237,15 +237,14 @@ pub fn check_risk_level(level: Option<u8>, broken: &mut Vec<Violation>) {
 
 pub fn parse_recall(
     raw: Option<&RecallRequest>,
-    is_warning: bool,
     broken: &mut Vec<Violation>,
 ) -> Option<BTreeMap<Language, Text>> {
-    if raw.is_none() && is_warning {
+    if raw.is_none() {
         broken.push(Violation::new(
             "recall",
             "required",
-            "Cảnh báo phải kèm nội dung thu hồi soạn sẵn, để khi cần thu hồi ngay bằng một thao tác.",
-            "A warning carries its prepared recall text, so that it can be called back in one step.",
+            "Phải kèm nội dung thu hồi soạn sẵn, để khi cần thu hồi ngay bằng một thao tác.",
+            "The prepared recall text comes with it, so that it can be called back in one step.",
         ));
     }
     raw.map(|recall| parse_texts("recall.texts", &recall.texts, false, broken))

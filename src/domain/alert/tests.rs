@@ -48,6 +48,7 @@ fn an_empty_request_is_told_every_rule_at_once() {
             "source.date not_a_date",
             "attestations.whole_province must_be_true",
             "attestations.no_state_secret must_be_true",
+            "recall required",
         ]
     );
 }
@@ -76,6 +77,16 @@ fn a_warning_says_what_to_do_and_how_it_is_called_back() {
     request.recall = None;
     request.texts.get_mut("vi").unwrap().instruction = None;
     assert_eq!(rules(&request), ["texts.vi.instruction required", "recall required"]);
+}
+
+#[test]
+fn an_announcement_too_is_submitted_with_the_words_that_call_it_back() {
+    let mut request = flood();
+    request.kind = Some("announcement".into());
+    request.texts.get_mut("vi").unwrap().instruction = None;
+    assert!(AlertContent::parse(&request, NOW).is_ok());
+    request.recall = None;
+    assert_eq!(rules(&request), ["recall required"]);
 }
 
 #[test]
