@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Pools;
+use super::refusal;
 use super::status::{self, Status};
 use crate::broadcast::{Engine, dispatch, plan};
 use crate::clock::{Clock, SystemClock};
@@ -81,6 +82,7 @@ impl Dispatcher {
         let trusted = trusted_keys(config);
         let providers = Providers::of(config, &clock).context("a provider cannot be set up")?;
         let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
+        refusal::demo_accounts(config, &pools.urgent).await?;
         let gate = Gate::new(Arc::clone(&clock));
         let breakers = Provider::ALL.map(Breaker::new);
         let sender = Arc::new(Sender {

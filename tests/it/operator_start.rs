@@ -145,9 +145,14 @@ async fn production_refuses_a_database_with_the_demos_accounts(pool: PgPool) {
         .replace("postgres://loa:correct-horse@127.0.0.1:1/loa", &url_of(&pool))
         .replace("amqp://loa:battery-staple@127.0.0.1:1/loa", vhost.config().url.expose());
 
-    let (code, said) = machine.start(&configuration, "serve").ends().await;
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("holds demo accounts or keys (account demo.duyet)"), "{said}");
+    for process in ["serve", "dispatch", "run"] {
+        let (code, said) = machine.start(&configuration, process).ends().await;
+        assert_eq!(code, 1, "{process}: {said}");
+        assert!(
+            said.contains("holds demo accounts or keys (account demo.duyet)"),
+            "{process}: {said}"
+        );
+    }
 
     let said = machine.loa(&configuration, &["doctor"]).await;
     assert_eq!(said.code, 1, "{}", said.out);

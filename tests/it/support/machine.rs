@@ -90,8 +90,9 @@ impl Machine {
         let address = free_address();
         let mut command = self.command(configuration, &[process]);
         command.env("LOA__HTTP__LISTEN", &address);
-        if process == "dispatch" {
-            command.env("LOA__DISPATCH__STATUS_LISTEN", &address);
+        let other = if process == "run" { free_address() } else { address.clone() };
+        if process != "serve" {
+            command.env("LOA__DISPATCH__STATUS_LISTEN", &other);
         }
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("loa starts");
