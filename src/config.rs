@@ -79,13 +79,26 @@ impl Config {
     /// # Errors
     /// Everything that is unreadable, unknown, of the wrong type or, by [`Config::check`], unfit for the mode.
     pub fn load(flag: Option<&Path>) -> Result<Self, Problems> {
-        let environment = layers::Environment::of_process();
-        let file = flag
-            .map(Path::to_path_buf)
-            .or_else(|| environment.get("LOA_CONFIG").map(PathBuf::from));
+        let (file, environment) = sources(flag);
         let config = Self::from_layers(file.as_deref(), &environment)?;
         config.check().into_result()?;
         Ok(config)
+    }
+
+    /// Reads the same layers for `loa migrate`, which comes first of all: only `[database]` must be fit, the rest may still be missing.
+    ///
+    /// # Errors
+    /// Everything that is unreadable, unknown or of the wrong type, and what is unfit in `[database]`.
+    pub fn load_database(flag: Option<&Path>) -> Result<database::Database, Problems> {
+        let (file, environment) = sources(flag);
+        let Self { mode, mut database, .. } = Self::parse(file.as_deref(), &environment)?;
+        let mut problems = Problems::default();
+        database.read_files(&mut problems);
+        problems.into_result()?;
+        let mut problems = Problems::default();
+        database.check(mode, &mut problems);
+        problems.into_result()?;
+        Ok(database)
     }
 
     /// The configuration of a test: demo mode, the servers named by `DATABASE_URL` and `AMQP_URL` if they are set, any free port.
@@ -123,19 +136,30 @@ impl Config {
         file: Option<&Path>,
         environment: &layers::Environment,
     ) -> Result<Self, Problems> {
-        let merged = layers::merge(DEFAULTS, file, environment)?;
-        let mut config: Self = serde_path_to_error::deserialize(toml::Value::Table(merged))
-            .map_err(|error| {
-                let key = error.path().to_string();
-                Problem::new(key, error.inner().message(), "config.default.toml explains the key")
-                    .alone()
-            })?;
+        let mut config = Self::parse(file, environment)?;
         let mut problems = Problems::default();
         config.database.read_files(&mut problems);
         config.broker.read_files(&mut problems);
         problems.into_result()?;
         Ok(config)
     }
+
+    fn parse(file: Option<&Path>, environment: &layers::Environment) -> Result<Self, Problems> {
+        let merged = layers::merge(DEFAULTS, file, environment)?;
+        serde_path_to_error::deserialize(toml::Value::Table(merged)).map_err(|error| {
+            let key = error.path().to_string();
+            Problem::new(key, error.inner().message(), "config.default.toml explains the key")
+                .alone()
+        })
+    }
+}
+
+/// The file and the variables of this process.
+fn sources(flag: Option<&Path>) -> (Option<PathBuf>, layers::Environment) {
+    let environment = layers::Environment::of_process();
+    let file =
+        flag.map(Path::to_path_buf).or_else(|| environment.get("LOA_CONFIG").map(PathBuf::from));
+    (file, environment)
 }
 
 /// One thing that is wrong, in one line: the key, what is wrong with it, what to do about it.

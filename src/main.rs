@@ -72,7 +72,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve => done(process::serve(&config()?)),
         Command::Dispatch => done(process::dispatch(&config()?)),
         Command::Run => done(process::both(&config()?)),
-        Command::Migrate => done(process::command::migrate(&config()?)),
+        Command::Migrate => {
+            let database = Config::load_database(arguments.config.as_deref())
+                .map_err(|problems| anyhow::anyhow!("{problems}"))?;
+            done(process::command::migrate(&database))
+        }
         Command::Devices(command) => process::command::devices(&config()?, command),
         Command::Replay(command) => done(process::command::replay(&config()?, &command)),
         Command::Verify => process::command::verify(&config()?),

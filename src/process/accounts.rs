@@ -112,7 +112,7 @@ impl From<RoleName> for Role {
 /// Does it.
 pub fn run(config: &Config, command: Accounts) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let pool = command::pool(config).await?;
+        let pool = command::pool(&config.database).await?;
         let user = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
         let actor = format!("command (uid {})", user.trim());
         act(&pool, &actor, command).await

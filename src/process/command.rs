@@ -18,6 +18,7 @@ use sqlx::{ConnectOptions as _, PgPool};
 
 use super::{database, runtime};
 use crate::config::Config;
+use crate::config::database::Database;
 use crate::domain::device::Provider;
 use crate::domain::registration::WebPushRules;
 use crate::domain::seal::SealingKey;
@@ -95,7 +96,7 @@ pub struct Definitions {
 }
 
 /// Brings the database's schema to this release's.
-pub fn migrate(config: &Config) -> anyhow::Result<()> {
+pub fn migrate(config: &Database) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let pool = pool(config).await?;
         MIGRATOR.run(&pool).await.context("the schema could not be brought up")?;
@@ -113,7 +114,7 @@ pub fn devices(config: &Config, command: Devices) -> anyhow::Result<ExitCode> {
         name.into()
     });
     runtime()?.block_on(async {
-        let pool = pool(config).await?;
+        let pool = pool(&config.database).await?;
         let rules = web_push_rules(config);
         let summary = import::import_file(&pool, rules, &file, &report).await?;
         // The planner's index scans need a fresh visibility map after a mass change.
@@ -180,7 +181,7 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
 pub fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     let trusted = super::dispatch::trusted_keys(config);
     runtime()?.block_on(async {
-        let pool = pool(config).await?;
+        let pool = pool(&config.database).await?;
         let mut conn = pool.acquire().await?;
         let mut sound = true;
         match audit::verify(&mut conn).await? {
@@ -256,7 +257,7 @@ fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// A person has looked.
 pub fn release_forgetting(config: &Config, command: &ReleaseForgetting) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        forgetting::release(&pool(config).await?, command.provider).await?;
+        forgetting::release(&pool(&config.database).await?, command.provider).await?;
         println!("{}: dead addresses are forgotten again", command.provider);
         Ok(())
     })
@@ -270,8 +271,8 @@ pub fn definitions(command: &Definitions) -> anyhow::Result<()> {
 }
 
 /// A small pool for one command.
-pub async fn pool(config: &Config) -> anyhow::Result<PgPool> {
-    let url = config.database.url.expose();
+pub async fn pool(config: &Database) -> anyhow::Result<PgPool> {
+    let url = config.url.expose();
     ensure!(!url.is_empty(), "database.url: is not set; give it there or by DATABASE_URL");
     let options = sqlx::postgres::PgConnectOptions::from_str(url)
         .context("database.url is no PostgreSQL URL")?

@@ -1,6 +1,6 @@
 //! `loa doctor`: what is wrong with this installation, and how to mend it. Sends nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     };
     runtime()?.block_on(async {
         keys(&config, &mut findings);
-        match command::pool(&config).await {
+        match command::pool(&config.database).await {
             Ok(pool) => {
                 providers(&config, Some(&pool), &mut findings).await;
                 look_into_database(&config, &pool, &mut findings).await;
@@ -91,6 +91,12 @@ fn keys(config: &Config, findings: &mut Findings) {
 /// Credentials belong to dispatchers, so a machine without any is no dispatcher, and well. One with some of them is a dispatcher;
 /// a provider that it leaves out is missed only by devices.
 async fn providers(config: &Config, pool: Option<&PgPool>, findings: &mut Findings) {
+    if !key_files(config).any(|file| file.try_exists().unwrap_or(true)) {
+        return findings.note(
+            "providers",
+            "no provider's key is here: this machine cannot dispatch; right where only `loa serve` runs",
+        );
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let providers = match Providers::of(config, &clock) {
         Ok(providers) => providers,
@@ -99,12 +105,6 @@ async fn providers(config: &Config, pool: Option<&PgPool>, findings: &mut Findin
             return findings.ill("providers", &error.to_string(), remedy);
         }
     };
-    if !Provider::ALL.into_iter().any(|provider| providers.has(provider)) {
-        return findings.note(
-            "providers",
-            "none is configured: this machine cannot dispatch; right where only `loa serve` runs",
-        );
-    }
     for provider in Provider::ALL {
         if providers.has(provider) {
             findings.well(
@@ -131,6 +131,12 @@ async fn providers(config: &Config, pool: Option<&PgPool>, findings: &mut Findin
             );
         }
     }
+}
+
+/// The files with the providers' keys that are named. A configuration shared by all machines names them where they are not, too.
+fn key_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    let vapid = config.webpush.vapid_keys.iter().map(|key| &key.private_key_file);
+    config.fcm.service_account_file.iter().chain(&config.apns.key_file).chain(vapid)
 }
 
 async fn look_into_database(config: &Config, pool: &PgPool, findings: &mut Findings) {

@@ -88,6 +88,26 @@ async fn the_doctor_is_content_with_both_halves_of_a_healthy_installation(pool: 
 }
 
 #[sqlx::test]
+async fn a_shared_configuration_that_names_the_dispatchers_keys_is_well_where_only_serve_runs(
+    pool: PgPool,
+) {
+    let (mut machine, vhost) = (Machine::new(), Vhost::create().await);
+    let named = "[webpush]\nsubject = \"mailto:a@example.vn\"\ncurrent_key = \"2026\"\nvapid_keys = [{ id = \"2026\", private_key_file = \"/nowhere/vapid.pem\" }]\n";
+    let serving = Setting { providers: named.to_owned(), ..Setting::of(&machine, &pool, &vhost) };
+    let said = serving.doctor(&machine).await;
+    assert_eq!(said.wrong().len(), 1, "{}", said.out);
+    assert!(said.wrong()[0].contains("none is alive"), "{}", said.out);
+    assert!(said.out.contains("note  providers"), "{}", said.out);
+
+    let site = machine.simulators();
+    let all = providers_toml(&site);
+    let (before, rest) = all.split_once("service_account_file = \"").expect("a key");
+    let lost = format!("{before}service_account_file = \"/nowhere{rest}");
+    let dispatching = Setting { providers: lost, ..Setting::of(&machine, &pool, &vhost) };
+    only(&dispatching.doctor(&machine).await, "providers", "fcm.service_account_file", "the file");
+}
+
+#[sqlx::test]
 async fn the_doctor_names_a_server_that_is_away_and_its_key(pool: PgPool) {
     let (machine, vhost) = (Machine::new(), Vhost::create().await);
     let well = Setting::of(&machine, &pool, &vhost);

@@ -214,6 +214,57 @@ async fn a_schema_of_another_release_is_waited_for_and_the_remedy_said(pool: PgP
     running.is_ready(&["database"]).await;
 }
 
+#[sqlx::test(migrations = false)]
+async fn the_schema_is_brought_up_before_anything_but_the_database_is_configured(pool: PgPool) {
+    let machine = Machine::new();
+    let mut url: url::Url = url_of(&pool).parse().expect("a URL");
+    let database = |url: &url::Url| format!("[database]\nurl = \"{url}\"\n");
+
+    let said = machine.loa(&database(&url), &["serve"]).await;
+    assert!(said.err.contains("broker.url: is not set"), "production it is: {}", said.err);
+    let said = machine.loa(&database(&url), &["migrate"]).await;
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (0, "the schema is this release's\n"),
+        "{}",
+        said.err
+    );
+
+    let user = url.username().to_owned();
+    url.set_password(Some(&user)).expect("it may have one");
+    let said = machine.loa(&database(&url), &["migrate"]).await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.complaint().starts_with("loa: database.url: "), "{}", said.err);
+    let said = machine.loa("[databse]\nurl = \"\"\n", &["migrate"]).await;
+    assert!(said.complaint().contains("databse: unknown key"), "{}", said.err);
+}
+
+#[sqlx::test]
+async fn the_handbooks_configuration_is_fit_for_production_on_a_machine_that_only_serves(
+    pool: PgPool,
+) {
+    let (machine, vhost) = (Machine::new(), Vhost::create().await);
+    let (_, trusted) = machine.sealing_key("seal.pk8", "2026-a");
+    let database = machine.write("database-url", url_of(&pool));
+    machine.write("broker-url", vhost.config().url.expose());
+    let secrets = database.strip_suffix("/database-url").expect("a directory");
+    let text = std::fs::read_to_string("docs/production.md").expect("the handbook");
+    let sample = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let sample = sample
+        .expect("the sample")
+        .replace("/etc/loa/secrets", secrets)
+        .replace("{ id = \"2026-a\", public_key = \"…\" }", &trusted);
+    let listed = sample.lines().filter(|line| line.contains(secrets)).count();
+    assert_eq!(listed, 5, "every secret is a file: {sample}");
+
+    let said = machine.loa(&sample, &["doctor"]).await;
+
+    assert_eq!(said.wrong().len(), 1, "{}{}", said.out, said.err);
+    assert!(said.wrong()[0].contains("none is alive"), "{}", said.out);
+    let notes: Vec<&str> = said.out.lines().filter(|line| line.starts_with("note")).collect();
+    assert_eq!(notes.len(), 2, "no sealing key was named, no provider's is here: {notes:?}");
+}
+
 #[tokio::test]
 async fn a_command_does_not_wait_for_a_database_that_is_away() {
     let machine = Machine::new();
