@@ -154,6 +154,11 @@ impl Config {
     }
 }
 
+/// Whom `sudo` names as the person behind this process: for the audit trail, never for a decision.
+pub fn sudo_user() -> Option<String> {
+    std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty())
+}
+
 /// The file and the variables of this process.
 fn sources(flag: Option<&Path>) -> (Option<PathBuf>, layers::Environment) {
     let environment = layers::Environment::of_process();

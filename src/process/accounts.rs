@@ -1,6 +1,7 @@
 //! `loa accounts …`: agencies, officers, their passwords and keys. Every change is in the audit trail, with who ran the command.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, bail};
 use clap::{Subcommand, ValueEnum};
@@ -8,7 +9,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{command, runtime};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::account::Role;
 use crate::identity::accounts::{self, OfficerRequest};
 
@@ -42,7 +43,7 @@ pub enum Accounts {
         #[arg(long, value_enum)]
         role: RoleName,
     },
-    /// Sets a password, read from standard input: 12 characters or more.
+    /// Sets a password, one line of standard input: 12 characters or more. A terminal shows it; a pipe or a file does not.
     Password {
         /// Whose.
         #[arg(long)]
@@ -113,10 +114,26 @@ impl From<RoleName> for Role {
 pub fn run(config: &Config, command: Accounts) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let pool = command::pool(&config.database).await?;
-        let user = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
-        let actor = format!("command (uid {})", user.trim());
+        let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+        // The owner of this process's entry is its effective user.
+        let effective = std::fs::metadata("/proc/self").map(|entry| entry.uid()).ok();
+        let actor = actor(login.trim(), config::sudo_user().as_deref(), effective);
         act(&pool, &actor, command).await
     })
+}
+
+/// Who runs the command: the person whose sign-in the kernel remembers; without one, as in a service or a container, whom sudo names;
+/// without sudo, as whom it runs.
+fn actor(login_uid: &str, sudo_user: Option<&str>, effective: Option<u32>) -> String {
+    match (login_uid.parse::<u32>(), sudo_user, effective) {
+        (Ok(uid), _, _) if uid != u32::MAX => format!("command (uid {uid})"),
+        (_, Some(name), _) => {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            format!("command (user {name}, by sudo)")
+        }
+        (_, None, Some(uid)) => format!("command (running as uid {uid})"),
+        (_, None, None) => "command".to_owned(),
+    }
 }
 
 async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()> {
@@ -138,6 +155,9 @@ async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()
         Accounts::Password { login } => {
             let officer = accounts::officer_by_login(pool, &login).await?;
             let mut line = String::new();
+            if std::io::stdin().is_terminal() {
+                eprint!("new password of {login}, 12 characters or more, shown as you type: ");
+            }
             std::io::stdin().lock().read_line(&mut line).context("standard input")?;
             let password = line.trim_end_matches(['\r', '\n']);
             accounts::set_password(pool, actor, officer, password).await?;
@@ -169,4 +189,18 @@ async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::actor;
+
+    #[test]
+    fn the_audit_trail_names_a_person_where_the_machine_knows_one() {
+        let unset = u32::MAX.to_string();
+        assert_eq!(actor("1000", Some("hung"), Some(0)), "command (uid 1000)");
+        assert_eq!(actor(&unset, Some("hung"), Some(0)), "command (user hung, by sudo)");
+        assert_eq!(actor(&unset, None, Some(10_001)), "command (running as uid 10001)");
+        assert_eq!(actor("", None, Some(0)), "command (running as uid 0)");
+    }
 }
