@@ -45,8 +45,21 @@ address_of() {
 }
 
 given_env() {
-    printf 'export DATABASE_URL=%q AMQP_URL=%q AMQP_MANAGEMENT_URL=%q\n' \
-        "$DATABASE_URL" "$AMQP_URL" "${AMQP_MANAGEMENT_URL:-$(given_management_url)}"
+    printf 'export DATABASE_URL=%q AMQP_URL=%q\n' "$DATABASE_URL" "$AMQP_URL"
+    if [[ -n ${AMQP_MANAGEMENT_URL:-} ]]; then
+        printf 'export AMQP_MANAGEMENT_URL=%q\n' "$AMQP_MANAGEMENT_URL"
+    elif given_management_answers; then
+        printf 'export AMQP_MANAGEMENT_URL=%q\n' "$(given_management_url)"
+    else
+        # The demo then uses the virtual host of AMQP_URL itself; the tests cannot do without.
+        say "AMQP_MANAGEMENT_URL is not set and nothing answers at port 15672 of the host of AMQP_URL: no management API"
+    fi
+}
+
+given_management_answers() {
+    local host
+    read -r host _ < <(address_of "$AMQP_URL" 5672)
+    port_open "$host" 15672
 }
 
 given_management_url() {
