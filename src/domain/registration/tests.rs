@@ -109,7 +109,8 @@ fn this_machine_is_reached_only_when_it_is_allowed() {
     let lenient = WebPushRules { allow_loopback: true, ..rules() };
     for (endpoint, allowed) in [
         ("https://127.0.0.1:9443/x", true),
-        ("http://localhost:9/x", true),
+        ("https://localhost:9/x", true),
+        ("http://localhost:9/x", false),
         ("https://10.0.0.1/x", false),
     ] {
         assert_eq!(lenient.allow(&endpoint.parse().unwrap()), allowed, "{endpoint}");

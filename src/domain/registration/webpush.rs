@@ -28,10 +28,13 @@ pub struct WebPushRules {
 }
 
 impl WebPushRules {
-    /// May we push to this endpoint? `https`, the default port, no user, and a host of the list; or this machine, if that is
-    /// allowed.
+    /// May we push to this endpoint? `https`, no user, and a host of the list at the default port; or this machine at any port, if
+    /// that is allowed. The same rule holds again where the push leaves (`push::webpush`), and a test there compares the two.
     pub fn allow(&self, endpoint: &Url) -> bool {
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
+            return false;
+        }
+        if endpoint.scheme() != "https" {
             return false;
         }
         if self.allow_loopback && is_loopback(endpoint) {
@@ -40,8 +43,7 @@ impl WebPushRules {
         let Some(Host::Domain(host)) = endpoint.host() else {
             return false;
         };
-        endpoint.scheme() == "https"
-            && endpoint.port().is_none()
+        endpoint.port().is_none()
             && self.allowed_hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {
                 Some(parent) => host
                     .strip_suffix(parent)
@@ -53,8 +55,7 @@ impl WebPushRules {
 }
 
 fn is_loopback(endpoint: &Url) -> bool {
-    let web = endpoint.scheme() == "https" || endpoint.scheme() == "http";
-    web && match endpoint.host() {
+    match endpoint.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -96,6 +96,7 @@ fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::registration::WebPushRules;
 
     fn policy(allow_loopback: bool) -> EndpointPolicy {
         let hosts = ["fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com"];
@@ -151,6 +152,51 @@ mod tests {
         }
         assert!(policy(true).check("http://localhost:8080/x").is_err());
         assert!(policy(true).check("https://192.168.1.1/x").is_err());
+    }
+
+    /// What is registered can be pushed to, and nothing else is: the rule stands at both ends.
+    #[test]
+    fn registration_and_push_admit_the_same_endpoints() {
+        for (endpoint, from_afar, with_a_simulator) in [
+            ("https://fcm.googleapis.com/fcm/send/abc", true, true),
+            ("https://fcm.googleapis.com:443/fcm/send/abc", true, true),
+            ("https://fcm.googleapis.com:8443/fcm/send/abc", false, false),
+            ("https://FCM.googleapis.com/x", true, true),
+            ("https://fcm.googleapis.com./x", false, false),
+            ("https://updates.push.services.mozilla.com/wpush/v2/g", true, true),
+            ("https://push.services.mozilla.com/x", false, false),
+            ("https://xpush.apple.com/x", false, false),
+            ("https://.push.apple.com/x", false, false),
+            ("http://fcm.googleapis.com/x", false, false),
+            ("ftp://fcm.googleapis.com/x", false, false),
+            ("https://me@fcm.googleapis.com/x", false, false),
+            ("https://me:too@localhost/x", false, false),
+            ("https://localhost/x", false, true),
+            ("https://localhost:8443/x", false, true),
+            ("https://127.0.0.1:8443/x", false, true),
+            ("https://2130706433/x", false, true),
+            ("https://[::1]:8443/x", false, true),
+            ("http://localhost:8080/x", false, false),
+            ("http://127.0.0.1/x", false, false),
+            ("ws://localhost/x", false, false),
+            ("https://localhost.evil.example/x", false, false),
+            ("https://0.0.0.0/x", false, false),
+            ("https://[::ffff:127.0.0.1]/x", false, false),
+            ("https://10.0.0.1/x", false, false),
+            ("https://169.254.169.254/latest/meta-data", false, false),
+        ] {
+            for (allow_loopback, admitted) in [(false, from_afar), (true, with_a_simulator)] {
+                let push = policy(allow_loopback);
+                let registration = WebPushRules {
+                    allowed_hosts: push.hosts.clone(),
+                    allow_loopback,
+                    ..WebPushRules::default()
+                };
+                let registered = Url::parse(endpoint).is_ok_and(|url| registration.allow(&url));
+                assert_eq!(registered, admitted, "registering {endpoint} ({allow_loopback})");
+                assert_eq!(push.check(endpoint).is_ok(), admitted, "pushing to {endpoint}");
+            }
+        }
     }
 
     #[test]
