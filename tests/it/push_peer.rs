@@ -106,6 +106,7 @@ impl Peer {
 pub struct Session {
     writer: Arc<Mutex<WriteHalf<TlsStream<TcpStream>>>>,
     requests: mpsc::UnboundedReceiver<u32>,
+    echoes: mpsc::UnboundedReceiver<()>,
     reader: tokio::task::JoinHandle<()>,
     deaf: Arc<AtomicBool>,
 }
@@ -116,8 +117,9 @@ impl Session {
         let writer = Arc::new(Mutex::new(writer));
         let deaf = Arc::new(AtomicBool::new(false));
         let (sender, requests) = mpsc::unbounded_channel();
-        let reader = tokio::spawn(read(reader, writer.clone(), deaf.clone(), sender));
-        let session = Self { writer, requests, reader, deaf };
+        let (echo, echoes) = mpsc::unbounded_channel();
+        let reader = tokio::spawn(read(reader, writer.clone(), deaf.clone(), sender, echo));
+        let session = Self { writer, requests, echoes, reader, deaf };
         session.allow(allowance).await;
         session
     }
@@ -139,6 +141,12 @@ impl Session {
     /// Whether a request is waiting to be looked at. Only meaningful when nothing more can arrive.
     pub fn has_request(&self) -> bool {
         !self.requests.is_empty()
+    }
+
+    /// A PING there and back: what the client had written before is read.
+    pub async fn echo(&mut self) {
+        self.write(PING, 0, 0, b"settled?").await;
+        self.echoes.recv().await.expect("the client lives");
     }
 
     pub async fn answer(&self, stream: u32) {
@@ -216,6 +224,7 @@ async fn read(
     writer: Arc<Mutex<WriteHalf<TlsStream<TcpStream>>>>,
     deaf: Arc<AtomicBool>,
     requests: mpsc::UnboundedSender<u32>,
+    echoes: mpsc::UnboundedSender<()>,
 ) {
     let mut preface = [0; 24];
     if reader.read_exact(&mut preface).await.is_err() {
@@ -233,6 +242,9 @@ async fn read(
             (SETTINGS, flags) if flags & ACK == 0 => write(&writer, SETTINGS, ACK, 0, &[]).await,
             (PING, flags) if flags & ACK == 0 && !deaf.load(Ordering::Relaxed) => {
                 write(&writer, PING, ACK, 0, &payload).await;
+            }
+            (PING, flags) if flags & ACK != 0 => {
+                let _ = echoes.send(());
             }
             (DATA | HEADERS, flags) if flags & END_STREAM != 0 => {
                 let _ = requests.send(stream);

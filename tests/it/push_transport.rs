@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use loa::push::transport::{Answer, Host, Manner, TrafficClass, TransportError};
 
-use crate::push_peer::{Certificate, Peer, authority};
+use crate::push_peer::{Certificate, Peer, Session, authority};
 
 /// Generous where a test only waits for what must come; tests about waiting set their own.
 fn manner(connections: usize) -> Manner {
@@ -42,12 +42,17 @@ async fn failure(request: JoinHandle<Outcome>) -> TransportError {
     request.await.expect("no panic").expect_err("no answer")
 }
 
-/// Lets everything that can happen without another event happen. All parties run on this one thread.
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
+/// Lets everything that can happen without another event happen. All parties run on this one thread, so that between an echo and
+/// the next one every task that can go on has gone on; and what a client had to say on a connection comes before its echo.
+async fn settle<const N: usize>(mut sessions: [&mut Session; N]) {
+    for _ in 0..5 {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        for session in &mut sessions {
+            session.echo().await;
+        }
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 #[tokio::test]
@@ -70,7 +75,7 @@ async fn streams_above_a_goaways_last_are_sent_again_and_the_others_are_not() {
     for request in requests {
         assert_eq!(status(request).await, 200);
     }
-    settle().await;
+    settle([&mut second]).await;
     assert!(!second.has_request(), "what the first connection accepted came only once");
 }
 
@@ -93,7 +98,7 @@ async fn a_refused_stream_is_sent_once_more_and_then_reported_as_not_sent() {
         session.refuse(stream).await;
     }
     assert!(matches!(failure(twice).await, TransportError::NotSent(_)));
-    settle().await;
+    settle([&mut session]).await;
     assert!(!session.has_request());
 }
 
@@ -106,25 +111,25 @@ async fn a_lowered_allowance_is_obeyed_and_a_raised_one_used_at_once() {
     // like APNs: one stream until it knows us
     let mut session = peer.session().await;
     let first = session.requests(1).await[0];
-    settle().await;
+    settle([&mut session]).await;
     assert!(!session.has_request());
     session.allow(4).await;
     let mut open = session.requests(3).await;
     open.push(first);
 
     session.allow(2).await;
-    settle().await;
+    settle([&mut session]).await;
     for stream in open.drain(..2) {
         session.answer(stream).await;
     }
-    settle().await;
+    settle([&mut session]).await;
     assert!(!session.has_request(), "two are still open, and two are allowed");
     for stream in open {
         session.answer(stream).await;
     }
     for _ in 0..2 {
         let pair = session.requests(2).await;
-        settle().await;
+        settle([&mut session]).await;
         assert!(!session.has_request(), "two at a time");
         for stream in pair {
             session.answer(stream).await;
@@ -190,9 +195,8 @@ async fn whoever_finds_no_free_stream_in_time_was_not_sent() {
     let first = urgent(&host);
     let mut session = peer.session().await;
     session.requests(1).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
     session.allow(0).await;
-    settle().await;
+    settle([&mut session]).await;
     let second = urgent(&host);
     assert!(matches!(failure(first).await, TransportError::Ambiguous(_)));
     assert!(matches!(failure(second).await, TransportError::NotSent(_)));
@@ -209,7 +213,7 @@ async fn bulk_never_takes_the_first_connection_and_an_emergency_may_take_any() {
     assert_eq!(host.streams(TrafficClass::Bulk), 2);
 
     let bulk: Vec<_> = (0..5).map(|_| post(&host, TrafficClass::Bulk)).collect();
-    settle().await;
+    settle([&mut one, &mut other]).await;
     // which of the two came first is the dialler's secret
     let (reserved, shared) =
         if other.has_request() { (&mut one, &mut other) } else { (&mut other, &mut one) };
@@ -227,7 +231,7 @@ async fn bulk_never_takes_the_first_connection_and_an_emergency_may_take_any() {
     // and where both wait for a freed stream, the emergency gets it
     let emergencies: Vec<_> = (0..3).map(|_| urgent(&host)).collect();
     let reserved_held = reserved.requests(2).await;
-    settle().await;
+    settle([reserved, shared]).await;
     shared.answer(held[0]).await;
     let stream = shared.requests(1).await[0];
     reserved.answer(reserved_held[0]).await;
@@ -313,7 +317,7 @@ async fn a_retired_connection_stays_in_use_until_its_replacement_is_there() {
     let stream = old.requests(1).await[0];
     host.retire(connection);
     let mut new = peer.session().await;
-    settle().await;
+    settle([&mut new]).await;
     let next = urgent(&host);
     let new_stream = new.requests(1).await[0];
     new.answer(new_stream).await;
@@ -331,7 +335,7 @@ async fn an_acceptance_whose_body_is_torn_off_still_is_one() {
     let mut session = peer.session().await;
     let stream = session.requests(1).await[0];
     session.begin_answer(stream).await;
-    settle().await;
+    settle([&mut session]).await;
     session.cut().await;
     assert_eq!(status(request).await, 200);
 }
@@ -386,7 +390,7 @@ async fn a_worn_connection_is_replaced_before_its_stream_numbers_run_out() {
         assert_eq!(status(request).await, 200);
     }
     let mut fresh = peer.session().await;
-    settle().await;
+    settle([&mut fresh]).await;
     let request = urgent(&host);
     let stream = fresh.requests(1).await[0];
     fresh.answer(stream).await;

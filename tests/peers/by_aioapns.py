@@ -118,9 +118,12 @@ async def after_goaway_the_client_comes_back_on_another_connection(simulator):
     to = client(simulator)
     before, after = request(), request()
     assert (await to.send_notification(before)).is_successful
+    [connection] = to.pool.connections
+    gone, discard = asyncio.Event(), connection.on_connection_lost
+    connection.on_connection_lost = lambda lost: (discard(lost), gone.set())
     notice = {"debug": '{"reason":"Shutdown"}', "close_after_ms": 10}
     simulator.post("goaway", {"provider": "apns", "notice": notice})
-    await asyncio.sleep(0.2)
+    await asyncio.wait_for(gone.wait(), 10)
     assert (await to.send_notification(after)).is_successful
     [first], [second] = simulator.pushes(before.device_token), simulator.pushes(after.device_token)
     assert first["connection"] != second["connection"]
