@@ -7,19 +7,23 @@
 //! This module does not decide what to finish and what to drop; whoever holds work does.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// A cloneable wish to stop, and the list of tasks that must finish first.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
     tasks: TaskTracker,
+    lost: Arc<OnceLock<&'static str>>,
 }
 
 /// Whether everything in hand was finished before the deadline.
@@ -96,6 +100,28 @@ impl Shutdown {
         self.tasks.spawn(task)
     }
 
+    /// Runs `task`, without which the process is no good: should it end or panic before stopping was asked for, the whole process
+    /// stops, so that whoever watches it starts another. One that looks alive while its heart stands still is worse than none.
+    pub fn essential<F>(&self, name: &'static str, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let shutdown = self.clone();
+        tokio::spawn(async move {
+            drop(AssertUnwindSafe(task).catch_unwind().await);
+            if !shutdown.is_requested() {
+                error!(task = name, "{name} has ended by itself: the process stops");
+                shutdown.lost.set(name).ok();
+                shutdown.request();
+            }
+        })
+    }
+
+    /// The essential task that ended by itself, if one did.
+    pub fn lost(&self) -> Option<&'static str> {
+        self.lost.get().copied()
+    }
+
     /// Tracks `task` without spawning it, for a runtime other than the current one.
     pub fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
         self.tasks.track_future(task)
@@ -140,6 +166,24 @@ mod tests {
 
         assert_eq!(draining.await.expect("no panic"), Drained::Completely);
         assert!(task.await.expect("no panic"));
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_heart_stops_stops() {
+        let shutdown = Shutdown::new();
+        let beating = shutdown.essential("beating", std::future::pending());
+        let heart = shutdown.essential("heart", async { panic!("on purpose") });
+        shutdown.requested().await;
+        assert_eq!(shutdown.lost(), Some("heart"));
+        heart.await.expect("the panic was caught");
+        beating.abort();
+
+        let asked = Shutdown::new();
+        let ends = asked.clone();
+        let heart = asked.essential("heart", async move { ends.requested().await });
+        asked.request();
+        heart.await.expect("no panic");
+        assert_eq!(asked.lost(), None, "it was asked to");
     }
 
     #[tokio::test]

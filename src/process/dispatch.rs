@@ -51,8 +51,8 @@ pub struct Dispatcher {
     pub pools: Pools,
     /// The engine.
     pub engine: Arc<Engine>,
-    /// For the readiness page.
-    pub broker: Broker,
+    /// For the readiness page: one publishes, one consumes.
+    pub brokers: [Broker; 2],
     consumers: Vec<(Option<Provider>, Arc<Consumer>)>,
     end: CancellationToken,
     heartbeat: tokio::task::JoinHandle<()>,
@@ -67,8 +67,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         .with_context(|| format!("dispatch.status_listen: {listen} cannot be used"))?;
     let dispatcher = Dispatcher::start(config, shutdown).await?;
     let status =
-        Status { engine: Arc::clone(&dispatcher.engine), broker: dispatcher.broker.clone() };
-    tokio::spawn(status::show(listener, status, shutdown.clone()));
+        Status { engine: Arc::clone(&dispatcher.engine), brokers: dispatcher.brokers.clone() };
+    shutdown.essential("status pages", status::show(listener, status, shutdown.clone()));
     tracing::info!(%listen, "dispatching; status on {listen}");
     shutdown.requested().await;
     dispatcher.stop().await;
@@ -106,7 +106,7 @@ impl Dispatcher {
             },
             breakers,
         };
-        let heartbeat = tokio::spawn(heartbeat.run(end.clone()));
+        let heartbeat = shutdown.essential("heartbeat", heartbeat.run(end.clone()));
         let publishing = Broker::start(&config.broker, "dispatch publish");
         let consuming = Broker::start(&config.broker, "dispatch consume");
         let publisher = Publisher::new(&publishing);
@@ -118,15 +118,17 @@ impl Dispatcher {
             publisher.clone(),
             config.dispatch.clone(),
         ));
-        spawn_upkeep(config, &pools, &publisher, &end);
+        spawn_upkeep(config, &pools, &publisher, shutdown, &end);
         let consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
         for provider in Provider::ALL {
             let own = consumers.iter().filter(|(of, _)| *of == Some(provider));
             let own = own.map(|(_, consumer)| Arc::clone(consumer)).collect();
-            tokio::spawn(attend(Arc::clone(&engine), provider, own, end.clone()));
+            shutdown
+                .essential("attending", attend(Arc::clone(&engine), provider, own, end.clone()));
         }
         let drain = config.dispatch.drain();
-        Ok(Self { pools, engine, broker: publishing, consumers, end, heartbeat, drain })
+        let brokers = [publishing, consuming];
+        Ok(Self { pools, engine, brokers, consumers, end, heartbeat, drain })
     }
 
     /// Takes no more work, finishes what is in hand, gives up the lock.
@@ -149,20 +151,18 @@ pub fn spawn_upkeep(
     config: &Config,
     pools: &Pools,
     publisher: &Publisher,
+    shutdown: &Shutdown,
     end: &CancellationToken,
 ) {
-    tokio::spawn(relay::run(
-        pools.urgent.clone(),
-        pools.common.clone(),
-        publisher.clone(),
-        end.clone(),
-    ));
+    let relay =
+        relay::run(pools.urgent.clone(), pools.common.clone(), publisher.clone(), end.clone());
+    shutdown.essential("relay", relay);
     let due = Due {
         pool: pools.urgent.clone(),
         publisher: publisher.clone(),
         bulk_hold: time::Duration::hours(config.dispatch.bulk_hold_max_hours.into()),
     };
-    tokio::spawn(due.run(end.clone()));
+    shutdown.essential("due-scan", due.run(end.clone()));
 }
 
 /// The keys this process believes.

@@ -27,6 +27,7 @@ pub mod status;
 /// Does this installation refuse what production must refuse?
 pub mod refusal;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use anyhow::Context as _;
@@ -43,7 +44,7 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
         let shutdown = Shutdown::on_signals()?;
         let ended = serve::run(config, &shutdown).await;
         flush(guard).await;
-        ended
+        ended.and(whole(&shutdown))
     })
 }
 
@@ -54,7 +55,7 @@ pub fn dispatch(config: &Config) -> anyhow::Result<()> {
         let shutdown = Shutdown::on_signals()?;
         let ended = dispatch::run(config, &shutdown).await;
         flush(guard).await;
-        ended
+        ended.and(whole(&shutdown))
     })
 }
 
@@ -65,19 +66,27 @@ pub fn both(config: &Config) -> anyhow::Result<()> {
         let shutdown = Shutdown::on_signals()?;
         let (config_of_dispatch, stop) = (config.clone(), shutdown.clone());
         let dispatching = thread::Builder::new().name("dispatch".into()).spawn(move || {
-            let ended = single()
-                .and_then(|runtime| runtime.block_on(dispatch::run(&config_of_dispatch, &stop)));
+            let dispatching = || single()?.block_on(dispatch::run(&config_of_dispatch, &stop));
+            let ended = catch_unwind(AssertUnwindSafe(dispatching));
             // One half without the other is not what was asked for.
             stop.request();
-            ended
+            ended.unwrap_or_else(|_| Err(anyhow::anyhow!("the dispatcher panicked")))
         })?;
         let served = serve::run(config, &shutdown).await;
         shutdown.request();
         let dispatched = tokio::task::spawn_blocking(move || dispatching.join()).await?;
         flush(guard).await;
         served?;
-        dispatched.map_err(|_| anyhow::anyhow!("the dispatcher panicked"))?
+        dispatched.map_err(|_| anyhow::anyhow!("the dispatcher panicked"))?.and(whole(&shutdown))
     })
+}
+
+/// A process that stopped because a part of it ended by itself has not ended well.
+fn whole(shutdown: &Shutdown) -> anyhow::Result<()> {
+    match shutdown.lost() {
+        None => Ok(()),
+        Some(part) => Err(anyhow::anyhow!("{part} ended by itself; the log above says why")),
+    }
 }
 
 async fn flush(guard: telemetry::Guard) {

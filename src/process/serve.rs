@@ -37,7 +37,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let end = CancellationToken::new();
     let broker = Broker::start(&config.broker, "serve publish");
     let publisher = Publisher::new(&broker);
-    dispatch::spawn_upkeep(config, &pools, &publisher, &end);
+    dispatch::spawn_upkeep(config, &pools, &publisher, shutdown, &end);
     if let Some(key) = &key {
         let public_url = config.http.base_url();
         templates::seal_built_in(&pools.urgent, key, &public_url)
@@ -45,7 +45,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
             .context("the templates of notices could not be sealed")?;
     }
     let publication = Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted));
-    tokio::spawn(Arc::clone(&publication).keep_true(shutdown.clone()));
+    shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
     let app = App::new(
         pools.common.clone(),

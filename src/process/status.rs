@@ -21,8 +21,8 @@ use crate::web::refusal;
 pub struct Status {
     /// Gate and breakers.
     pub engine: Arc<Engine>,
-    /// To the broker.
-    pub broker: Broker,
+    /// To the broker, each of them needed.
+    pub brokers: [Broker; 2],
 }
 
 /// Shows it until shutdown.
@@ -48,7 +48,7 @@ async fn ready(State(status): State<Status>) -> Response {
     if !alive {
         reasons.push(json!({"part": "database", "detail": "the liveness lock is not held"}));
     }
-    let trouble = status.broker.trouble();
+    let trouble = status.brokers.iter().find_map(Broker::trouble);
     if let Some(trouble) = &trouble {
         reasons.push(json!({"part": "broker", "detail": trouble.to_string()}));
     }
