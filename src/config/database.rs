@@ -35,8 +35,12 @@ impl Database {
             mode == Mode::Production,
             problems,
         );
-        if self.max_connections < 2 {
-            problems.add("database.max_connections", "is below 2", "a process needs at least 2");
+        if self.max_connections < 4 {
+            problems.add(
+                "database.max_connections",
+                "is below 4",
+                "a process needs at least 4: two of them do nothing but listen",
+            );
         }
         if self.urgent_connections == 0 {
             problems.add(

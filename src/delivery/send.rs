@@ -342,7 +342,7 @@ impl Sender {
                 return;
             }
             Scope::Provider => {
-                run.ask(after);
+                run.ask_all(after);
                 if slow_down {
                     run.break_off(BrokenOff::LeftAlone(wait));
                 }

@@ -112,6 +112,8 @@ struct Attempt {
     broken_off: Option<Duration>,
     /// There may be devices it did not come to speak of.
     cut_short: bool,
+    /// Somebody was sent to in this attempt and did not answer.
+    unanswered: bool,
 }
 
 impl Notices {
@@ -226,19 +228,21 @@ impl Notices {
 
     async fn conclude(&self, id: NoticeId, claimed: &Claimed, mut attempt: Attempt) {
         // Whoever was sent to without an answer may have rung: that counts, even if the attempt was broken off.
-        let unanswered = attempt.outcomes.iter().any(|(_, told)| *told == Outcome::DueUnknown);
-        let counts = attempt.broken_off.is_none() || unanswered;
+        let counts = attempt.broken_off.is_none() || attempt.unanswered;
         let attempts = claimed.attempts.saturating_add(i16::from(counts));
         let tried = u16::try_from(attempts).unwrap_or(u16::MAX);
+        if attempt.broken_off.is_some() && counts && tried >= MAX_ATTEMPTS {
+            attempt.leave_unknown();
+        }
         let open = attempt.cut_short || attempt.outcomes.iter().any(|(_, told)| told.is_open());
         let next = if !open {
-            Next::Final
-        } else if counts && tried >= MAX_ATTEMPTS {
-            attempt.close(Closing::GaveUp);
             Next::Final
         } else if let Some(wait) = attempt.broken_off {
             let least = if counts { back_off(tried, None, jitter()) } else { Duration::ZERO };
             Next::DueIn(wait.max(least))
+        } else if tried >= MAX_ATTEMPTS {
+            attempt.close(Closing::GaveUp);
+            Next::Final
         } else {
             Next::DueIn(back_off(tried, attempt.asked, jitter()))
         };
@@ -319,6 +323,15 @@ impl Attempt {
         attempt
     }
 
+    /// Whoever may have rung so often is not tried again; whoever was not tried waits on.
+    fn leave_unknown(&mut self) {
+        for (_, outcome) in &mut self.outcomes {
+            if *outcome == Outcome::DueUnknown {
+                *outcome = Outcome::Unknown;
+            }
+        }
+    }
+
     /// Takes over one provider's report. A device that was not tried keeps the outcome it had.
     fn add(&mut self, devices: &[&NoticeDevice], report: &Report) {
         let told: HashMap<i64, Outcome> = report.outcomes.iter().copied().collect();
@@ -330,6 +343,7 @@ impl Attempt {
             })
             .collect();
         self.asked = self.asked.max(report.asked);
+        self.unanswered |= report.outcomes.iter().any(|(_, told)| *told == Outcome::DueUnknown);
         match &report.broken_off {
             None => {}
             Some(BrokenOff::Gate(Closed::Expired)) => close(&mut own, Closing::Expired),

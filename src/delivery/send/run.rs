@@ -24,8 +24,9 @@ struct Gathered {
     accepted: bool,
     dead: Vec<Dead>,
     suspects: Vec<(i64, AddressHash)>,
-    /// How many devices were given a wait of their own.
+    /// How many devices were given a wait of their own, and the longest of them.
     asked: usize,
+    of_devices: Option<Duration>,
     /// Quotas that were slowed down already.
     slowed: Vec<String>,
     /// Whose request was called malformed.
@@ -73,6 +74,12 @@ impl Run {
     pub(super) fn ask(&self, after: Option<Duration>) {
         let mut gathered = self.gathered();
         gathered.asked += usize::from(after.is_some());
+        gathered.of_devices = gathered.of_devices.max(after);
+    }
+
+    /// The provider named a wait for everything that is sent to it.
+    pub(super) fn ask_all(&self, after: Option<Duration>) {
+        let mut gathered = self.gathered();
         gathered.report.asked = gathered.report.asked.max(after);
     }
 
@@ -104,8 +111,8 @@ impl Run {
     /// What the provider's words mean, all of them known: "dead or malformed" is dead, and "malformed" is this device's own,
     /// only if the same message was accepted elsewhere. Otherwise the devices stay open.
     pub(super) fn conclude(self) -> (Report, Vec<Dead>) {
-        let Gathered { mut report, accepted, mut dead, suspects, faulty, left_out, asked, .. } =
-            self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let gathered = self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Gathered { mut report, accepted, mut dead, suspects, faulty, left_out, .. } = gathered;
         for (number, address) in suspects {
             if accepted {
                 dead.push(Dead { number, address, since: None });
@@ -115,10 +122,12 @@ impl Run {
         }
         let fault = if accepted { Outcome::Failed } else { Outcome::Due };
         report.outcomes.extend(faulty.into_iter().map(|number| (number, fault)));
-        // A batch has one time to be looked at again. One device's wait must not become everybody's.
+        // A batch has one time to be looked at again. One device's wait must not become everybody's, least of all of those that were
+        // not tried.
         let open = report.outcomes.iter().filter(|(_, outcome)| outcome.is_open()).count();
-        if asked < open {
-            report.asked = None;
+        let all_tried = left_out.is_none() && report.broken_off.is_none();
+        if all_tried && gathered.asked >= open {
+            report.asked = report.asked.max(gathered.of_devices);
         }
         if report.broken_off.is_none() {
             report.broken_off = left_out.map(BrokenOff::LeftAlone);
@@ -188,6 +197,25 @@ mod tests {
             let (report, _) = run.conclude();
             assert_eq!(report.asked, (others == 0).then_some(Duration::from_mins(15)));
         }
+    }
+
+    #[test]
+    fn the_providers_own_wait_is_everybodys() {
+        let run = Run::default();
+        (1..4).for_each(|n| run.record(&target(n), Outcome::Due));
+        run.ask_all(Some(Duration::from_mins(2)));
+        assert_eq!(run.conclude().0.asked, Some(Duration::from_mins(2)));
+    }
+
+    #[test]
+    fn one_devices_wait_does_not_bind_whoever_was_not_tried() {
+        let run = Run::default();
+        run.record(&target(1), Outcome::Due);
+        run.ask(Some(Duration::from_mins(15)));
+        run.leave_out(Duration::from_secs(5));
+        let (report, _) = run.conclude();
+        assert_eq!(report.asked, None);
+        assert_eq!(report.broken_off, Some(BrokenOff::LeftAlone(Duration::from_secs(5))));
     }
 
     #[test]
