@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::engine::{Engine, OpenError, Opened};
 use super::ledger::{Ending, Ledger, LedgerError};
+use crate::delivery::again::{RECORD_AGAIN, jitter};
 use crate::delivery::gate::Closed;
 use crate::delivery::send::{BrokenOff, Report, Slice, Target};
 use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome};
@@ -28,12 +29,6 @@ const PARKED_AGAIN: Duration = Duration::from_secs(5);
 
 /// When a batch that makes no sense is looked at again; each time says so.
 const BROKEN_AGAIN: Duration = Duration::from_mins(5);
-
-/// Between attempts to record outcomes while the database is away.
-const RECORD_AGAIN: Duration = Duration::from_millis(250);
-
-/// At most so many live emergencies are named in a payload.
-const LIVE_NAMED: i64 = 3;
 
 /// Why a batch could not be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -230,7 +225,7 @@ async fn push(
         let mut conn = engine.pool_of(lane).acquire().await?;
         let devices = device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?;
         // Of this moment, not of the broadcast's beginning: an ordinary push that comes after an emergency must name it.
-        (devices, broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?)
+        (devices, broadcast::live_emergencies(&mut conn).await?)
     };
     let numbers: Vec<i64> = devices.iter().map(|device| device.number).collect();
     ledger.meet(claimed.last, &numbers)?;
@@ -353,12 +348,4 @@ impl Opened {
         }
         Ok(())
     }
-}
-
-/// Randomness enough to spread retries.
-fn jitter() -> f64 {
-    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
-    #[expect(clippy::cast_precision_loss, reason = "a fraction needs no 64 bits")]
-    let fraction = (high >> 12) as f64 / (1u64 << 52) as f64;
-    fraction
 }

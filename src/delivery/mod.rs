@@ -2,6 +2,9 @@
 //!
 //! Deliberately not here: which devices and why now (`broadcast`, `notice`), and any SQL or HTTP of its own.
 
+/// What batches and notices have in common when something must be tried again.
+pub mod again;
+
 /// What this process is working on.
 pub mod in_hand;
 

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::templates::{self, TemplateError};
+use crate::delivery::again::{RECORD_AGAIN, jitter};
 use crate::delivery::gate::{Closed, Gate};
 use crate::delivery::in_hand::InHand;
 use crate::delivery::send::{BrokenOff, Report, Sender, Slice, Target};
@@ -35,12 +36,6 @@ use crate::telemetry::Metric;
 const DOUBT: Duration = Duration::from_secs(30);
 const PARKED: Duration = Duration::from_secs(5);
 const BROKEN: Duration = Duration::from_mins(5);
-
-/// At most so many live emergencies are named in a payload.
-const LIVE_NAMED: i64 = 3;
-
-/// Between attempts to record outcomes while the database is away.
-const RECORD_AGAIN: Duration = Duration::from_millis(250);
 
 /// One person's devices at one provider, and what they are told.
 #[derive(Clone, Debug)]
@@ -192,7 +187,7 @@ impl Notices {
         let expires = claimed.expires_at.min(claimed.created_at + template.ttl());
         let live = {
             let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-            broadcast::live_emergencies(&mut conn, LIVE_NAMED).await?
+            broadcast::live_emergencies(&mut conn).await?
         };
         let parcel = |provider, targets| Parcel {
             notice: id,
@@ -370,12 +365,4 @@ fn close(outcomes: &mut [(InstallationId, Outcome)], reason: Closing) {
     for (_, outcome) in outcomes {
         *outcome = outcome.closed(reason);
     }
-}
-
-/// Randomness enough to spread retries.
-fn jitter() -> f64 {
-    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
-    #[expect(clippy::cast_precision_loss, reason = "a fraction needs no 64 bits")]
-    let fraction = (high >> 12) as f64 / (1u64 << 52) as f64;
-    fraction
 }

@@ -187,16 +187,16 @@ async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, Stor
     .await?)
 }
 
-/// Live emergencies, (alert, version), newest first, at most `limit`: every payload names them.
-pub async fn live_emergencies(
-    conn: &mut PgConnection,
-    limit: i64,
-) -> Result<Vec<(Uuid, u32)>, StoreError> {
+/// At most so many live emergencies are named in a payload.
+const LIVE_NAMED: i64 = 3;
+
+/// Live emergencies, (alert, version), newest first, a few at most: every payload names them.
+pub async fn live_emergencies(conn: &mut PgConnection) -> Result<Vec<(Uuid, u32)>, StoreError> {
     let rows = sqlx::query!(
         "select a.id, a.version from alert a join broadcast b on b.alert_id = a.id
          where b.lane = 'emergency' and a.state = 'live' and a.expires_at > clock_timestamp()
          order by a.published_at desc limit $1",
-        limit
+        LIVE_NAMED
     )
     .fetch_all(conn)
     .await?;
