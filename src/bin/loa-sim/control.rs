@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `GET /control/site` | what `sim.json` holds |
 //! | `GET /control/report?cid=&id=&v=` | what arrived |
+//! | `GET /control/timeline?cid=&id=&v=&provider=` | when it arrived: requests by 10 ms |
 //! | `GET /control/pushes?token=` | the recorded requests, oldest first |
 //! | `GET /control/reserved` | reserved tokens and endpoints |
 //! | `GET` `POST` `DELETE /control/script` | faults to come |
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 
 use crate::devices::WEBPUSH_PATH;
 use crate::exchange::{GoAway, Provider};
-use crate::ledger::{Question, Report};
+use crate::ledger::{Question, Report, Timeline};
 use crate::script::Rule;
 use crate::service::{Role, Service};
 use crate::world::{Order, World};
@@ -52,6 +53,7 @@ pub async fn serve(
     let routes = Router::new()
         .route("/control/site", get(site))
         .route("/control/report", get(report))
+        .route("/control/timeline", get(timeline))
         .route("/control/pushes", get(pushes))
         .route("/control/reserved", get(reserved))
         .route("/control/script", get(script).post(add_rule).delete(clear_script))
@@ -85,6 +87,20 @@ async fn site(State(controls): Shared) -> Json<Value> {
 
 async fn report(State(controls): Shared, Query(asked): Query<Question>) -> Json<Report> {
     Json(controls.world.ledger.report(&controls.world.fleet, &asked))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct When {
+    provider: Option<Provider>,
+    cid: Option<String>,
+    id: Option<String>,
+    v: Option<String>,
+}
+
+async fn timeline(State(controls): Shared, Query(asked): Query<When>) -> Json<Timeline> {
+    let When { provider, cid, id, v } = asked;
+    Json(controls.world.ledger.timeline(provider, &Question { cid, id, v }))
 }
 
 #[derive(Deserialize)]

@@ -31,6 +31,8 @@ pub struct Population {
     pub dead_percent: f64,
     /// Another seed, other devices.
     pub seed: u64,
+    /// Devices of this provider only; `None`: the mixture.
+    pub only: Option<Provider>,
 }
 
 /// What kind of registration device `n` is.
@@ -47,13 +49,23 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind of device `n`, whatever the seed.
+    /// The kind of device `n` of the mixture, whatever the seed.
     pub const fn of(n: u32) -> Self {
         match n % 10 {
             0..=5 if (n / 10) % 10 == n % 6 => Self::FcmFid,
             0..=5 => Self::FcmToken,
             6..=8 => Self::Apns,
             _ => Self::WebPush,
+        }
+    }
+
+    /// The kind of device `n` where all are one provider's.
+    const fn of_only(provider: Provider, n: u32) -> Self {
+        match provider {
+            Provider::Fcm if n % 10 == 9 => Self::FcmFid,
+            Provider::Fcm => Self::FcmToken,
+            Provider::Apns => Self::Apns,
+            Provider::WebPush => Self::WebPush,
         }
     }
 
@@ -78,6 +90,11 @@ impl Kind {
 }
 
 impl Population {
+    /// What kind of registration device `n` is.
+    pub fn kind(self, n: u32) -> Kind {
+        self.only.map_or_else(|| Kind::of(n), |provider| Kind::of_only(provider, n))
+    }
+
     /// Whether device `n` uninstalled the app.
     pub fn is_dead(self, n: u32) -> bool {
         let draw = SplitMix::of(self.seed, 1, n.into()).next() % 1_000_000;
@@ -87,7 +104,7 @@ impl Population {
     /// Its address: the token, or for Web Push the opaque end of the endpoint.
     pub fn address(self, n: u32) -> String {
         let mut random = SplitMix::of(self.seed, 2, n.into());
-        match Kind::of(n) {
+        match self.kind(n) {
             Kind::FcmToken => {
                 let mut token = String::with_capacity(163);
                 random.letters(22, &mut token);
@@ -112,7 +129,7 @@ impl Population {
 
     /// One NDJSON line, as `loa devices import` reads it.
     pub fn registration(self, n: u32, site: &Site, agents: &UserAgents) -> serde_json::Value {
-        let kind = Kind::of(n);
+        let kind = self.kind(n);
         let installation =
             uuid::Builder::from_random_bytes(SplitMix::of(self.seed, 3, n.into()).bytes())
                 .into_uuid();
@@ -225,7 +242,7 @@ impl Fleet {
     pub fn new(population: Population) -> Self {
         let mut fleet = Self { known: Default::default(), dead: Default::default() };
         for n in 0..population.count {
-            let provider = Kind::of(n).provider() as usize;
+            let provider = population.kind(n).provider() as usize;
             let number = u32::try_from(fleet.dead[provider].len()).unwrap_or(u32::MAX);
             fleet.known[provider].insert(address_hash(population.address(n).as_bytes()), number);
             fleet.dead[provider].push(population.is_dead(n));

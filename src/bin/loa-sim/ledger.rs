@@ -82,13 +82,27 @@ struct Counts {
     errors: BTreeMap<Cow<'static, str>, u64>,
     first: Option<Moment>,
     last: Option<Moment>,
+    /// Requests by [`SLOT`], from the slot of the first on.
+    slots: Vec<u32>,
 }
+
+/// The grain of a timeline, microseconds.
+const SLOT: u64 = 10_000;
+
+/// What comes later than so many slots after the first is counted in the last: nobody looks at a timeline of hours.
+const MOST_SLOTS: usize = 360_000;
 
 impl Counts {
     fn count(&mut self, outcome: &Outcome, now: Moment) {
         self.requests += 1;
-        self.first.get_or_insert(now);
+        let first = *self.first.get_or_insert(now);
         self.last = Some(now);
+        let slot = (now.micros() / SLOT).saturating_sub(first.micros() / SLOT);
+        let slot = usize::try_from(slot).unwrap_or(MOST_SLOTS).min(MOST_SLOTS - 1);
+        if self.slots.len() <= slot {
+            self.slots.resize(slot + 1, 0);
+        }
+        self.slots[slot] += 1;
         match outcome {
             Outcome::Accepted => self.accepted += 1,
             Outcome::Unreadable => {
@@ -105,8 +119,25 @@ impl Counts {
         for (code, count) in &other.errors {
             *self.errors.entry(code.clone()).or_default() += count;
         }
+        self.merge_slots(other);
         self.first = [self.first, other.first].into_iter().flatten().min();
         self.last = self.last.max(other.last);
+    }
+
+    fn merge_slots(&mut self, other: &Self) {
+        let Some(theirs) = other.first else { return };
+        let ours = self.first.unwrap_or(theirs);
+        let slot = |at: Moment| usize::try_from(at.micros() / SLOT).unwrap_or(usize::MAX);
+        let begin = slot(ours).min(slot(theirs));
+        let (own, add) = (slot(ours) - begin, slot(theirs) - begin);
+        let length = (own + self.slots.len()).max(add + other.slots.len());
+        let mut merged = vec![0; length];
+        for (at, slots) in [(own, &self.slots), (add, &other.slots)] {
+            for (sum, count) in merged[at..].iter_mut().zip(slots) {
+                *sum += count;
+            }
+        }
+        self.slots = merged;
     }
 }
 
@@ -259,10 +290,34 @@ impl Ledger {
         report
     }
 
+    /// When the requests of the messages asked for came, of one provider or of all.
+    pub fn timeline(&self, provider: Option<Provider>, asked: &Question) -> Timeline {
+        let mut counts = Counts::default();
+        for provider in Provider::ALL.into_iter().filter(|it| provider.is_none_or(|of| of == *it)) {
+            let book = self.book(provider);
+            for (_, entry) in book.messages.iter().filter(|(key, _)| key.matches(asked)) {
+                counts.merge(&entry.counts);
+            }
+        }
+        let start = counts.first.map(|first| first.micros() / SLOT * SLOT / 1_000);
+        Timeline { start_unix_ms: start, slot_ms: SLOT / 1_000, requests: counts.slots }
+    }
+
     fn book(&self, provider: Provider) -> MutexGuard<'_, Book> {
         // A panic while counting leaves counts that are at worst one short; a witness that refuses to speak is worse.
         self.books[provider as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What `GET /control/timeline` answers.
+#[derive(Debug, Serialize)]
+pub struct Timeline {
+    /// When the first slot begins; nothing when nothing came.
+    pub start_unix_ms: Option<u64>,
+    /// How long a slot is.
+    pub slot_ms: u64,
+    /// Requests in each, accepted or not.
+    pub requests: Vec<u32>,
 }
 
 /// What `GET /control/report` answers.
@@ -324,5 +379,26 @@ impl ProviderReport {
             first_request_unix_ms: counts.first.map(Moment::fractional_millis),
             last_request_unix_ms: counts.last.map(Moment::fractional_millis),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timelines_of_two_messages_are_laid_over_each_other() {
+        let mut early = Counts::default();
+        let mut late = Counts::default();
+        for second in [10, 10, 12] {
+            late.count(&Outcome::Accepted, Moment::at_second(second));
+        }
+        early.count(&Outcome::Accepted, Moment::at_second(9));
+        let mut both = Counts::default();
+        both.merge(&late);
+        both.merge(&early);
+        let at = |second: usize| both.slots[second * 100];
+        assert_eq!([at(0), at(1), at(2), at(3)], [1, 2, 0, 1]);
+        assert_eq!((both.slots.len(), both.requests), (301, 4));
     }
 }

@@ -46,6 +46,7 @@ use tokio::sync::watch;
 use crate::apns::{Apns, Environment};
 use crate::control::Controls;
 use crate::devices::Population;
+use crate::exchange::Provider;
 use crate::fcm::Fcm;
 use crate::listen::Post;
 use crate::service::{Role, Service};
@@ -80,6 +81,9 @@ struct Where {
     /// Other seed, other devices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Devices of one provider only: `fcm`, `apns` or `webpush`. Without it, six Androids and three iPhones to a browser.
+    #[arg(long, value_parser = provider_named)]
+    only: Option<Provider>,
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
@@ -150,6 +154,11 @@ fn one_in(text: &str) -> Result<u64, String> {
     }
 }
 
+fn provider_named(text: &str) -> Result<Provider, String> {
+    let named = Provider::ALL.into_iter().find(|provider| provider.name() == text);
+    named.ok_or_else(|| "fcm, apns or webpush".to_owned())
+}
+
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Serve(arguments) => serve(&arguments),
@@ -159,7 +168,7 @@ fn main() -> Result<()> {
 
 fn population(at: &Where, count: u32) -> Result<Population> {
     ensure!((0.0..=100.0).contains(&at.dead_percent), "--dead-percent is between 0 and 100");
-    Ok(Population { count, dead_percent: at.dead_percent, seed: at.seed })
+    Ok(Population { count, dead_percent: at.dead_percent, seed: at.seed, only: at.only })
 }
 
 fn serve(arguments: &Serve) -> Result<()> {
