@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::domain::retry::Waits;
+
 pub mod apns;
 pub mod broker;
 pub mod database;
@@ -23,6 +25,7 @@ pub mod provider;
 pub mod seal;
 pub mod secret;
 pub mod telemetry;
+pub mod waits;
 pub mod webpush;
 
 mod layers;
@@ -60,6 +63,9 @@ pub struct Config {
     pub dispatch: dispatch::Dispatch,
     /// How fast the fleet may push.
     pub pacing: pacing::Pacing,
+    /// How long until something is tried again.
+    #[serde(deserialize_with = "waits::read")]
+    pub waits: Waits,
     /// Firebase Cloud Messaging.
     pub fcm: fcm::Fcm,
     /// Apple Push Notification service.
@@ -124,6 +130,7 @@ impl Config {
         self.seal.check(self.mode, &mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
+        waits::check(&self.waits, self.mode, &mut problems);
         self.fcm.check(self.mode, &mut problems);
         self.apns.check(self.mode, &mut problems);
         self.webpush.check(self.mode, &mut problems);

@@ -19,16 +19,11 @@ use crate::delivery::gate::Closed;
 use crate::delivery::send::{BrokenOff, Report, Slice, Target};
 use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome};
 use crate::domain::device::{Language, Provider};
+use crate::domain::retry::Waits;
 use crate::queue::consumer::Settle;
 use crate::store::batch::{self, BatchKey, Claim, Claimed};
 use crate::store::{StoreError, broadcast, device};
 use crate::telemetry::Metric;
-
-/// When a batch of a parked provider or broadcast is looked at again.
-const PARKED_AGAIN: Duration = Duration::from_secs(5);
-
-/// When a batch that makes no sense is looked at again; each time says so.
-const BROKEN_AGAIN: Duration = Duration::from_mins(5);
 
 /// Why a batch could not be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +106,8 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
         Some(ending) => ending,
         None => pushed(engine, key, &opened, &claimed, &mut ledger).await,
     };
-    let accepted = settle(pool, key, opened.alert.lane, &claimed, ledger, ending).await?;
+    let waits = &engine.sender.waits;
+    let accepted = settle(pool, key, opened.alert.lane, &claimed, ledger, waits, ending).await?;
     if accepted && let Err(error) = opened.first_push(pool, key).await {
         tracing::warn!(broadcast = %key.broadcast, %error, "the first push was not marked: {error}");
     }
@@ -131,7 +127,7 @@ async fn pushed(
         Ok(Ok(ending)) => ending,
         Ok(Err(error)) => {
             tracing::error!(broadcast = %key.broadcast, first = key.first, %error, "a batch was broken off: {error}");
-            Ending::BrokenOff { again: again_after(&error) }
+            Ending::BrokenOff { again: again_after(&engine.sender.waits, &error) }
         }
         // Reported by the panic hook. Somebody may have been sent to: it counts as an attempt, so that it has an end.
         Err(_) => Ending::Tried { asked: None },
@@ -163,12 +159,12 @@ async fn give_up(pool: &PgPool, key: BatchKey, claimed: &Claimed) {
     }
 }
 
-fn again_after(error: &DispatchError) -> Duration {
+fn again_after(waits: &Waits, error: &DispatchError) -> Duration {
     match error {
-        DispatchError::Store(StoreError::Database(_)) | DispatchError::Open(_) => PARKED_AGAIN,
+        DispatchError::Store(StoreError::Database(_)) | DispatchError::Open(_) => waits.parked,
         DispatchError::Store(StoreError::Inconsistent { .. })
         | DispatchError::Ledger(_)
-        | DispatchError::Corrupt(_) => BROKEN_AGAIN,
+        | DispatchError::Corrupt(_) => waits.broken,
     }
 }
 
@@ -191,7 +187,8 @@ async fn close_unsealed(engine: &Arc<Engine>, key: BatchKey) -> Result<(), Dispa
         return Ok(());
     };
     let ledger = Ledger::of(key.first, found.lane, &claimed);
-    settle(pool, key, found.lane, &claimed, ledger, Ending::Closed(reason)).await?;
+    let waits = &engine.sender.waits;
+    settle(pool, key, found.lane, &claimed, ledger, waits, Ending::Closed(reason)).await?;
     Ok(())
 }
 
@@ -255,10 +252,16 @@ async fn push(
         batch.devices = targets.len()
     );
     let report = engine.sender.send(&slice, targets).instrument(span).await;
-    Ok(record(ledger, key.provider, lane, &report))
+    Ok(record(ledger, &engine.sender.waits, key.provider, lane, &report))
 }
 
-fn record(ledger: &mut Ledger, provider: Provider, lane: Lane, report: &Report) -> Ending {
+fn record(
+    ledger: &mut Ledger,
+    waits: &Waits,
+    provider: Provider,
+    lane: Lane,
+    report: &Report,
+) -> Ending {
     for (number, outcome) in &report.outcomes {
         ledger.record(*number, *outcome);
     }
@@ -268,13 +271,13 @@ fn record(ledger: &mut Ledger, provider: Provider, lane: Lane, report: &Report) 
     match &report.broken_off {
         None => Ending::Tried { asked: report.asked },
         Some(BrokenOff::Gate(closed)) => ending_of(*closed),
-        Some(BrokenOff::Parked) => Ending::BrokenOff { again: PARKED_AGAIN },
+        Some(BrokenOff::Parked) => Ending::BrokenOff { again: waits.parked },
         Some(BrokenOff::LeftAlone(wait)) => {
             Ending::BrokenOff { again: (*wait).max(report.asked.unwrap_or_default()) }
         }
         // With some accepted it goes on at once, for it was one device's matter; otherwise it would only be refused again.
         Some(BrokenOff::OurFault) if accepted > 0 => Ending::BrokenOff { again: Duration::ZERO },
-        Some(BrokenOff::OurFault) => Ending::BrokenOff { again: BROKEN_AGAIN },
+        Some(BrokenOff::OurFault) => Ending::BrokenOff { again: waits.broken },
     }
 }
 
@@ -301,9 +304,10 @@ async fn settle(
     lane: Lane,
     claimed: &Claimed,
     mut ledger: Ledger,
+    waits: &Waits,
     ending: Ending,
 ) -> Result<bool, DispatchError> {
-    let (tally, next) = match ledger.end(ending, jitter()) {
+    let (tally, next) = match ledger.end(ending, waits, jitter()) {
         Ok(ended) => ended,
         Err(error) => {
             give_up(pool, key, claimed).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome, Tally};
-use crate::domain::retry::{MAX_ATTEMPTS, back_off};
+use crate::domain::retry::{MAX_ATTEMPTS, Waits};
 use crate::store::batch::{Claimed, Next};
 
 /// The outcomes of one claimed batch.
@@ -130,7 +130,12 @@ impl Ledger {
     }
 
     /// Ends the attempt: what is open stays so until its time, or is closed. Says when the batch is to be looked at again.
-    pub fn end(&mut self, ending: Ending, jitter: f64) -> Result<(Tally, Next), CorruptLedger> {
+    pub fn end(
+        &mut self,
+        ending: Ending,
+        waits: &Waits,
+        jitter: f64,
+    ) -> Result<(Tally, Next), CorruptLedger> {
         match ending {
             Ending::Closed(reason) => self.close(reason),
             // Whoever was sent to without an answer may have rung: that counts, or a provider that takes pushes and answers too late
@@ -154,10 +159,10 @@ impl Ledger {
         let next = match ending {
             _ if tally.pending == 0 => Next::Final,
             Ending::BrokenOff { again } if self.unanswered => {
-                Next::DueIn(again.max(back_off(attempts, None, jitter)))
+                Next::DueIn(again.max(waits.back_off(attempts, None, jitter)))
             }
             Ending::BrokenOff { again } => Next::DueIn(again),
-            Ending::Tried { asked } => Next::DueIn(back_off(attempts, asked, jitter)),
+            Ending::Tried { asked } => Next::DueIn(waits.back_off(attempts, asked, jitter)),
             Ending::Closed(_) => Next::Final,
         };
         self.unanswered = false;
@@ -248,6 +253,14 @@ mod tests {
         Claimed { claim: 1, last: 109, planned, withdrawn: 0, attempts: 0, ledger }
     }
 
+    fn end(
+        ledger: &mut Ledger,
+        ending: Ending,
+        jitter: f64,
+    ) -> Result<(Tally, Next), CorruptLedger> {
+        ledger.end(ending, &Waits::default(), jitter)
+    }
+
     #[test]
     fn who_left_between_planning_and_reading_is_withdrawn_by_count() {
         let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(5, None));
@@ -255,7 +268,7 @@ mod tests {
         for number in [100, 103, 109] {
             ledger.record(number, Outcome::Accepted);
         }
-        let (tally, next) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+        let (tally, next) = end(&mut ledger, Ending::Tried { asked: None }, 0.0).unwrap();
         assert_eq!((tally.accepted, tally.withdrawn, tally.pending), (3, 2, 0));
         assert!(matches!(next, Next::Final));
     }
@@ -276,7 +289,7 @@ mod tests {
     #[test]
     fn a_batch_that_was_never_read_is_closed_whole() {
         let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(7, None));
-        let (tally, _) = ledger.end(Ending::Closed(Closing::Stopped), 0.0).unwrap();
+        let (tally, _) = end(&mut ledger, Ending::Closed(Closing::Stopped), 0.0).unwrap();
         assert_eq!((tally.stopped, tally.audience()), (7, 7));
     }
 
@@ -284,7 +297,7 @@ mod tests {
     fn being_held_is_no_attempt() {
         let mut ledger = Ledger::of(100, Lane::Bulk, &claimed(1, None));
         ledger.meet(109, &[100]).unwrap();
-        let (_, next) = ledger.end(Ending::BrokenOff { again: Duration::ZERO }, 0.0).unwrap();
+        let (_, next) = end(&mut ledger, Ending::BrokenOff { again: Duration::ZERO }, 0.0).unwrap();
         assert_eq!(ledger.attempts(), 0);
         assert!(matches!(next, Next::DueIn(Duration::ZERO)));
     }
@@ -295,7 +308,7 @@ mod tests {
         ledger.meet(109, &[100]).unwrap();
         ledger.record(100, Outcome::Due);
         for attempt in 1..=MAX_ATTEMPTS {
-            let (tally, _) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+            let (tally, _) = end(&mut ledger, Ending::Tried { asked: None }, 0.0).unwrap();
             assert_eq!(tally.failed == 1, attempt == MAX_ATTEMPTS, "attempt {attempt}");
         }
     }
@@ -307,15 +320,15 @@ mod tests {
         ledger.record(100, Outcome::Due);
         ledger.record(101, Outcome::DueUnknown);
         for _ in 1..MAX_ATTEMPTS {
-            let (tally, _) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+            let (tally, _) = end(&mut ledger, Ending::Tried { asked: None }, 0.0).unwrap();
             assert_eq!(tally.pending, 2);
         }
         for _ in 0..100 {
-            let (tally, next) = ledger.end(Ending::Tried { asked: None }, 0.0).unwrap();
+            let (tally, next) = end(&mut ledger, Ending::Tried { asked: None }, 0.0).unwrap();
             assert_eq!((tally.pending, tally.unknown, tally.failed), (1, 1, 0));
             assert!(matches!(next, Next::DueIn(wait) if wait == Duration::from_mins(10)));
         }
-        let (tally, _) = ledger.end(Ending::Closed(Closing::Expired), 0.0).unwrap();
+        let (tally, _) = end(&mut ledger, Ending::Closed(Closing::Expired), 0.0).unwrap();
         assert_eq!((tally.expired, tally.unknown), (1, 1));
     }
 
@@ -328,7 +341,7 @@ mod tests {
             assert!(ledger.is_open(100), "attempt {attempt}");
             ledger.record(100, Outcome::DueUnknown);
             let (_, next) =
-                ledger.end(Ending::BrokenOff { again: Duration::from_secs(5) }, 0.0).unwrap();
+                end(&mut ledger, Ending::BrokenOff { again: Duration::from_secs(5) }, 0.0).unwrap();
             assert!(matches!(next, Next::DueIn(wait) if wait >= Duration::from_secs(10)));
         }
         assert_eq!(ledger.at(100), Some(Outcome::Unknown));
@@ -363,7 +376,7 @@ mod tests {
                     2 => Ending::Closed(Closing::Expired),
                     _ => Ending::Closed(Closing::Stopped),
                 };
-                let (tally, _) = ledger.end(ending, 0.5).unwrap();
+                let (tally, _) = end(&mut ledger, ending, 0.5).unwrap();
                 prop_assert_eq!(tally.audience(), 10);
                 // The next attempt starts from the row, as another process would read it.
                 ledger = Ledger::of(100, Lane::Bulk, &Claimed {

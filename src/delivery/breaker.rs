@@ -10,16 +10,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::device::Provider;
+use crate::domain::retry::Waits;
 use crate::telemetry::Metric;
 
 /// Failures to connect, in a row and without one success between, after which a provider counts as away.
 const AWAY_AFTER: u32 = 64;
-
-/// The first probe comes after this; each failed one doubles the wait.
-const FIRST_PROBE: Duration = Duration::from_secs(5);
-
-/// The longest wait between probes.
-const LAST_PROBE: Duration = Duration::from_secs(30);
 
 /// The state of one provider in this process. Clones share it.
 #[derive(Clone, Debug)]
@@ -28,16 +23,18 @@ pub struct Breaker {
     parked: Arc<watch::Sender<Option<String>>>,
     failures: Arc<AtomicU32>,
     probes: Arc<AtomicU32>,
+    waits: Waits,
 }
 
 impl Breaker {
     /// Closed: everything goes through.
-    pub fn new(provider: Provider) -> Self {
+    pub fn new(provider: Provider, waits: Waits) -> Self {
         Self {
             provider,
             parked: Arc::new(watch::Sender::new(None)),
             failures: Arc::default(),
             probes: Arc::default(),
+            waits,
         }
     }
 
@@ -96,8 +93,7 @@ impl Breaker {
 
     /// How long to wait before the next probe.
     pub fn next_probe(&self) -> Duration {
-        let probes = self.probes.fetch_add(1, Ordering::Relaxed);
-        (FIRST_PROBE * 2u32.saturating_pow(probes.min(10))).min(LAST_PROBE)
+        self.waits.probe(self.probes.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A probe succeeded.
@@ -116,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_stays_until_it_resumes() {
-        let breaker = Breaker::new(Provider::Apns);
+        let breaker = Breaker::new(Provider::Apns, Waits::default());
         breaker.park("the key is revoked");
         breaker.park("something else");
         assert_eq!(breaker.reason().as_deref(), Some("the key is revoked"));
@@ -126,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_answers_now_and_then_is_not_away() {
-        let breaker = Breaker::new(Provider::Fcm);
+        let breaker = Breaker::new(Provider::Fcm, Waits::default());
         for _ in 0..10 {
             (1..AWAY_AFTER).for_each(|_| breaker.unreachable());
             breaker.answered();
@@ -138,7 +134,7 @@ mod tests {
 
     #[test]
     fn probes_grow_rarer_until_a_push_is_accepted() {
-        let breaker = Breaker::new(Provider::Fcm);
+        let breaker = Breaker::new(Provider::Fcm, Waits::default());
         let waits: Vec<u64> = (0..6).map(|_| breaker.next_probe().as_secs()).collect();
         assert_eq!(waits, [5, 10, 20, 30, 30, 30]);
         breaker.accepted();

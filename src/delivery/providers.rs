@@ -54,12 +54,18 @@ impl std::fmt::Debug for Providers {
 impl Providers {
     /// Sets up every provider that the configuration names; connects nothing yet.
     pub fn of(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
-        let fcm = config.fcm.is_configured().then(|| Fcm::new(&config.fcm, Arc::clone(clock)));
-        let apns = config.apns.is_configured().then(|| Apns::new(&config.apns, Arc::clone(clock)));
+        let fcm = config
+            .fcm
+            .is_configured()
+            .then(|| Fcm::patient(&config.fcm, config.waits, Arc::clone(clock)));
+        let apns = config
+            .apns
+            .is_configured()
+            .then(|| Apns::patient(&config.apns, config.waits, Arc::clone(clock)));
         let webpush = config
             .webpush
             .is_configured()
-            .then(|| WebPush::new(&config.webpush, Arc::clone(clock)));
+            .then(|| WebPush::patient(&config.webpush, config.waits, Arc::clone(clock)));
         Ok(Self { fcm: fcm.transpose()?, apns: apns.transpose()?, webpush: webpush.transpose()? })
     }
 

@@ -26,6 +26,7 @@ use super::providers::{Frame, Parcel, Providers};
 use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
+use crate::domain::retry::Waits;
 use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
 use crate::telemetry::Metric;
 
@@ -34,13 +35,6 @@ use run::Run;
 
 /// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
 const WINDOW: usize = 256;
-
-/// FCM asks for at least a minute when it says "slower" without saying how long.
-const SLOWER: Duration = Duration::from_mins(1);
-
-/// The longest wait that one device's answer can name, for itself or for its push service: anyone can register an endpoint that
-/// says "a day". As long as APNs asks for (15 minutes).
-const LONGEST_LEAVE: Duration = Duration::from_mins(15);
 
 /// Everything needed to push.
 #[derive(Debug)]
@@ -57,6 +51,8 @@ pub struct Sender {
     pub breakers: [Breaker; 3],
     /// Whether each push service of Web Push does.
     pub services: Services,
+    /// How long until something is tried again.
+    pub waits: Waits,
 }
 
 /// One device to send to.
@@ -335,10 +331,10 @@ impl Sender {
         slow_down: bool,
         run: &Run,
     ) {
-        let mut wait = after.unwrap_or(SLOWER);
+        let mut wait = after.unwrap_or(self.waits.throttled);
         let quota = match scope {
             Scope::Device => {
-                run.ask(after.map(|after| after.min(LONGEST_LEAVE)));
+                run.ask(after.map(|after| after.min(self.waits.longest_leave)));
                 return;
             }
             Scope::Provider => {
@@ -351,7 +347,7 @@ impl Sender {
             // Its word binds its own devices, not those of the others in the batch.
             Scope::Origin(origin) => {
                 let quota = origin_quota(&origin);
-                wait = wait.min(LONGEST_LEAVE);
+                wait = wait.min(self.waits.longest_leave);
                 self.services.leave_alone(&quota, wait);
                 run.leave_out(wait);
                 quota

@@ -9,21 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::domain::retry::Waits;
 use crate::telemetry::Metric;
 
 /// Requests in a row without an answer, after which a service counts as away.
 const AWAY_AFTER: u32 = 16;
 
-/// The first wait; each failed look doubles it.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-
-/// The longest wait of our own; a service's word may be longer.
-const LAST_WAIT: Duration = Duration::from_mins(2);
-
 /// The services that did not answer lately, by the name of their quota. One that answers is not in here.
 #[derive(Debug)]
 pub struct Services {
     clock: Arc<dyn Clock>,
+    waits: Waits,
     troubled: Mutex<HashMap<String, Trouble>>,
 }
 
@@ -39,8 +35,8 @@ struct Trouble {
 
 impl Services {
     /// All are well.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, troubled: Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>, waits: Waits) -> Self {
+        Self { clock, waits, troubled: Mutex::default() }
     }
 
     /// May a block go out to this service now? If not: how long it is left alone.
@@ -53,7 +49,7 @@ impl Services {
             _ => {}
         }
         if trouble.away_until.is_some() {
-            trouble.wait_longer(now);
+            trouble.wait_longer(now, &self.waits);
         }
         Ok(())
     }
@@ -79,7 +75,7 @@ impl Services {
         let trouble = troubled.entry(quota.to_owned()).or_default();
         trouble.failures = trouble.failures.saturating_add(1);
         if trouble.failures >= AWAY_AFTER && trouble.away_until.is_none() {
-            trouble.wait_longer(now);
+            trouble.wait_longer(now, &self.waits);
             Metric::ServiceAway.set(1.0, &[("quota", quota)]);
             tracing::error!(quota, "{quota} does not answer: its devices wait, the others go on");
         }
@@ -99,10 +95,10 @@ impl Services {
 }
 
 impl Trouble {
-    fn wait_longer(&mut self, now: Instant) {
-        let wait = FIRST_WAIT.saturating_mul(2u32.saturating_pow(self.looks.min(10)));
+    fn wait_longer(&mut self, now: Instant, waits: &Waits) {
+        let wait = waits.service_probe(self.looks);
         self.looks = self.looks.saturating_add(1);
-        self.away_until = Some(now + wait.min(LAST_WAIT));
+        self.away_until = Some(now + wait);
     }
 }
 
@@ -133,14 +129,14 @@ mod tests {
 
     fn services() -> (Arc<Hand>, Services) {
         let clock = Arc::new(Hand(Mutex::new(crate::clock::SystemClock.instant())));
-        (Arc::clone(&clock), Services::new(clock))
+        (Arc::clone(&clock), Services::new(clock, Waits::default()))
     }
 
     #[test]
     fn a_service_that_is_away_is_left_alone_and_the_others_are_not() {
         let (_, services) = services();
         (0..AWAY_AFTER).for_each(|_| services.unanswered("webpush:a"));
-        assert_eq!(services.admit("webpush:a"), Err(FIRST_WAIT));
+        assert_eq!(services.admit("webpush:a"), Err(Duration::from_secs(5)));
         assert_eq!(services.admit("webpush:b"), Ok(()));
     }
 

@@ -24,18 +24,13 @@ use crate::domain::device::{Language, Provider};
 use crate::domain::id::{InstallationId, NoticeId};
 use crate::domain::message::PushMessage;
 use crate::domain::notice::Template;
-use crate::domain::retry::{MAX_ATTEMPTS, back_off};
+use crate::domain::retry::{MAX_ATTEMPTS, Waits};
 use crate::domain::seal::TrustedKeys;
 use crate::queue::Settle;
 use crate::store::batch::Next;
 use crate::store::notice::{self, Claimed, NoticeDevice};
 use crate::store::{StoreError, broadcast};
 use crate::telemetry::Metric;
-
-/// When a notice is looked at again whose template is in doubt, whose provider is parked, whose rows make no sense.
-const DOUBT: Duration = Duration::from_secs(30);
-const PARKED: Duration = Duration::from_secs(5);
-const BROKEN: Duration = Duration::from_mins(5);
 
 /// One person's devices at one provider, and what they are told.
 #[derive(Clone, Debug)]
@@ -86,6 +81,7 @@ pub struct Notices {
     pool: PgPool,
     gate: Arc<Gate>,
     trusted: TrustedKeys,
+    waits: Waits,
     running: InHand<NoticeId>,
 }
 
@@ -113,8 +109,8 @@ struct Attempt {
 
 impl Notices {
     /// `gate` knows the holder; `trusted` are this process's own keys.
-    pub fn new(pool: PgPool, gate: Arc<Gate>, trusted: TrustedKeys) -> Self {
-        Self { pool, gate, trusted, running: InHand::default() }
+    pub fn new(pool: PgPool, gate: Arc<Gate>, trusted: TrustedKeys, waits: Waits) -> Self {
+        Self { pool, gate, trusted, waits, running: InHand::default() }
     }
 
     /// Works on one notice; says what becomes of its task.
@@ -197,7 +193,7 @@ impl Notices {
             live: live.clone(),
             targets,
         };
-        Ok(attempt(parcel, &devices, courier).await)
+        Ok(attempt(parcel, &devices, courier, &self.waits).await)
     }
 
     fn has_expired(&self, claimed: &Claimed) -> bool {
@@ -209,12 +205,12 @@ impl Notices {
             // It ends without a word about devices that cannot even be read.
             _ if self.has_expired(claimed) => return Attempt::default(),
             DeliverError::Template(TemplateError::Unsealed(..) | TemplateError::Unbelieved(..)) => {
-                DOUBT
+                self.waits.doubtful
             }
             DeliverError::Template(TemplateError::Store(error)) | DeliverError::Store(error) => {
                 match error {
-                    StoreError::Database(_) => PARKED,
-                    StoreError::Inconsistent { .. } => BROKEN,
+                    StoreError::Database(_) => self.waits.parked,
+                    StoreError::Inconsistent { .. } => self.waits.broken,
                 }
             }
         };
@@ -233,13 +229,14 @@ impl Notices {
         let next = if !open {
             Next::Final
         } else if let Some(wait) = attempt.broken_off {
-            let least = if counts { back_off(tried, None, jitter()) } else { Duration::ZERO };
+            let least =
+                if counts { self.waits.back_off(tried, None, jitter()) } else { Duration::ZERO };
             Next::DueIn(wait.max(least))
         } else if tried >= MAX_ATTEMPTS {
             attempt.close(Closing::GaveUp);
             Next::Final
         } else {
-            Next::DueIn(back_off(tried, attempt.asked, jitter()))
+            Next::DueIn(self.waits.back_off(tried, attempt.asked, jitter()))
         };
         self.settle(id, claimed.claim, attempts, &attempt.outcomes, next).await;
     }
@@ -270,7 +267,7 @@ impl Notices {
                     // It is let go of all the same, and what has ended is not begun anew.
                     outcomes = &[];
                     if let Next::DueIn(wait) = &mut next {
-                        *wait = (*wait).max(BROKEN);
+                        *wait = (*wait).max(self.waits.broken);
                     }
                 }
                 Err(error) => {
@@ -286,6 +283,7 @@ async fn attempt(
     parcel: impl Fn(Provider, Vec<Target>) -> Parcel,
     devices: &[NoticeDevice],
     courier: &impl Courier,
+    waits: &Waits,
 ) -> Attempt {
     let mut attempt = Attempt::default();
     for provider in Provider::ALL {
@@ -296,7 +294,7 @@ async fn attempt(
         }
         let targets = own.iter().map(|device| target(device)).collect();
         let report = courier.send(parcel(provider, targets)).await;
-        attempt.add(&own, &report);
+        attempt.add(&own, &report, waits);
     }
     attempt
 }
@@ -328,7 +326,7 @@ impl Attempt {
     }
 
     /// Takes over one provider's report. A device that was not tried keeps the outcome it had.
-    fn add(&mut self, devices: &[&NoticeDevice], report: &Report) {
+    fn add(&mut self, devices: &[&NoticeDevice], report: &Report, waits: &Waits) {
         let told: HashMap<i64, Outcome> = report.outcomes.iter().copied().collect();
         let mut own: Vec<_> = devices
             .iter()
@@ -347,11 +345,13 @@ impl Attempt {
             Some(BrokenOff::Gate(Closed::Held | Closed::Orphaned | Closed::Silent)) => {
                 self.broken_off = self.broken_off.max(Some(Duration::ZERO));
             }
-            Some(BrokenOff::Parked) => self.broken_off = self.broken_off.max(Some(PARKED)),
+            Some(BrokenOff::Parked) => self.broken_off = self.broken_off.max(Some(waits.parked)),
             Some(BrokenOff::LeftAlone(wait)) => {
                 self.broken_off = self.broken_off.max(Some(*wait));
             }
-            Some(BrokenOff::OurFault) => self.broken_off = self.broken_off.max(Some(DOUBT)),
+            Some(BrokenOff::OurFault) => {
+                self.broken_off = self.broken_off.max(Some(waits.doubtful));
+            }
         }
         self.outcomes.extend(own);
     }

@@ -84,14 +84,15 @@ impl Dispatcher {
         let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
         refusal::demo_accounts(config, &pools.urgent).await?;
         let gate = Gate::new(Arc::clone(&clock));
-        let breakers = Provider::ALL.map(Breaker::new);
+        let breakers = Provider::ALL.map(|provider| Breaker::new(provider, config.waits));
         let sender = Arc::new(Sender {
             pool: pools.urgent.clone(),
             gate: Arc::clone(&gate),
             permits: Permits::new(pools.urgent.clone(), config.pacing.clone()),
             providers,
             breakers: breakers.clone(),
-            services: Services::new(Arc::clone(&clock)),
+            services: Services::new(Arc::clone(&clock), config.waits),
+            waits: config.waits,
         });
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {
@@ -203,7 +204,12 @@ fn notices(
     config: &settings::Dispatch,
 ) -> Arc<Consumer> {
     let gate = Arc::clone(&engine.sender.gate);
-    let notices = Arc::new(Notices::new(engine.urgent.clone(), gate, engine.trusted.clone()));
+    let notices = Arc::new(Notices::new(
+        engine.urgent.clone(),
+        gate,
+        engine.trusted.clone(),
+        engine.sender.waits,
+    ));
     let sender = Arc::clone(&engine.sender);
     let handler = move |delivery: Delivery| {
         let (notices, sender) = (Arc::clone(&notices), Arc::clone(&sender));

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::apns::Apns as ApnsConfig;
 use crate::domain::device::ApnsEnvironment;
 use crate::domain::message::PushMessage;
+use crate::domain::retry::Waits;
 
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
@@ -42,11 +43,21 @@ struct Inner {
     sandbox: Host,
     token: ProviderToken,
     options: Options,
+    waits: Waits,
 }
 
 impl Apns {
     /// Reads the signing key and prepares; connects nothing yet.
     pub fn new(config: &ApnsConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        Self::patient(config, Waits::default(), clock)
+    }
+
+    /// The same, with waits other than those that ship.
+    pub fn patient(
+        config: &ApnsConfig,
+        waits: Waits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
         const FILE: &str = "apns.key_file";
         let file = config.signing_key().map_err(|problem| SetupError::new(FILE, problem))?;
         let key = Es256Key::from_pem(file.expose()).map_err(|what| SetupError::new(FILE, what))?;
@@ -63,7 +74,7 @@ impl Apns {
             critical_alerts: config.critical_alerts,
             emergency_sound: config.emergency_sound.clone(),
         };
-        Ok(Self { inner: Arc::new(Inner { production, sandbox, token, options }) })
+        Ok(Self { inner: Arc::new(Inner { production, sandbox, token, options, waits }) })
     }
 
     /// The message as Apple takes it, for every device alike. Build it anew for each attempt: `left` is in it.
@@ -84,7 +95,8 @@ impl Apns {
         // Unwrap safety: an authority that a Host was made of, and a path of hexadecimal digits.
         let uri = host.authority().uri(&message::path(token)?).expect("a lawful URI");
         let minted = self.inner.token.current()?;
-        let first = post(host, &uri, frame, &minted, turn, None).await?;
+        let waits = &self.inner.waits;
+        let first = post(host, &uri, frame, &minted, turn, None, waits).await?;
         let Err((refusal, connection)) = first else {
             return Ok(());
         };
@@ -100,7 +112,7 @@ impl Apns {
             Refusal::Trouble(_) if turn.class == TrafficClass::Urgent => minted,
             Refusal::Final(error) | Refusal::Trouble(error) => return Err(error),
         };
-        let second = post(host, &uri, frame, &minted, turn, Some(connection)).await?;
+        let second = post(host, &uri, frame, &minted, turn, Some(connection), waits).await?;
         second.map_err(|(refusal, _)| refusal.into_final())
     }
 
@@ -139,6 +151,7 @@ async fn post(
     minted: &Minted,
     turn: Turn<'_>,
     avoid: Option<ConnectionId>,
+    waits: &Waits,
 ) -> Result<Posted, PushError> {
     let mut headers = frame.headers.clone();
     headers.insert(AUTHORIZATION, minted.bearer.clone());
@@ -148,7 +161,7 @@ async fn post(
     if status == StatusCode::OK {
         return Ok(Ok(()));
     }
-    let refusal = answer::classify(status, &body);
+    let refusal = answer::classify(status, &body, waits);
     if let Refusal::Connection(error) = &refusal {
         host.leave(connection, &error.to_string());
     }

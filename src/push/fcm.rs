@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::fcm::Fcm as FcmConfig;
 use crate::domain::device::FcmTarget;
 use crate::domain::message::PushMessage;
+use crate::domain::retry::Waits;
 
 use super::error::{FrameError, PushError, SetupError};
 use super::transport::{Answer, Authority, Host, Load, Manner, TrafficClass, Turn};
@@ -39,12 +40,22 @@ struct Inner {
     uri: Uri,
     grant: Grant,
     options: Options,
+    waits: Waits,
     clock: Arc<dyn Clock>,
 }
 
 impl Fcm {
     /// Reads the service account and prepares; connects nothing yet.
     pub fn new(config: &FcmConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        Self::patient(config, Waits::default(), clock)
+    }
+
+    /// The same, with waits other than those that ship.
+    pub fn patient(
+        config: &FcmConfig,
+        waits: Waits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
         const FILE: &str = "fcm.service_account_file";
         let file = config.service_account().map_err(|problem| SetupError::new(FILE, problem))?;
         let account =
@@ -58,14 +69,14 @@ impl Fcm {
         let uri = authority.uri(&path).map_err(|error| endpoint(error.to_string()))?;
 
         let manner = Manner::of(&config.connection);
-        let grant = Grant::new(account, &trust, &manner, clock.clone())
+        let grant = Grant::new(account, &trust, &manner, waits.oauth, clock.clone())
             .map_err(|what| SetupError::new(FILE, what))?;
         let host = Host::new(authority, &trust, manner).map_err(endpoint)?;
         let options = Options {
             emergency_as_notification: config.emergency_as_notification,
             emergency_by_satellite: config.emergency_by_satellite,
         };
-        Ok(Self { inner: Arc::new(Inner { host, uri, grant, options, clock }) })
+        Ok(Self { inner: Arc::new(Inner { host, uri, grant, options, waits, clock }) })
     }
 
     /// The message as FCM takes it, for every device alike. Build it anew for each attempt: `left` is in it.
@@ -128,7 +139,8 @@ impl Fcm {
     }
 
     fn classify(&self, answer: &Answer) -> Refusal {
-        answer::classify(answer.status, &answer.headers, &answer.body, self.inner.clock.now())
+        let Inner { waits, clock, .. } = &*self.inner;
+        answer::classify(answer.status, &answer.headers, &answer.body, waits, clock.now())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::webpush::WebPush as WebPushConfig;
 use crate::domain::device::WebPushSubscription;
 use crate::domain::message::{PushMessage, Style};
+use crate::domain::retry::Waits;
 
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
@@ -52,6 +53,7 @@ struct Inner {
     policy: EndpointPolicy,
     /// Turns at encrypting, urgent ones apart: an emergency does not queue behind a bulk batch.
     turns: [Semaphore; 2],
+    waits: Waits,
     clock: Arc<dyn Clock>,
 }
 
@@ -80,6 +82,15 @@ impl Sealed {
 impl WebPush {
     /// Reads the VAPID keys and prepares; connects nothing yet.
     pub fn new(config: &WebPushConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        Self::patient(config, Waits::default(), clock)
+    }
+
+    /// The same, with waits other than those that ship.
+    pub fn patient(
+        config: &WebPushConfig,
+        waits: Waits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
         const KEYS: &str = "webpush.vapid_keys";
         let mut pairs = Vec::new();
         for key in &config.vapid_keys {
@@ -100,11 +111,12 @@ impl WebPush {
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                services: Services::new(trust, manner),
+                services: Services::new(trust, manner, waits),
                 vapid,
                 current_key: config.current_key.clone(),
                 policy: EndpointPolicy::new(config.allowed_hosts.clone(), config.allow_loopback),
                 turns: [Semaphore::new(threads), Semaphore::new(threads)],
+                waits,
                 clock,
             }),
         })
@@ -157,9 +169,9 @@ impl WebPush {
             self.inner.services.accepted(&sealed.service);
             return Ok(());
         }
-        let now = self.inner.clock.now();
+        let (waits, now) = (&self.inner.waits, self.inner.clock.now());
         let (status, name) = (answer.status, host.authority().to_string());
-        match answer::classify(&name, status, &answer.headers, &answer.body, now) {
+        match answer::classify(&name, status, &answer.headers, &answer.body, waits, now) {
             Refusal::Final(error) => Err(error),
             Refusal::Credentials(what) => {
                 Err(self.inner.services.distrusted(&sealed.service, what))

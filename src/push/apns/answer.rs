@@ -3,19 +3,14 @@
 //! The reason is parsed by `a2`; reasons it does not know (Apple adds some) are kept as text and named here.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use a2::{ErrorBody, ErrorReason};
 use http::StatusCode;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use crate::domain::retry::Waits;
 use crate::push::error::{PushError, Scope, excerpt};
-
-/// Apple asks for this much before a repeat after its own failure.
-const AFTER_TROUBLE: Duration = Duration::from_mins(15);
-/// A provider token may change only so often; see `provider_token`.
-const AFTER_TOO_MANY_TOKENS: Duration = Duration::from_mins(20);
 
 /// A refusal, of which something can be mended at once.
 #[derive(Debug)]
@@ -25,7 +20,7 @@ pub(super) enum Refusal {
     /// The provider token has expired.
     Token(String),
     /// A younger provider token than allowed: the one before may still serve.
-    TokenTooYoung(String),
+    TokenTooYoung(PushError),
     /// This connection should not be used any longer; another may serve.
     Connection(PushError),
     /// Apple is in trouble, or this server of hers is: for an emergency another connection is worth a try.
@@ -36,15 +31,13 @@ impl Refusal {
     /// The error when what could be mended was mended, to no avail.
     pub(super) fn into_final(self) -> PushError {
         match self {
-            Self::Final(error) | Self::Connection(error) | Self::Trouble(error) => error,
+            Self::Final(error)
+            | Self::TokenTooYoung(error)
+            | Self::Connection(error)
+            | Self::Trouble(error) => error,
             Self::Token(what) => {
                 PushError::Locked(format!("a fresh provider token is refused: {what}"))
             }
-            Self::TokenTooYoung(what) => PushError::Throttled {
-                after: Some(AFTER_TOO_MANY_TOKENS),
-                scope: Scope::Provider,
-                detail: what.into(),
-            },
         }
     }
 }
@@ -56,15 +49,15 @@ struct Unknown {
     reason: String,
 }
 
-pub(super) fn classify(status: StatusCode, body: &[u8]) -> Refusal {
+pub(super) fn classify(status: StatusCode, body: &[u8], waits: &Waits) -> Refusal {
     if let Ok(error) = serde_json::from_slice::<ErrorBody>(body) {
-        return known(&error, status);
+        return known(&error, status, waits);
     }
     let reason = serde_json::from_slice::<Unknown>(body).unwrap_or_default().reason;
-    unknown(&reason, status, body)
+    unknown(&reason, status, body, waits)
 }
 
-fn known(error: &ErrorBody, status: StatusCode) -> Refusal {
+fn known(error: &ErrorBody, status: StatusCode, waits: &Waits) -> Refusal {
     use ErrorReason as R;
     let what = format!("{} {:?}", status.as_u16(), error.reason);
     match error.reason {
@@ -89,19 +82,23 @@ fn known(error: &ErrorBody, status: StatusCode) -> Refusal {
         | R::BadCertificateEnvironment
         | R::Forbidden => Refusal::Final(PushError::Locked(what)),
         R::ExpiredProviderToken => Refusal::Token(what),
-        R::TooManyProviderTokenUpdates => Refusal::TokenTooYoung(what),
+        R::TooManyProviderTokenUpdates => Refusal::TokenTooYoung(PushError::Throttled {
+            after: Some(waits.apns_tokens),
+            scope: Scope::Provider,
+            detail: what.into(),
+        }),
         R::TooManyRequests => Refusal::Final(PushError::Throttled {
             after: None,
             scope: Scope::Device,
             detail: what.into(),
         }),
         R::IdleTimeout => Refusal::Connection(PushError::NotSent(what)),
-        R::Shutdown => Refusal::Connection(in_trouble(what)),
-        R::InternalServerError | R::ServiceUnavailable => Refusal::Trouble(in_trouble(what)),
+        R::Shutdown => Refusal::Connection(in_trouble(what, waits)),
+        R::InternalServerError | R::ServiceUnavailable => Refusal::Trouble(in_trouble(what, waits)),
     }
 }
 
-fn unknown(reason: &str, status: StatusCode, body: &[u8]) -> Refusal {
+fn unknown(reason: &str, status: StatusCode, body: &[u8], waits: &Waits) -> Refusal {
     let what = format!("{}: {}", status.as_u16(), excerpt(body));
     match (status.as_u16(), reason) {
         // 410 since 2025; it carries a timestamp like `Unregistered`
@@ -114,7 +111,7 @@ fn unknown(reason: &str, status: StatusCode, body: &[u8]) -> Refusal {
             scope: Scope::Device,
             detail: what.into(),
         }),
-        (408 | 500..=599, _) => Refusal::Trouble(in_trouble(what)),
+        (408 | 500..=599, _) => Refusal::Trouble(in_trouble(what, waits)),
         (_, _) => Refusal::Final(PushError::OurFault(what)),
     }
 }
@@ -123,9 +120,10 @@ fn gone(since: Option<OffsetDateTime>, what: String) -> Refusal {
     Refusal::Final(PushError::AddressGone { since, detail: Cow::Owned(what) })
 }
 
-fn in_trouble(what: String) -> PushError {
+fn in_trouble(what: String, waits: &Waits) -> PushError {
     // One failed request says little about the others, so only this device waits the quarter of an hour.
-    PushError::Unavailable { after: Some(AFTER_TROUBLE), scope: Scope::Device, detail: what.into() }
+    let after = Some(waits.apns_trouble);
+    PushError::Unavailable { after, scope: Scope::Device, detail: what.into() }
 }
 
 fn since(body: &[u8]) -> Option<OffsetDateTime> {
@@ -145,6 +143,8 @@ fn moment(timestamp: Option<u64>) -> Option<OffsetDateTime> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
     use time::macros::datetime;
 
@@ -153,7 +153,8 @@ mod tests {
 
     fn refusal(status: u16, reason: &str) -> Refusal {
         let body = json!({ "reason": reason }).to_string();
-        classify(StatusCode::from_u16(status).expect("a status"), body.as_bytes())
+        let status = StatusCode::from_u16(status).expect("a status");
+        classify(status, body.as_bytes(), &Waits::default())
     }
 
     fn verdict(status: u16, reason: &str) -> Verdict {
@@ -172,7 +173,7 @@ mod tests {
         let when = datetime!(2026-11-20 12:00:00.250 UTC);
         for reason in ["Unregistered", "ExpiredToken"] {
             let body = json!({"reason": reason, "timestamp": 1_795_176_000_250_u64}).to_string();
-            let error = classify(StatusCode::GONE, body.as_bytes()).into_final();
+            let error = classify(StatusCode::GONE, body.as_bytes(), &Waits::default()).into_final();
             assert_eq!(error.verdict(), Verdict::Forget { since: Some(when) }, "{reason}");
         }
         assert_eq!(verdict(410, "Unregistered"), Verdict::Forget { since: None });
@@ -262,9 +263,8 @@ mod tests {
     #[test]
     fn a_body_that_is_no_json_is_judged_by_its_status() {
         let judge = |status: u16| {
-            classify(StatusCode::from_u16(status).expect("a status"), b"<html>")
-                .into_final()
-                .verdict()
+            let status = StatusCode::from_u16(status).expect("a status");
+            classify(status, b"<html>", &Waits::default()).into_final().verdict()
         };
         assert!(matches!(judge(500), Verdict::Later { .. }));
         assert!(matches!(judge(403), Verdict::Park(_)));

@@ -2,20 +2,14 @@
 //!
 //! The error code is in `details`, which may be missing; the body may be HTML. What cannot be read is judged by its status alone.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-use std::time::Duration;
-
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use time::OffsetDateTime;
 
+use crate::domain::retry::Waits;
 use crate::push::error::{PushError, Scope, excerpt, retry_after};
-
-/// FCM asks for at least this much before a first repeat.
-const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// And for this much when a quota is exceeded and no time is given.
-const QUOTA_WAIT: Duration = Duration::from_mins(1);
 
 /// A refusal, of which a renewed OAuth token may be the cure.
 #[derive(Debug)]
@@ -103,6 +97,7 @@ pub(super) fn classify(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    waits: &Waits,
     now: OffsetDateTime,
 ) -> Refusal {
     let error = serde_json::from_slice::<Body>(body).unwrap_or_default().error;
@@ -128,23 +123,23 @@ pub(super) fn classify(
             PushError::AddressGone { since: None, detail: Cow::Borrowed("UNREGISTERED") }
         }
         (429, _) if error.is_device_quota() => PushError::Throttled {
-            after: Some(asked.unwrap_or(QUOTA_WAIT)),
+            after: Some(asked.unwrap_or(waits.throttled)),
             scope: Scope::Device,
             detail: what.into(),
         },
         (429, _) => PushError::Throttled {
-            after: Some(asked.unwrap_or(QUOTA_WAIT)),
+            after: Some(asked.unwrap_or(waits.throttled)),
             scope: Scope::Provider,
             detail: what.into(),
         },
         (503, _) => PushError::Unavailable {
-            after: Some(asked.unwrap_or(FIRST_WAIT)),
+            after: Some(asked.unwrap_or(waits.first_repeat)),
             // With a time given the whole service asks for patience; without one it may be this request alone.
             scope: if asked.is_some() { Scope::Provider } else { Scope::Device },
             detail: what.into(),
         },
         (408 | 500..=599, _) => PushError::Unavailable {
-            after: Some(asked.unwrap_or(FIRST_WAIT)),
+            after: Some(asked.unwrap_or(waits.first_repeat)),
             scope: Scope::Device,
             detail: what.into(),
         },
@@ -187,6 +182,8 @@ fn describe(status: StatusCode, error: &Reported, body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
     use http::header::RETRY_AFTER;
     use serde_json::{Value, json};
@@ -213,7 +210,9 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let wait = wait.map(|wait| (RETRY_AFTER, HeaderValue::from_str(wait).expect("a header")));
         let now = datetime!(2026-11-21 07:00 UTC);
-        classify(status, &wait.into_iter().collect(), body, now).into_final().verdict()
+        classify(status, &wait.into_iter().collect(), body, &Waits::default(), now)
+            .into_final()
+            .verdict()
     }
 
     fn verdict(status: u16, body: &[u8]) -> Verdict {
@@ -266,7 +265,13 @@ mod tests {
         let now = datetime!(2026-11-21 07:00 UTC);
         let html = b"<HTML><H1>Unauthorized</H1><H2>Error 401</H2></HTML>";
         for body in [body("UNAUTHENTICATED", &json!([])), html.to_vec(), vec![]] {
-            let refusal = classify(StatusCode::UNAUTHORIZED, &HeaderMap::new(), &body, now);
+            let refusal = classify(
+                StatusCode::UNAUTHORIZED,
+                &HeaderMap::new(),
+                &body,
+                &Waits::default(),
+                now,
+            );
             assert!(matches!(refusal, Refusal::Token(_)), "{refusal:?}");
             assert!(matches!(refusal.into_final().verdict(), Verdict::Park(_)));
         }
@@ -340,6 +345,7 @@ mod tests {
             StatusCode::BAD_REQUEST,
             &HeaderMap::new(),
             &body("INVALID_ARGUMENT", &bad),
+            &Waits::default(),
             OffsetDateTime::UNIX_EPOCH,
         );
         assert_eq!(

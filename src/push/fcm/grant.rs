@@ -25,8 +25,6 @@ use crate::push::transport::{
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 /// A token is renewed this long before it expires (as Google's own library does).
 const AHEAD: Duration = Duration::from_secs(225);
-/// After a failure nobody asks again for this long.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// The parts of a service account's JSON file that are needed.
 pub(super) struct ServiceAccount {
@@ -91,6 +89,8 @@ pub(super) struct Grant {
     account: ServiceAccount,
     host: Host,
     uri: Uri,
+    /// After a failure nobody asks again for this long.
+    pause: Duration,
     clock: Arc<dyn Clock>,
     current: ArcSwapOption<Token>,
     /// Held while a token is fetched; remembers the last failure and until when it stands.
@@ -114,6 +114,7 @@ impl Grant {
         account: ServiceAccount,
         trust: &Trust,
         manner: &Manner,
+        pause: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
         let authority = Authority::of(&account.token_uri)
@@ -126,6 +127,7 @@ impl Grant {
             account,
             host,
             uri,
+            pause,
             clock,
             current: ArcSwapOption::empty(),
             gate: Mutex::new(None),
@@ -186,7 +188,7 @@ impl Grant {
             }
             Err(error) => {
                 tracing::warn!(%error, host = %self.host.authority(), "no OAuth token");
-                *failure = Some((self.clock.instant() + PAUSE, error.clone()));
+                *failure = Some((self.clock.instant() + self.pause, error.clone()));
                 Err(error)
             }
         }
@@ -212,32 +214,37 @@ impl Grant {
             }
         })?;
         if answer.status != StatusCode::OK {
-            return Err(refusal(&answer));
+            return Err(self.refusal(&answer));
         }
         let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| {
-            unavailable("the token endpoint answered 200 without a token".to_owned())
+            self.unavailable("the token endpoint answered 200 without a token".to_owned())
         })?;
         let lifetime = Duration::from_secs(granted.expires_in.clamp(1, 86_400));
         Ok(Token {
-            headers: Arc::new(super::headers(&granted.access_token).map_err(unavailable)?),
+            headers: Arc::new(
+                super::headers(&granted.access_token).map_err(|what| self.unavailable(what))?,
+            ),
             renew_at: asked_at + lifetime.saturating_sub(AHEAD).max(lifetime / 2),
             expires_at: asked_at + lifetime,
         })
     }
-}
 
-/// RFC 6749 §5.2. `invalid_grant` is a wrong or revoked key, or a clock that is wrong.
-fn refusal(answer: &Answer) -> PushError {
-    let what = format!("the token endpoint answered {}: {}", answer.status, excerpt(&answer.body));
-    let ours = answer.status.is_client_error()
-        && !matches!(answer.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-    if ours || answer.status.is_redirection() {
-        PushError::Locked(format!("{what} (check the service account and this machine's clock)"))
-    } else {
-        unavailable(what)
+    /// RFC 6749 §5.2. `invalid_grant` is a wrong or revoked key, or a clock that is wrong.
+    fn refusal(&self, answer: &Answer) -> PushError {
+        let what =
+            format!("the token endpoint answered {}: {}", answer.status, excerpt(&answer.body));
+        let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        let ours = answer.status.is_client_error() && !passing.contains(&answer.status);
+        if ours || answer.status.is_redirection() {
+            let advice = "check the service account and this machine's clock";
+            PushError::Locked(format!("{what} ({advice})"))
+        } else {
+            self.unavailable(what)
+        }
     }
-}
 
-fn unavailable(detail: String) -> PushError {
-    PushError::Unavailable { after: Some(PAUSE), scope: Scope::Provider, detail: detail.into() }
+    fn unavailable(&self, detail: String) -> PushError {
+        let after = Some(self.pause);
+        PushError::Unavailable { after, scope: Scope::Provider, detail: detail.into() }
+    }
 }

@@ -9,9 +9,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use crate::domain::retry::Waits;
 use crate::push::error::{PushError, Scope, excerpt, retry_after};
-
-const QUOTA_WAIT: Duration = Duration::from_mins(1);
 
 /// A refusal.
 #[derive(Debug)]
@@ -35,6 +34,7 @@ pub(super) fn classify(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    waits: &Waits,
     now: OffsetDateTime,
 ) -> Refusal {
     let said = serde_json::from_slice::<Body>(body).unwrap_or_default();
@@ -55,8 +55,10 @@ pub(super) fn classify(
         404 | 410 => gone(what),
         // Not our fault although it is too large: bridged phones take less than the 4,096 bytes of RFC 8030.
         413 => PushError::Refused("the push service takes only smaller messages for this device"),
-        406 if service.ends_with(".notify.windows.com") => throttled(asked.unwrap_or(QUOTA_WAIT)),
-        429 => throttled(asked.unwrap_or(QUOTA_WAIT)),
+        406 if service.ends_with(".notify.windows.com") => {
+            throttled(asked.unwrap_or(waits.throttled))
+        }
+        429 => throttled(asked.unwrap_or(waits.throttled)),
         503 if asked.is_some() => PushError::Unavailable {
             after: asked,
             scope: Scope::Origin(service.to_owned()),
@@ -122,7 +124,14 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let wait = wait.map(|wait| (RETRY_AFTER, HeaderValue::from_str(wait).expect("a header")));
         let now = datetime!(2026-11-21 07:00 UTC);
-        classify(service, status, &wait.into_iter().collect(), body.as_bytes(), now)
+        classify(
+            service,
+            status,
+            &wait.into_iter().collect(),
+            body.as_bytes(),
+            &Waits::default(),
+            now,
+        )
     }
 
     fn verdict(service: &str, status: u16, body: &str) -> Verdict {

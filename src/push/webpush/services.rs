@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use crate::domain::retry::Waits;
 use crate::push::error::{PushError, Scope};
 use crate::push::transport::{Authority, Host, Load, Manner, Trust};
 
@@ -30,13 +30,14 @@ impl Service {
 pub(super) struct Services {
     trust: Trust,
     manner: Manner,
+    waits: Waits,
     known: Mutex<HashMap<Authority, Arc<Service>>>,
     refused: AtomicU32,
 }
 
 impl Services {
-    pub(super) fn new(trust: Trust, manner: Manner) -> Self {
-        Self { trust, manner, known: Mutex::default(), refused: AtomicU32::new(0) }
+    pub(super) fn new(trust: Trust, manner: Manner, waits: Waits) -> Self {
+        Self { trust, manner, waits, known: Mutex::default(), refused: AtomicU32::new(0) }
     }
 
     /// The service at an authority, made when it is new.
@@ -95,9 +96,9 @@ impl Services {
         }
         let (after, scope) = if here >= ONE_SERVICE {
             tracing::error!(%what, "a push service keeps refusing our VAPID credentials");
-            (Duration::from_mins(15), Scope::Origin(service.host.authority().to_string()))
+            (self.waits.longest_leave, Scope::Origin(service.host.authority().to_string()))
         } else {
-            (Duration::from_mins(1), Scope::Device)
+            (self.waits.throttled, Scope::Device)
         };
         PushError::Unavailable { after: Some(after), scope, detail: what.into() }
     }
@@ -109,7 +110,7 @@ mod tests {
     use crate::push::Verdict;
 
     fn services() -> Services {
-        Services::new(Trust::public().expect("roots"), Manner::default())
+        Services::new(Trust::public().expect("roots"), Manner::default(), Waits::default())
     }
 
     fn at(services: &Services, url: &str) -> Arc<Service> {

@@ -10,6 +10,7 @@ use loa::domain::account::Role;
 use loa::domain::broadcast::Outcome;
 use loa::domain::id::NoticeId;
 use loa::domain::message::PushMessage;
+use loa::domain::retry::Waits;
 use loa::notice::{Courier, Notices, Parcel, templates};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -108,7 +109,7 @@ pub fn notices(app: &TestApp, lock: i64) -> Notices {
     gate.born(1);
     gate.beat(clock.instant(), clock.now());
     gate.born(lock);
-    Notices::new(app.pool.clone(), gate, app.trusted())
+    Notices::new(app.pool.clone(), gate, app.trusted(), Waits::default())
 }
 
 /// The result, told over REST.
