@@ -116,6 +116,87 @@ const WEB_PUSH: &[Row] = &[
     ("/wpush/v2/…sim-slow…", "ambiguous"),
 ];
 
+/// FCM for browsers.
+const GOOGLE: &[Row] = &[
+    ("/fcm/send/…sim-404…", "forget"),
+    ("/fcm/send/…sim-413…", "refused"),
+    ("/fcm/send/…sim-429-date…", "later: service, at a date, slower"),
+    ("/fcm/send/…sim-429-retry…", "later: service, 2 s, slower"),
+    ("/fcm/send/…sim-429…", "later: service, 60 s, slower"),
+    ("/fcm/send/…sim-500…", "later: device"),
+    ("/fcm/send/…sim-503…", "later: device"),
+    ("/fcm/send/…sim-aud…", "later: device, 60 s"),
+    ("/fcm/send/…sim-expired…", "later: device, 60 s"),
+    ("/fcm/send/…sim-exp…", "later: device, 60 s"),
+    ("/fcm/send/…sim-gone…", "forget"),
+    ("/fcm/send/…sim-jwt…", "later: device, 60 s"),
+    ("/fcm/send/…sim-key…", "later: device, 60 s"),
+    ("/fcm/send/…sim-mismatch…", "forget"),
+    ("/fcm/send/…sim-unauthorized…", "later: device, 60 s"),
+];
+
+const MOZILLA: &[Row] = &[
+    ("/wpush/v2/…sim-101…", "suspect"),
+    ("/wpush/v2/…sim-102…", "forget"),
+    ("/wpush/v2/…sim-103…", "forget"),
+    ("/wpush/v2/…sim-104…", "refused"),
+    ("/wpush/v2/…sim-105…", "forget"),
+    ("/wpush/v2/…sim-106…", "forget"),
+    ("/wpush/v2/…sim-108…", "suspect"),
+    ("/wpush/v2/…sim-109-aud…", "later: device, 60 s"),
+    ("/wpush/v2/…sim-109-exp…", "later: device, 60 s"),
+    ("/wpush/v2/…sim-109-mismatch…", "forget"),
+    ("/wpush/v2/…sim-109…", "later: device, 60 s"),
+    ("/wpush/v2/…sim-110…", "suspect"),
+    ("/wpush/v2/…sim-111…", "our fault"),
+    ("/wpush/v2/…sim-112…", "our fault"),
+    ("/wpush/v2/…sim-113…", "our fault"),
+    ("/wpush/v2/…sim-201-retry…", "later: service, 2 s"),
+    ("/wpush/v2/…sim-201…", "later: device"),
+    ("/wpush/v2/…sim-202…", "later: device"),
+    ("/wpush/v2/…sim-900…", "later: device"),
+    ("/wpush/v2/…sim-901…", "later: device"),
+    ("/wpush/v2/…sim-902…", "later: device"),
+    ("/wpush/v2/…sim-903…", "later: device"),
+    ("/wpush/v2/…sim-999…", "later: device"),
+];
+
+const APPLE: &[Row] = &[
+    ("/…sim-BadAuthorizationHeader-400…", "later: device, 60 s"),
+    ("/…sim-BadAuthorizationHeader…", "later: device, 60 s"),
+    ("/…sim-BadJwtToken-400…", "later: device, 60 s"),
+    ("/…sim-BadJwtToken…", "later: device, 60 s"),
+    ("/…sim-BadPath…", "suspect"),
+    ("/…sim-BadTtl…", "our fault"),
+    ("/…sim-BadUrgency…", "our fault"),
+    ("/…sim-BadVapidPublicKey-403…", "later: device, 60 s"),
+    ("/…sim-BadVapidPublicKey…", "later: device, 60 s"),
+    ("/…sim-BadWebPushRequest…", "suspect"),
+    ("/…sim-BadWebPushTopic…", "our fault"),
+    ("/…sim-InternalServerError…", "later: device"),
+    ("/…sim-PayloadTooLarge…", "refused"),
+    ("/…sim-ServiceUnavailable…", "later: device"),
+    ("/…sim-Shutdown…", "later: device"),
+    ("/…sim-TooManyRequests-retry…", "later: service, 2 s, slower"),
+    ("/…sim-TooManyRequests…", "later: service, 60 s, slower"),
+    ("/…sim-Unregistered…", "forget"),
+    ("/…sim-VapidPkHashMismatch-403…", "forget"),
+    ("/…sim-VapidPkHashMismatch…", "forget"),
+];
+
+const WNS: &[Row] = &[
+    ("/w/?token=…sim-400…", "suspect"),
+    ("/w/?token=…sim-401…", "later: device, 60 s"),
+    ("/w/?token=…sim-404…", "forget"),
+    ("/w/?token=…sim-406-date…", "later: service, at a date, slower"),
+    ("/w/?token=…sim-406-retry…", "later: service, 2 s, slower"),
+    ("/w/?token=…sim-406…", "later: service, 60 s, slower"),
+    ("/w/?token=…sim-410…", "forget"),
+    ("/w/?token=…sim-413…", "refused"),
+    ("/w/?token=…sim-500…", "later: device"),
+    ("/w/?token=…sim-503…", "later: device"),
+];
+
 /// The simulators, and clients set up as their own file says.
 struct Stage {
     site: Value,
@@ -166,14 +247,18 @@ impl Stage {
         apns.send(&frame, token, environment, TrafficClass::Bulk).await
     }
 
-    async fn web_push(&self, path: &str) -> Result<(), PushError> {
+    async fn web_push(&self, service: &str, path: &str) -> Result<(), PushError> {
+        let origin = match service {
+            "webpush" => &self.site["webpush_url"],
+            vendor => &self.site["push_services"][vendor],
+        };
         let client = WebPush::new(&self.config.webpush, Arc::new(SystemClock)).expect("a client");
         let (message, left) = now();
         let frame = client.frame(&message, left).expect("a frame");
         let (pair, auth) = ece::generate_keypair_and_auth_secret().expect("keys");
         let keys = pair.raw_components().expect("keys");
         let subscription = WebPushSubscription {
-            endpoint: format!("{}{path}", self.site["webpush_url"].as_str().expect("a URL")),
+            endpoint: format!("{}{path}", origin.as_str().expect("a URL")),
             p256dh: keys.public_key().try_into().expect("65 bytes"),
             auth: auth.as_slice().try_into().expect("16 bytes"),
             vapid_key: client.current_key().0.to_owned(),
@@ -269,11 +354,35 @@ async fn every_answer_of_apns_has_its_verdict() {
     assert_eq!(sandbox("dead0000e002").await, "forget");
 }
 
-#[tokio::test]
-async fn every_answer_of_a_push_service_has_its_verdict() {
+async fn plays_out_at(service: &str, table: &[Row]) {
     let stage = Stage::new();
-    plays_out(WEB_PUSH, stage.reserved("webpush").await, async |name| {
-        stage.web_push(&name.replacen('…', "x", 1).replace('…', "")).await
+    plays_out(table, stage.reserved(service).await, async |name| {
+        stage.web_push(service, &name.replacen('…', "x", 1).replace('…', "")).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn every_answer_of_a_push_service_has_its_verdict() {
+    plays_out_at("webpush", WEB_PUSH).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_google_to_browsers_has_its_verdict() {
+    plays_out_at("google", GOOGLE).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_mozilla_has_its_verdict() {
+    plays_out_at("mozilla", MOZILLA).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_apple_to_browsers_has_its_verdict() {
+    plays_out_at("apple", APPLE).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_wns_has_its_verdict() {
+    plays_out_at("wns", WNS).await;
 }

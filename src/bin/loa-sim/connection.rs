@@ -49,6 +49,7 @@ where
     let Ok(connection) = builder.handshake(Tap::new(io, wire.clone())).await else { return };
     let (ended, endings) = mpsc::unbounded_channel();
     let orders = service.world().orders();
+    service.links().opened();
     Driver {
         connection,
         shared: Arc::new(Shared {
@@ -161,17 +162,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // Read once: those that go apart in this very batch are counted by their position already.
         let apart = self.shared.apart.load(Ordering::Relaxed);
         let now = Moment::now();
+        let shared = Arc::clone(&self.shared);
+        let links = shared.service.links();
         for (position, (request, mut respond)) in batch.drain(..).enumerate() {
             let stream = respond.stream_id().as_u32();
             self.highest = self.highest.max(stream);
             if self.last_stream.is_some_and(|last| stream > last) {
+                links.beyond_goaway();
                 self.unanswered.push(respond);
                 continue;
             }
-            if stream > exempt && position + apart >= allowed as usize {
+            let open = position + apart + 1;
+            if stream > exempt && open > allowed as usize {
+                links.beyond_limit();
                 respond.send_reset(Reason::REFUSED_STREAM);
                 continue;
             }
+            links.open_streams(open, stream > exempt && open == allowed as usize);
             let (parts, body) = request.into_parts();
             let body = match read_now(body) {
                 Body::Whole(body) => body,
@@ -206,6 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// then, because dropping it would reset the stream.
     fn go_away(&mut self, last: u32, notice: &GoAway) {
         if self.close_at.is_none() {
+            self.shared.service.links().goaway();
             self.shared.wire.go_away(last, notice);
             self.last_stream = Some(last);
             self.close_at = Some(later(Duration::from_millis(notice.close_after_ms)));
@@ -217,16 +225,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         match order {
             Order::Settings => {
                 let link = self.shared.service.link();
+                if !link.reachable {
+                    return true;
+                }
                 self.shared.wire.mute_pings(!link.answer_pings);
                 let announced = self.shared.wire.announced();
                 if announced != Some(self.shared.service.streams_before_first_request()) {
                     self.shared.wire.announce_streams(link.max_concurrent_streams);
                 }
             }
-            Order::GoAway { provider, notice } if self.shared.service.plays(*provider) => {
+            Order::GoAway { provider, service, notice }
+                if self.shared.service.plays(*provider, service.as_deref()) =>
+            {
                 self.go_away(self.highest, notice);
             }
-            Order::Disconnect { provider } if self.shared.service.plays(*provider) => return true,
+            Order::Disconnect { provider, service }
+                if self.shared.service.plays(*provider, service.as_deref()) =>
+            {
+                return true;
+            }
             Order::GoAway { .. } | Order::Disconnect { .. } => {}
         }
         false

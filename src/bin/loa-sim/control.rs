@@ -5,16 +5,18 @@
 //! | `GET /control/site` | what `sim.json` holds |
 //! | `GET /control/report?cid=&id=&v=` | what arrived |
 //! | `GET /control/timeline?cid=&id=&v=&provider=` | when it arrived: requests by 10 ms |
-//! | `GET /control/pushes?token=` | the recorded requests, oldest first |
+//! | `GET /control/pushes?token=&service=` | the recorded requests, oldest first |
+//! | `GET /control/links` | by service: connections, streams, what was beyond limit or GOAWAY |
 //! | `GET /control/reserved` | reserved tokens and endpoints |
 //! | `GET` `POST` `DELETE /control/script` | faults to come |
 //! | `GET` `POST /control/settings` | quotas, delays, moods |
 //! | `POST /control/oauth/revoke` | access tokens become worthless |
 //! | `POST /control/goaway`, `POST /control/disconnect` | open connections hear it at once |
-//! | `GET /control/subscription?opaque=`, `POST` with `vapid_key` | a browser's keys; binds it to a VAPID key |
+//! | `GET /control/subscription?opaque=&service=`, `POST` with `vapid_key` | a browser's keys; binds it to a VAPID key |
 //! | `POST /control/devices` | switches a device off or on; on answers what had been stored |
 //! | `POST /control/reset` | counts, recordings and stored pushes are forgotten |
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -29,11 +31,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::devices::WEBPUSH_PATH;
 use crate::exchange::{GoAway, Provider};
 use crate::ledger::{Question, Report, Timeline};
+use crate::links::Seen;
 use crate::script::Rule;
 use crate::service::{Role, Service};
+use crate::webpush::vendor::Vendor;
 use crate::world::{Order, World};
 
 /// The world and, for what only they know, the services.
@@ -55,6 +58,7 @@ pub async fn serve(
         .route("/control/report", get(report))
         .route("/control/timeline", get(timeline))
         .route("/control/pushes", get(pushes))
+        .route("/control/links", get(links))
         .route("/control/reserved", get(reserved))
         .route("/control/script", get(script).post(add_rule).delete(clear_script))
         .route("/control/settings", get(settings).post(change_settings))
@@ -106,18 +110,29 @@ async fn timeline(State(controls): Shared, Query(asked): Query<When>) -> Json<Ti
 #[derive(Deserialize)]
 struct Address {
     token: Option<String>,
+    service: Option<String>,
 }
 
 async fn pushes(State(controls): Shared, Query(address): Query<Address>) -> Json<Vec<Value>> {
-    Json(controls.world.recorder.find(address.token.as_deref().map(opaque_of)))
+    let token = address.token.as_deref().map(Vendor::opaque_anywhere);
+    Json(controls.world.recorder.find(token, address.service.as_deref()))
 }
 
-async fn reserved() -> Json<Value> {
-    Json(json!({
-        "fcm": crate::fcm::reserved_tokens(),
-        "apns": crate::apns::reserved_tokens(),
-        "webpush": crate::webpush::reserved_endpoints(),
-    }))
+/// Both environments of APNs are shown as one.
+async fn links(State(controls): Shared) -> Json<BTreeMap<&'static str, Seen>> {
+    let mut all: BTreeMap<&'static str, Seen> = BTreeMap::new();
+    for service in &controls.services {
+        all.entry(service.name()).or_default().add(&service.links().seen());
+    }
+    Json(all)
+}
+
+async fn reserved() -> Json<BTreeMap<&'static str, Value>> {
+    let providers =
+        [("fcm", crate::fcm::reserved_tokens()), ("apns", crate::apns::reserved_tokens())];
+    let services =
+        Vendor::ALL.map(|vendor| (vendor.name(), crate::webpush::reserved_endpoints(vendor)));
+    Json(providers.into_iter().chain(services).collect())
 }
 
 async fn script(State(controls): Shared) -> Json<Vec<Rule>> {
@@ -165,23 +180,24 @@ async fn revoke(State(controls): Shared) -> StatusCode {
 #[serde(deny_unknown_fields)]
 struct Whom {
     provider: Option<Provider>,
+    service: Option<String>,
     #[serde(default)]
     notice: GoAway,
 }
 
 async fn go_away(
     State(controls): Shared,
-    Json(Whom { provider, notice }): Json<Whom>,
+    Json(Whom { provider, service, notice }): Json<Whom>,
 ) -> StatusCode {
-    controls.world.order(Order::GoAway { provider, notice });
+    controls.world.order(Order::GoAway { provider, service, notice });
     StatusCode::NO_CONTENT
 }
 
 async fn disconnect(
     State(controls): Shared,
-    Json(Whom { provider, .. }): Json<Whom>,
+    Json(Whom { provider, service, .. }): Json<Whom>,
 ) -> StatusCode {
-    controls.world.order(Order::Disconnect { provider });
+    controls.world.order(Order::Disconnect { provider, service });
     StatusCode::NO_CONTENT
 }
 
@@ -189,16 +205,18 @@ async fn disconnect(
 #[serde(deny_unknown_fields)]
 struct Subscription {
     opaque: String,
+    service: Option<Vendor>,
     vapid_key: Option<String>,
 }
 
 /// A browser's subscription, as `PushSubscription.toJSON()` gives it. Every opaque name has one.
 async fn subscription(State(controls): Shared, Query(asked): Query<Subscription>) -> Json<Value> {
     let world = &controls.world;
-    let opaque = opaque_of(&asked.opaque);
+    let opaque = Vendor::opaque_anywhere(&asked.opaque);
+    let service = asked.service.unwrap_or(Vendor::Rfc);
     let keys = world.agents.keys(opaque.as_bytes());
     Json(json!({
-        "endpoint": format!("{}{WEBPUSH_PATH}{opaque}", world.site.webpush_url),
+        "endpoint": service.endpoint(world.site.push_service(service), opaque),
         "expirationTime": null,
         "keys": { "p256dh": URL_SAFE_NO_PAD.encode(keys.public), "auth": URL_SAFE_NO_PAD.encode(keys.auth) },
     }))
@@ -212,7 +230,7 @@ async fn bind(state: Shared, Json(asked): Json<Subscription>) -> Result<Json<Val
     if let Some(key) = key.transpose()? {
         for service in &state.services {
             if let Role::WebPush(webpush) = service.role() {
-                webpush.bind(opaque_of(&asked.opaque), key.clone());
+                webpush.bind(Vendor::opaque_anywhere(&asked.opaque), key.clone());
             }
         }
     }
@@ -228,7 +246,7 @@ struct Switch {
 }
 
 async fn switch(State(controls): Shared, Json(asked): Json<Switch>) -> Json<Vec<Value>> {
-    let token = opaque_of(&asked.token);
+    let token = Vendor::opaque_anywhere(&asked.token);
     if asked.online {
         return Json(controls.world.shelf.switch_on(asked.provider, token));
     }
@@ -238,10 +256,6 @@ async fn switch(State(controls): Shared, Json(asked): Json<Switch>) -> Json<Vec<
 
 async fn reset(State(controls): Shared) -> StatusCode {
     controls.world.reset();
+    controls.services.iter().for_each(|service| service.links().reset());
     StatusCode::NO_CONTENT
-}
-
-/// A Web Push endpoint may be given whole; elsewhere addresses are tokens already.
-fn opaque_of(address: &str) -> &str {
-    address.split_once(WEBPUSH_PATH).map_or(address, |(_, opaque)| opaque)
 }

@@ -18,9 +18,7 @@ use serde_json::json;
 use crate::exchange::Provider;
 use crate::random::{SplitMix, address_hash};
 use crate::site::{Site, VAPID_KEY};
-
-/// Path of every Web Push endpoint, before the opaque part.
-pub const WEBPUSH_PATH: &str = "/wpush/v2/";
+use crate::webpush::vendor::Vendor;
 
 /// Which devices there are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,7 +126,13 @@ impl Population {
     }
 
     /// One NDJSON line, as `loa devices import` reads it.
-    pub fn registration(self, n: u32, site: &Site, agents: &UserAgents) -> serde_json::Value {
+    pub fn registration(
+        self,
+        n: u32,
+        site: &Site,
+        agents: &UserAgents,
+        services: &[Vendor],
+    ) -> serde_json::Value {
         let kind = self.kind(n);
         let installation =
             uuid::Builder::from_random_bytes(SplitMix::of(self.seed, 3, n.into()).bytes())
@@ -152,7 +156,8 @@ impl Population {
             }
             Kind::WebPush => {
                 let keys = agents.keys(address.as_bytes());
-                line["endpoint"] = json!(format!("{}{WEBPUSH_PATH}{address}", site.webpush_url));
+                let service = self.service(n, services);
+                line["endpoint"] = json!(service.endpoint(site.push_service(service), &address));
                 line["p256dh"] = json!(URL_SAFE_NO_PAD.encode(keys.public));
                 line["auth"] = json!(URL_SAFE_NO_PAD.encode(keys.auth));
                 line["vapid_key_id"] = json!(VAPID_KEY);
@@ -162,11 +167,18 @@ impl Population {
         line
     }
 
-    /// All lines.
-    pub fn write(self, site: &Site, out: &mut impl Write) -> Result<()> {
+    /// Which of these push services browser `n` has subscribed at; without any, nobody's.
+    fn service(self, n: u32, services: &[Vendor]) -> Vendor {
+        let draw = SplitMix::of(self.seed, 6, n.into()).next();
+        let which = usize::try_from(draw >> 1).unwrap_or_default().checked_rem(services.len());
+        which.and_then(|which| services.get(which)).copied().unwrap_or(Vendor::Rfc)
+    }
+
+    /// All lines, browsers shared out among these push services.
+    pub fn write(self, site: &Site, services: &[Vendor], out: &mut impl Write) -> Result<()> {
         let agents = UserAgents::new(self.seed);
         for n in 0..self.count {
-            serde_json::to_writer(&mut *out, &self.registration(n, site, &agents))?;
+            serde_json::to_writer(&mut *out, &self.registration(n, site, &agents, services))?;
             out.write_all(b"\n")?;
         }
         Ok(out.flush()?)

@@ -88,12 +88,15 @@ async fn accept(post: Post, senders: Vec<mpsc::UnboundedSender<Arrival>>, start:
 }
 
 async fn greet((stream, tls, service): Arrival) {
+    if !service.link().reachable {
+        return;
+    }
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     // Without it small answers wait for the peer's acknowledgements; where it fails they merely do.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else { return };
     // APNs has never spoken anything else, so that clients get through which forget to say so (aioapns).
-    let only_h2 = service.plays(Some(Provider::Apns));
+    let only_h2 = service.plays(Some(Provider::Apns), None);
     if only_h2 || stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         connection::serve(stream, service).await;
     } else {

@@ -1,4 +1,4 @@
-//! loa-sim: Firebase Cloud Messaging with Google's token endpoint, APNs and a Web Push service, as local servers that answer
+//! loa-sim: Firebase Cloud Messaging with Google's token endpoint, APNs and the vendors' Web Push services, as local servers that answer
 //! as the real ones do. For tests, the demo and benchmarks; never part of a release image.
 //!
 //! It shares no code with the clients it judges: nothing of the `loa` library is imported here, so one mistake cannot
@@ -19,6 +19,7 @@ mod fcm;
 mod http1;
 mod jws;
 mod ledger;
+mod links;
 mod listen;
 mod random;
 mod recording;
@@ -52,6 +53,7 @@ use crate::listen::Post;
 use crate::service::{Role, Service};
 use crate::site::{Ports, Site};
 use crate::webpush::WebPush;
+use crate::webpush::vendor::Vendor;
 use crate::world::World;
 
 /// The push providers, simulated.
@@ -135,6 +137,9 @@ struct Devices {
     /// Where to; standard output if not given.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// At which push services browsers have subscribed, such as `google,mozilla,apple,wns`; nobody's if not given.
+    #[arg(long, value_delimiter = ',', value_parser = push_service_named)]
+    push_services: Vec<Vendor>,
 }
 
 /// `all` or a percentage, as "one in so many".
@@ -157,6 +162,10 @@ fn one_in(text: &str) -> Result<u64, String> {
 fn provider_named(text: &str) -> Result<Provider, String> {
     let named = Provider::ALL.into_iter().find(|provider| provider.name() == text);
     named.ok_or_else(|| "fcm, apns or webpush".to_owned())
+}
+
+fn push_service_named(text: &str) -> Result<Vendor, String> {
+    Vendor::named(text).ok_or_else(|| "webpush, google, mozilla, apple or wns".to_owned())
 }
 
 fn main() -> Result<()> {
@@ -196,17 +205,26 @@ fn serve(arguments: &Serve) -> Result<()> {
     let fcm = service(Role::Fcm(Box::new(Fcm::new(&world)?)));
     let apns = service(Role::Apns(Box::new(Apns::new(&world, Environment::Production)?)));
     let sandbox = service(Role::Apns(Box::new(Apns::new(&world, Environment::Sandbox)?)));
-    let webpush = service(Role::WebPush(Box::new(WebPush::new(&world)?)));
-    let controls = Controls {
-        world: Arc::clone(&world),
-        services: vec![Arc::clone(&fcm), Arc::clone(&webpush)],
+    let webpush = |vendor| -> Result<_> {
+        Ok(service(Role::WebPush(Box::new(WebPush::new(&world, vendor)?))))
     };
-    let posts = vec![
+    let mut posts = vec![
         Post { listener: listeners.fcm, tls: Arc::clone(&both), service: fcm },
         Post { listener: listeners.apns, tls: Arc::clone(&h2_only), service: apns },
         Post { listener: listeners.apns_sandbox, tls: h2_only, service: sandbox },
-        Post { listener: listeners.webpush, tls: both, service: webpush },
+        Post {
+            listener: listeners.webpush,
+            tls: Arc::clone(&both),
+            service: webpush(Vendor::Rfc)?,
+        },
     ];
+    for (vendor, listener) in listeners.vendors {
+        posts.push(Post { listener, tls: Arc::clone(&both), service: webpush(vendor)? });
+    }
+    let controls = Controls {
+        world: Arc::clone(&world),
+        services: posts.iter().map(|post| Arc::clone(&post.service)).collect(),
+    };
 
     let (stop, stopped) = watch::channel(false);
     let threads = listen::spawn(posts, arguments.threads, &stopped)?;
@@ -251,12 +269,15 @@ fn write_devices(arguments: &Devices) -> Result<()> {
         Err(_) => Site::prepare(&at.dir, at.listen, Ports::default())?.0,
     };
     let population = population(at, arguments.count)?;
+    let services = &arguments.push_services;
+    let known = |vendor: &Vendor| *vendor == Vendor::Rfc || site.push_services.contains_key(vendor);
+    ensure!(services.iter().all(known), "run `loa-sim serve` in this directory once more first");
     match &arguments.out {
         Some(path) => {
             let file =
                 File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            population.write(&site, &mut BufWriter::new(file))
+            population.write(&site, services, &mut BufWriter::new(file))
         }
-        None => population.write(&site, &mut BufWriter::new(std::io::stdout().lock())),
+        None => population.write(&site, services, &mut BufWriter::new(std::io::stdout().lock())),
     }
 }

@@ -15,6 +15,8 @@ use crate::exchange::Provider;
 pub struct Recording {
     /// Who was played.
     pub provider: Provider,
+    /// Which of its services: for Web Push the vendor.
+    pub service: &'static str,
     /// `production` or `sandbox` for APNs.
     pub environment: Option<&'static str>,
     /// Which connection, numbered from 1.
@@ -53,6 +55,7 @@ impl Recording {
             .collect();
         json!({
             "provider": self.provider,
+            "service": self.service,
             "environment": self.environment,
             "connection": self.connection,
             "unix_ms": self.at.fractional_millis(),
@@ -103,10 +106,11 @@ impl Recorder {
         ring.push_back(recording);
     }
 
-    /// The recordings of this address, oldest first; of all addresses when none is given.
-    pub fn find(&self, address: Option<&str>) -> Vec<Value> {
+    /// The recordings of this address and service, oldest first; of all when none is given.
+    pub fn find(&self, address: Option<&str>, service: Option<&str>) -> Vec<Value> {
         let wanted = |recording: &&Recording| {
             address.is_none_or(|address| recording.address.as_deref() == Some(address.as_bytes()))
+                && service.is_none_or(|service| recording.service == service)
         };
         self.ring().iter().filter(wanted).map(Recording::to_json).collect()
     }

@@ -56,6 +56,8 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Matching {
+    /// The service of this name: for Web Push the vendor's.
+    pub service: Option<String>,
     /// The address starts with this.
     pub token_prefix: Option<String>,
     /// The address is this.
@@ -65,9 +67,13 @@ pub struct Matching {
 }
 
 impl Matching {
-    fn holds(&self, address: Option<&[u8]>) -> bool {
+    fn holds(&self, service: &str, address: Option<&[u8]>) -> bool {
         let address = address.unwrap_or_default();
-        self.token_prefix.as_ref().is_none_or(|prefix| address.starts_with(prefix.as_bytes()))
+        self.service.as_ref().is_none_or(|name| service == name)
+            && self
+                .token_prefix
+                .as_ref()
+                .is_none_or(|prefix| address.starts_with(prefix.as_bytes()))
             && self.token.as_ref().is_none_or(|token| address == token.as_bytes())
     }
 }
@@ -147,16 +153,16 @@ impl Script {
         if !self.armed.load(Ordering::Acquire) {
             return;
         }
-        if let Some(rule) = self.take(service.provider(), judged.address.as_deref()) {
+        if let Some(rule) = self.take(service, judged.address.as_deref()) {
             rule.apply(service, judged);
         }
     }
 
-    fn take(&self, provider: Provider, address: Option<&[u8]>) -> Option<Rule> {
+    fn take(&self, service: &Service, address: Option<&[u8]>) -> Option<Rule> {
         let mut rules = self.rules();
-        let position = rules
-            .iter()
-            .position(|rule| rule.provider == provider && rule.matching.holds(address))?;
+        let position = rules.iter().position(|rule| {
+            rule.provider == service.provider() && rule.matching.holds(service.name(), address)
+        })?;
         let rule = &mut rules[position];
         if rule.skip > 0 {
             rule.skip -= 1;

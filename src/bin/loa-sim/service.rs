@@ -10,6 +10,7 @@ use crate::apns::{self, Environment};
 use crate::exchange::{Exchange, Fate, GoAway, Provider, Reply, Verdict};
 use crate::fcm::{self, Fcm};
 use crate::ledger::Outcome;
+use crate::links::Links;
 use crate::recording::Recording;
 use crate::settings::Link;
 use crate::webpush;
@@ -30,6 +31,7 @@ pub enum Role {
 pub struct Service {
     world: Arc<World>,
     role: Role,
+    links: Links,
 }
 
 /// What a connection remembers between its requests: verified credentials, messages already checked.
@@ -62,7 +64,7 @@ impl Seat {
 impl Service {
     /// Puts a role into a world.
     pub fn new(world: Arc<World>, role: Role) -> Arc<Self> {
-        Arc::new(Self { world, role })
+        Arc::new(Self { world, role, links: Links::default() })
     }
 
     /// The world.
@@ -75,6 +77,20 @@ impl Service {
         &self.role
     }
 
+    /// What its connections have been through.
+    pub const fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Its name in scripts and recordings. Both environments of APNs have the same.
+    pub const fn name(&self) -> &'static str {
+        match &self.role {
+            Role::Fcm(_) => Provider::Fcm.name(),
+            Role::Apns(_) => Provider::Apns.name(),
+            Role::WebPush(webpush) => webpush.vendor().name(),
+        }
+    }
+
     /// Who is played.
     pub const fn provider(&self) -> Provider {
         match self.role {
@@ -84,9 +100,10 @@ impl Service {
         }
     }
 
-    /// Whether an order for `provider` (none: all) concerns this service.
-    pub fn plays(&self, provider: Option<Provider>) -> bool {
+    /// Whether an order for `provider` and the service of that name (none: all) concerns this service.
+    pub fn plays(&self, provider: Option<Provider>, service: Option<&str>) -> bool {
         provider.is_none_or(|provider| provider == self.provider())
+            && service.is_none_or(|service| service == self.name())
     }
 
     /// The settings of its connections.
@@ -95,7 +112,7 @@ impl Service {
         match self.role {
             Role::Fcm(_) => settings.fcm.link.clone(),
             Role::Apns(_) => settings.apns.link.clone(),
-            Role::WebPush(_) => settings.webpush.link.clone(),
+            Role::WebPush(ref webpush) => settings.push_service(webpush.vendor()).link.clone(),
         }
     }
 
@@ -123,7 +140,10 @@ impl Service {
             Role::Apns(_) => {
                 apns::reason::answer(status, code.unwrap_or("InternalServerError"), None)
             }
-            Role::WebPush(_) => webpush::answer::refusal(status, code.unwrap_or("")),
+            Role::WebPush(ref webpush) => {
+                let code = code.unwrap_or("");
+                webpush::answer::dressed(webpush.vendor(), status, code, code)
+            }
         }
     }
 
@@ -172,6 +192,7 @@ impl Service {
                 matches!(&fate, Fate::Answer | Fate::GoAway(GoAway { answer_this: true, .. }));
             self.world.recorder.keep(Recording {
                 provider,
+                service: self.name(),
                 environment: self.environment(),
                 connection: seat.number,
                 at: exchange.now,
@@ -194,7 +215,9 @@ impl Service {
         match self.role {
             Role::Fcm(_) => settings.fcm.link.answer_delay_ms,
             Role::Apns(_) => settings.apns.link.answer_delay_ms,
-            Role::WebPush(_) => settings.webpush.link.answer_delay_ms,
+            Role::WebPush(ref webpush) => {
+                settings.push_service(webpush.vendor()).link.answer_delay_ms
+            }
         }
     }
 

@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::webpush::vendor::Vendor;
+
 /// Everything adjustable.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// FCM.
@@ -14,11 +16,47 @@ pub struct Settings {
     pub oauth: OAuth,
     /// APNs, both environments.
     pub apns: Apns,
-    /// Web Push.
+    /// Web Push, nobody's service.
     pub webpush: WebPush,
+    /// Google's push service.
+    pub google: WebPush,
+    /// Mozilla's.
+    pub mozilla: WebPush,
+    /// Apple's.
+    pub apple: WebPush,
+    /// Microsoft's.
+    pub wns: WebPush,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // Four weeks at Google, 30 days at Mozilla (its source) and Apple (her page), nothing known of WNS.
+        let at_google = WebPush { max_ttl: Some(2_419_200), ..WebPush::default() };
+        Self {
+            fcm: Fcm::default(),
+            oauth: OAuth::default(),
+            apns: Apns::default(),
+            webpush: WebPush::default(),
+            google: at_google,
+            mozilla: WebPush::default(),
+            apple: WebPush::default(),
+            wns: WebPush { max_ttl: None, ..WebPush::default() },
+        }
+    }
 }
 
 impl Settings {
+    /// Those of a vendor's push service.
+    pub const fn push_service(&self, vendor: Vendor) -> &WebPush {
+        match vendor {
+            Vendor::Rfc => &self.webpush,
+            Vendor::Google => &self.google,
+            Vendor::Mozilla => &self.mozilla,
+            Vendor::Apple => &self.apple,
+            Vendor::Wns => &self.wns,
+        }
+    }
+
     /// These settings with `patch` merged in (RFC 7396).
     pub fn patched(&self, patch: &Value) -> Result<Self, serde_json::Error> {
         let mut document = serde_json::to_value(self)?;
@@ -64,6 +102,8 @@ pub struct Link {
     pub answer_pings: bool,
     /// How credentials are treated.
     pub credentials: Credentials,
+    /// Whether anybody is there. If not, open connections die and new ones are closed at once.
+    pub reachable: bool,
 }
 
 impl Link {
@@ -74,6 +114,7 @@ impl Link {
             idle_close_ms: 0,
             answer_pings: true,
             credentials: Credentials::Ok,
+            reachable: true,
         }
     }
 }
@@ -170,17 +211,20 @@ impl Default for Apns {
     }
 }
 
-/// Web Push.
+/// A push service of Web Push.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebPush {
     /// Its connections.
     pub link: Link,
-    /// Longer TTLs are cut to this, seconds, and the answer says so.
-    pub max_ttl: u64,
+    /// Longer TTLs are cut to this, seconds; none: they are not.
+    pub max_ttl: Option<u64>,
+    /// Larger bodies are refused, bytes. RFC 8030 §7.2 lets nobody ask for less than 4,096, but phones behind Mozilla's bridge take
+    /// 2,744.
+    pub largest_body: usize,
     /// Messages a minute; 0: no limit.
     pub per_minute: u64,
-    /// What a 429 says about the time.
+    /// What it says about the time when that is too much.
     pub retry_after: RetryAfter,
 }
 
@@ -188,7 +232,8 @@ impl Default for WebPush {
     fn default() -> Self {
         Self {
             link: Link::with_streams(100),
-            max_ttl: 2_592_000,
+            max_ttl: Some(2_592_000),
+            largest_body: 4_096,
             per_minute: 0,
             retry_after: RetryAfter::Seconds,
         }

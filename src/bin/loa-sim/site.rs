@@ -1,6 +1,7 @@
 //! What a simulator directory holds: made on first use, read again ever after, so that a restarted simulator is the
 //! same Google project, the same Apple team and the same Web Push service as before, on the same ports.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::webpush::vendor::Vendor;
 
 /// Bundle identifier of the simulated app.
 pub const TOPIC: &str = "vn.example.congdanso";
@@ -57,6 +60,8 @@ pub struct Listeners {
     pub webpush: TcpListener,
     /// Control API.
     pub control: TcpListener,
+    /// The vendors' push services, at remembered or any ports.
+    pub vendors: BTreeMap<Vendor, TcpListener>,
 }
 
 /// Everything a client has to know; the content of `sim.json`.
@@ -72,6 +77,9 @@ pub struct Site {
     pub apns_sandbox_url: String,
     /// Web Push; endpoints are `{webpush_url}/wpush/v2/…`.
     pub webpush_url: String,
+    /// The vendors' push services, each an origin of its own.
+    #[serde(default)]
+    pub push_services: BTreeMap<Vendor, String>,
     /// Control API, plain HTTP on loopback.
     pub control_url: String,
     /// `host:port` of each listener.
@@ -109,6 +117,9 @@ pub struct SiteAddresses {
     pub webpush: SocketAddr,
     /// Control API.
     pub control: SocketAddr,
+    /// The vendors' push services.
+    #[serde(default)]
+    pub vendors: BTreeMap<Vendor, SocketAddr>,
 }
 
 /// Absolute paths of what is in the directory.
@@ -157,6 +168,13 @@ impl Site {
             apns_sandbox: bind(listen, asked.apns_sandbox, known.map(|at| at.apns_sandbox))?,
             webpush: bind(listen, asked.webpush, known.map(|at| at.webpush))?,
             control: bind(listen, asked.control, known.map(|at| at.control))?,
+            vendors: [Vendor::Google, Vendor::Mozilla, Vendor::Apple, Vendor::Wns]
+                .into_iter()
+                .map(|vendor| {
+                    let known = known.and_then(|at| at.vendors.get(&vendor)).copied();
+                    Ok((vendor, bind(listen, 0, known)?))
+                })
+                .collect::<Result<_>>()?,
         };
         let at = SiteAddresses {
             fcm: listeners.fcm.local_addr()?,
@@ -164,6 +182,11 @@ impl Site {
             apns_sandbox: listeners.apns_sandbox.local_addr()?,
             webpush: listeners.webpush.local_addr()?,
             control: listeners.control.local_addr()?,
+            vendors: listeners
+                .vendors
+                .iter()
+                .map(|(vendor, listener)| Ok((*vendor, listener.local_addr()?)))
+                .collect::<Result<_>>()?,
         };
         let files = SiteFiles::in_dir(&dir);
         for path in [&files.apns_key, &files.apns_second_key, &files.apns_sandbox_key, &files.vapid]
@@ -179,6 +202,11 @@ impl Site {
             apns_url: format!("https://{}", at.apns),
             apns_sandbox_url: format!("https://{}", at.apns_sandbox),
             webpush_url: format!("https://{}", at.webpush),
+            push_services: at
+                .vendors
+                .iter()
+                .map(|(vendor, at)| (*vendor, format!("https://{at}")))
+                .collect(),
             control_url: format!("http://{}", at.control),
             token_uri,
             project_id: PROJECT.to_owned(),
@@ -195,6 +223,11 @@ impl Site {
         std::fs::write(dir.join("sim.json"), serde_json::to_string_pretty(&site)?)?;
         std::fs::write(&site.files.providers, site.providers())?;
         Ok((site, listeners))
+    }
+
+    /// The origin of a vendor's push service.
+    pub fn push_service(&self, vendor: Vendor) -> &str {
+        self.push_services.get(&vendor).unwrap_or(&self.webpush_url)
     }
 
     fn providers(&self) -> String {

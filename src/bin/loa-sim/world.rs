@@ -25,6 +25,8 @@ pub enum Order {
     GoAway {
         /// Whose connections; none: all.
         provider: Option<Provider>,
+        /// Which of its services; none: all.
+        service: Option<String>,
         /// What to say.
         notice: GoAway,
     },
@@ -32,6 +34,8 @@ pub enum Order {
     Disconnect {
         /// Whose connections; none: all.
         provider: Option<Provider>,
+        /// Which of its services; none: all.
+        service: Option<String>,
     },
 }
 

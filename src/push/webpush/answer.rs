@@ -21,7 +21,7 @@ pub(super) enum Refusal {
     Credentials(String),
 }
 
-/// Mozilla's `errno` and Apple's `reason`; the others answer in prose.
+/// Mozilla's `errno` and Apple's `reason`; Google answers in prose, WNS in headers.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
@@ -51,11 +51,13 @@ pub(super) fn classify(
         400 if is_our_header(&said) => PushError::OurFault(what),
         401 | 403 => return Refusal::Credentials(what),
         // Apple answers 404 to a path that is none, which could be our mistake; 410 is her word for gone.
-        404 if service.ends_with(".push.apple.com") => PushError::Unclear(what),
+        404 if service.ends_with(".push.apple.com") || !said.reason.is_empty() => {
+            PushError::Unclear(what)
+        }
         404 | 410 => gone(what),
         // Not our fault although it is too large: bridged phones take less than the 4,096 bytes of RFC 8030.
         413 => PushError::Refused("the push service takes only smaller messages for this device"),
-        406 if service.ends_with(".notify.windows.com") => {
+        406 if service.ends_with(".notify.windows.com") || is_wns(headers) => {
             throttled(asked.unwrap_or(waits.throttled))
         }
         429 => throttled(asked.unwrap_or(waits.throttled)),
@@ -89,6 +91,11 @@ fn is_key_mismatch(said: &Body, body: &[u8]) -> bool {
     said.reason == "VapidPkHashMismatch"
         || prose.contains("do not correspond to the credentials used to create the subscription")
         || prose.contains("VAPID public key mismatch")
+}
+
+/// WNS signs every answer; 406 is its word for "too much".
+fn is_wns(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-wns-"))
 }
 
 /// Apple answers 400 to some of what others call 401 or 403.
@@ -249,6 +256,17 @@ mod tests {
         );
         assert_eq!(verdict(WINDOWS, 406, ""), later(Some(60), origin(WINDOWS), true));
         assert_eq!(verdict(MOZILLA, 406, ""), Verdict::Suspect);
+        let mut signed = HeaderMap::new();
+        signed.insert("x-wns-status", HeaderValue::from_static("channelthrottled"));
+        let elsewhere = "127.0.0.1:8443";
+        let status = StatusCode::NOT_ACCEPTABLE;
+        let now = datetime!(2026-11-21 07:00 UTC);
+        let Refusal::Final(error) =
+            classify(elsewhere, status, &signed, b"", &Waits::default(), now)
+        else {
+            panic!("not about credentials")
+        };
+        assert_eq!(error.verdict(), later(Some(60), origin(elsewhere), true));
     }
 
     #[test]

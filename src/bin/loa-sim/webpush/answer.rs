@@ -1,20 +1,98 @@
-//! Refusals of a push service in general terms (RFC 8030 §§5–8, RFC 8292 §4), and the endpoints that call them up: an
-//! endpoint whose opaque part contains `sim-` and a name of the table.
+//! What push services say: the words of a refusal before a vendor dresses them in its own form, and the endpoints that call
+//! refusals up: an endpoint whose opaque part contains `sim-` and a name of its service's table.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 
+use super::vendor::Vendor;
 use crate::clock::Moment;
-use crate::exchange::{Judged, text};
+use crate::exchange::{Judged, bare, json as json_answer, text};
 use crate::settings::RetryAfter;
+
+/// What a push service finds wrong, before it says so in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// No endpoint of this service.
+    Path,
+    /// Not a POST.
+    Method,
+    /// No TTL.
+    NoTtl,
+    /// A TTL that is no whole number of seconds, or two.
+    Ttl,
+    /// An Urgency that is none, or two.
+    Urgency,
+    /// A Topic beyond 32 URL-safe characters, or two.
+    Topic,
+    /// Not `aes128gcm`, or not what that looks like from outside.
+    Coding,
+    /// More than the service takes.
+    TooLarge,
+    /// The Authorization header is missing or is no `vapid` one.
+    Authorization,
+    /// The token is none, or its signature is wrong.
+    Token,
+    /// The token is for another service.
+    Audience,
+    /// The token's time is over.
+    Expired,
+    /// The token reaches further ahead than a day.
+    TooFar,
+    /// Nobody can be asked about these pushes.
+    Subject,
+    /// The public key is none.
+    PublicKey,
+    /// The subscription belongs to another VAPID key.
+    KeyMismatch,
+    /// The subscription is no more.
+    Gone,
+    /// Too much at once.
+    TooMany {
+        /// What is said about the time.
+        form: RetryAfter,
+        /// Until when, seconds.
+        seconds: u64,
+    },
+}
+
+/// A refusal in a vendor's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// HTTP status.
+    pub status: u16,
+    /// Mozilla's `errno`, Apple's `reason`; for those that speak prose the name it is counted under, empty: the status.
+    pub word: &'static str,
+    /// Prose for people; empty: the status's own.
+    pub line: &'static str,
+    /// The Retry-After header.
+    pub wait: Option<(RetryAfter, u64)>,
+}
+
+impl Said {
+    /// A status and its prose.
+    pub const fn prose(status: u16, line: &'static str) -> Self {
+        Self { status, word: "", line, wait: None }
+    }
+
+    /// A status and the vendor's own word for it.
+    pub const fn word(status: u16, word: &'static str, line: &'static str) -> Self {
+        Self { status, word, line, wait: None }
+    }
+
+    /// The same with Retry-After.
+    pub const fn after(self, form: RetryAfter, seconds: u64) -> Self {
+        Self { wait: Some((form, seconds)), ..self }
+    }
+}
 
 /// What a reserved endpoint does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Refused so.
-    Refuse(Reserved),
+    Refuse(Said),
     /// Accepted, answered after so many seconds.
     Slow(u64),
     /// RST_STREAM(REFUSED_STREAM), not processed.
@@ -25,51 +103,13 @@ pub enum Effect {
     Disconnect,
 }
 
-/// A refusal on demand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserved {
-    /// Just the status.
-    Status(u16),
-    /// The status with Retry-After in seconds.
-    RetryAfter(u16, u64),
-    /// The status with Retry-After as a date so many seconds ahead.
-    RetryAt(u16, u64),
-    /// 403: the subscription was made with another VAPID key.
-    KeyMismatch,
-    /// A redirect to another place, which must not be followed.
-    Redirect(u16),
-}
+/// Reserved names and their effects. Where one name begins another, the longer stands first.
+pub type Reserved = [(&'static str, Effect)];
 
-use Effect::Refuse;
-
-/// Name and effect. Where one name begins another, the longer stands first.
-pub const RESERVED: &[(&str, Effect)] = &[
-    ("301", Refuse(Reserved::Redirect(301))),
-    ("308", Refuse(Reserved::Redirect(308))),
-    ("400", Refuse(Reserved::Status(400))),
-    ("401", Refuse(Reserved::Status(401))),
-    ("403-mismatch", Refuse(Reserved::KeyMismatch)),
-    ("403", Refuse(Reserved::Status(403))),
-    ("404", Refuse(Reserved::Status(404))),
-    ("410", Refuse(Reserved::Status(410))),
-    ("413", Refuse(Reserved::Status(413))),
-    ("429-retry", Refuse(Reserved::RetryAfter(429, 2))),
-    ("429-date", Refuse(Reserved::RetryAt(429, 5))),
-    ("429", Refuse(Reserved::Status(429))),
-    ("500", Refuse(Reserved::Status(500))),
-    ("502", Refuse(Reserved::Status(502))),
-    ("503-retry", Refuse(Reserved::RetryAfter(503, 2))),
-    ("503", Refuse(Reserved::Status(503))),
-    ("slow", Effect::Slow(12)),
-    ("reset", Effect::Reset),
-    ("goaway", Effect::GoAway),
-    ("disconnect", Effect::Disconnect),
-];
-
-/// What an endpoint is reserved for, if it is.
-pub fn reserved(opaque: &str) -> Option<&'static Effect> {
+/// What an endpoint of this service is reserved for, if it is.
+pub fn reserved(vendor: Vendor, opaque: &str) -> Option<&'static Effect> {
     let (_, rest) = opaque.split_once("sim-")?;
-    RESERVED.iter().find(|(name, _)| rest.starts_with(name)).map(|(_, effect)| effect)
+    vendor.reserved().iter().find(|(name, _)| rest.starts_with(name)).map(|(_, effect)| effect)
 }
 
 /// A refusal on its way out.
@@ -81,84 +121,71 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A status and a line for people. Its code is the status.
-    pub fn new(status: StatusCode, line: &'static str) -> Self {
-        Self { code: status.as_str().to_owned().into(), response: Box::new(refusal(status, line)) }
+    /// What this vendor says when that is wrong.
+    pub fn of(vendor: Vendor, wrong: Wrong, now: Moment) -> Self {
+        Self::saying(vendor, vendor.says(wrong), now)
     }
 
-    /// The subscription is no more.
-    pub fn gone() -> Self {
-        Self::new(StatusCode::GONE, "push subscription has unsubscribed or expired.")
-    }
-
-    /// The subscription belongs to another VAPID key.
-    pub fn key_mismatch() -> Self {
-        let line = "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.";
-        Self {
-            code: "403-mismatch".into(),
-            response: Box::new(refusal(StatusCode::FORBIDDEN, line)),
+    /// These words of this vendor's.
+    pub fn saying(vendor: Vendor, said: Said, now: Moment) -> Self {
+        let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = dressed(vendor, status, said.word, said.line);
+        let wait = said.wait.and_then(|(form, seconds)| match form {
+            RetryAfter::None => None,
+            RetryAfter::Seconds => Some(seconds.to_string()),
+            RetryAfter::Date => Some(crate::dates::http_date(now.seconds() + seconds)),
+        });
+        if let Some(value) = wait.and_then(|wait| HeaderValue::from_str(&wait).ok()) {
+            response.headers_mut().insert(header::RETRY_AFTER, value);
         }
-    }
-
-    /// Too much at once.
-    pub fn too_many(form: RetryAfter, seconds: u64, now: Moment) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too many requests")
-            .retry_after(form, seconds, now)
-    }
-
-    /// What the table says.
-    pub fn reserved(reserved: Reserved, now: Moment) -> Self {
-        let plain = |status: u16| {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            if status == StatusCode::GONE {
-                Self::gone()
-            } else {
-                Self::new(status, status.canonical_reason().unwrap_or(""))
-            }
+        if status.is_redirection() {
+            let elsewhere = HeaderValue::from_static("https://internal.example/admin");
+            response.headers_mut().insert(header::LOCATION, elsewhere);
+        }
+        let code = if said.word.is_empty() {
+            Cow::Owned(said.status.to_string())
+        } else {
+            Cow::Borrowed(said.word)
         };
-        match reserved {
-            Reserved::Status(status) => plain(status),
-            Reserved::RetryAfter(status, seconds) => {
-                plain(status).retry_after(RetryAfter::Seconds, seconds, now)
-            }
-            Reserved::RetryAt(status, seconds) => {
-                plain(status).retry_after(RetryAfter::Date, seconds, now)
-            }
-            Reserved::KeyMismatch => Self::key_mismatch(),
-            Reserved::Redirect(status) => {
-                let mut refusal = plain(status);
-                let elsewhere = HeaderValue::from_static("https://internal.example/admin");
-                refusal.response.headers_mut().insert(header::LOCATION, elsewhere);
-                refusal
-            }
-        }
-    }
-
-    fn retry_after(mut self, form: RetryAfter, seconds: u64, now: Moment) -> Self {
-        let value = match form {
-            RetryAfter::None => return self,
-            RetryAfter::Seconds => seconds.to_string(),
-            RetryAfter::Date => crate::dates::http_date(now.seconds() + seconds),
-        };
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            self.response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        self
+        Self { code, response: Box::new(response) }
     }
 
     /// As a verdict.
     pub fn judged(self) -> Judged {
         Judged::refused(self.code, *self.response)
     }
-
-    /// The code it is counted under.
-    #[cfg(test)]
-    pub fn code(&self) -> &str {
-        &self.code
-    }
 }
 
-/// A refusal's document: one line of text.
-pub fn refusal(status: StatusCode, line: &str) -> Response<Bytes> {
-    text(status, format!("{line}\n"))
+/// A refusal as the vendor writes it.
+pub fn dressed(vendor: Vendor, status: StatusCode, word: &str, line: &str) -> Response<Bytes> {
+    let named = status.canonical_reason().unwrap_or("Error");
+    let line = if line.is_empty() { named } else { line };
+    match vendor {
+        Vendor::Rfc | Vendor::Google => text(status, format!("{line}\n")),
+        Vendor::Mozilla => {
+            let errno = word.parse().unwrap_or(999);
+            let more_info =
+                "http://autopush.readthedocs.io/en/latest/http.html#error-codes".to_owned();
+            let body = json!({ "code": status.as_u16(), "errno": errno, "error": named, "message": line, "more_info": more_info });
+            json_answer(status, body.to_string())
+        }
+        Vendor::Apple => {
+            let word = if word.is_empty() { "InternalServerError" } else { word };
+            let mut response = json_answer(status, json!({ "reason": word }).to_string());
+            vendor.sign(&mut response, uuid::Uuid::nil());
+            response
+        }
+        Vendor::Wns => {
+            let mut response = bare(status);
+            vendor.sign(&mut response, uuid::Uuid::nil());
+            let mut head = |name, value: &str| {
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    response.headers_mut().insert(HeaderName::from_static(name), value);
+                }
+            };
+            head("x-wns-status", if status == 406 { "channelthrottled" } else { "dropped" });
+            head("x-wns-error-description", line);
+            response
+        }
+    }
 }

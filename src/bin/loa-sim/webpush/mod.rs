@@ -1,10 +1,11 @@
-//! A Web Push service (RFC 8030) with VAPID (RFC 8292). It also plays the browser: it decrypts what arrives (RFC 8291), all of it
-//! in tests, a sample under load. What is left out: receipts, and the habits of the individual vendors.
+//! A Web Push service (RFC 8030) with VAPID (RFC 8292), as one of the vendors runs it or as nobody's. It also plays the browser:
+//! it decrypts what arrives (RFC 8291), all of it in tests, a sample under load. What is left out: receipts.
 
 pub mod answer;
 mod decrypt;
 mod rules;
 mod vapid;
+pub mod vendor;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,22 +13,26 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::clock::Moment;
-use crate::devices::{Standing, WEBPUSH_PATH};
+use crate::devices::Standing;
 use crate::exchange::{Exchange, Fate, GoAway, Judged, Keeping, Provider, Verdict, bare};
 use crate::ledger::MessageKey;
 use crate::random::SplitMix;
 use crate::service;
 use crate::world::World;
-use answer::{Effect, Refusal};
+use answer::{Effect, Refusal, Wrong};
 use rules::Rules;
 use vapid::VapidSeat;
+use vendor::Vendor;
 
 /// The push service.
 pub struct WebPush {
+    vendor: Vendor,
+    /// Its origin.
+    url: String,
     /// The key the demo's subscriptions were made with.
     demo_key: Vec<u8>,
     /// Keys tests bound their subscriptions to.
@@ -44,14 +49,21 @@ pub struct Seat {
 }
 
 impl WebPush {
-    /// The service of this directory.
-    pub fn new(world: &World) -> anyhow::Result<Self> {
+    /// This vendor's service.
+    pub fn new(world: &World, vendor: Vendor) -> anyhow::Result<Self> {
         Ok(Self {
+            vendor,
+            url: world.site.push_service(vendor).to_owned(),
             demo_key: crate::site::public_key(&world.site.files.vapid)?,
             bound: Mutex::default(),
             arrivals: AtomicU64::new(0),
             minute: Mutex::default(),
         })
+    }
+
+    /// Whose service it is.
+    pub const fn vendor(&self) -> Vendor {
+        self.vendor
     }
 
     /// From now on the subscription takes pushes signed with this VAPID key only.
@@ -61,15 +73,14 @@ impl WebPush {
 
     /// What becomes of a request.
     pub fn judge(&self, world: &World, seat: &mut service::Seat, exchange: &Exchange) -> Judged {
-        let Some(opaque) =
-            exchange.uri.path().strip_prefix(WEBPUSH_PATH).filter(|opaque| !opaque.is_empty())
-        else {
-            return Refusal::new(StatusCode::NOT_FOUND, "no such resource").judged();
+        let refusal = |wrong| Refusal::of(self.vendor, wrong, exchange.now).judged();
+        let Some(opaque) = self.vendor.opaque(&exchange.uri) else {
+            return refusal(Wrong::Path);
         };
         let number = seat.number;
         let seat = &mut seat.webpush;
         let mut judged =
-            self.judge_push(world, seat, exchange, opaque, number).unwrap_or_else(Refusal::judged);
+            self.judge_push(world, seat, exchange, opaque, number).unwrap_or_else(refusal);
         if judged.message.is_none() {
             judged.message =
                 exchange.header("topic").map(|topic| MessageKey::from_payload(Some(topic), None));
@@ -86,14 +97,15 @@ impl WebPush {
         exchange: &Exchange,
         opaque: &str,
         connection: u64,
-    ) -> Result<Judged, Refusal> {
+    ) -> Result<Judged, Wrong> {
         if exchange.method != Method::POST {
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "POST is required"));
+            return Err(Wrong::Method);
         }
         let settings = world.settings();
-        let rules = Rules::read(exchange, settings.webpush.max_ttl)?;
-        let signer = seat.vapid.check(&world.site, settings.webpush.link.credentials, exchange)?;
-        self.throttle(settings.webpush.per_minute, settings.webpush.retry_after, exchange.now)?;
+        let settings = settings.push_service(self.vendor);
+        let rules = Rules::read(exchange, self.vendor, settings)?;
+        let signer = seat.vapid.check(&self.url, settings.link.credentials, exchange)?;
+        self.throttle(settings.per_minute, settings.retry_after, exchange.now)?;
         let standing = world.fleet.standing(Provider::WebPush, opaque.as_bytes());
         let restricted = match standing {
             Standing::Live(_) | Standing::Dead(_) => Some(self.demo_key.clone()),
@@ -102,15 +114,17 @@ impl WebPush {
             }
         };
         if restricted.is_some_and(|key| key != signer) {
-            return Err(Refusal::key_mismatch());
+            return Err(Wrong::KeyMismatch);
         }
         if let Standing::Dead(_) = standing {
-            return Err(Refusal::gone());
+            return Err(Wrong::Gone);
         }
-        let effect =
-            if matches!(standing, Standing::Stranger(_)) { answer::reserved(opaque) } else { None };
-        if let Some(Effect::Refuse(status)) = effect {
-            return Err(Refusal::reserved(*status, exchange.now));
+        let effect = match standing {
+            Standing::Stranger(_) => answer::reserved(self.vendor, opaque),
+            Standing::Live(_) | Standing::Dead(_) => None,
+        };
+        if let Some(Effect::Refuse(said)) = effect {
+            return Ok(Refusal::saying(self.vendor, *said, exchange.now).judged());
         }
         let judged = self.accept(world, seat, exchange, opaque, &rules, connection);
         Ok(with_effect(judged, effect))
@@ -127,17 +141,9 @@ impl WebPush {
     ) -> Judged {
         let random =
             seat.ids.get_or_insert_with(|| SplitMix::of(exchange.now.micros(), 7, connection));
+        let id = uuid::Builder::from_random_bytes(random.bytes()).into_uuid();
         let mut response = bare(StatusCode::CREATED);
-        let location =
-            format!("{}/m/{:016x}{:016x}", world.site.webpush_url, random.next(), random.next());
-        for (name, value) in [
-            (header::LOCATION, location),
-            (header::HeaderName::from_static("ttl"), rules.ttl.to_string()),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
+        self.vendor.receipt(&mut response, &self.url, rules.ttl, id);
         let decrypts =
             self.arrivals.fetch_add(1, Ordering::Relaxed).is_multiple_of(world.decrypt_one_in);
         let mut plaintext = None;
@@ -167,7 +173,7 @@ impl WebPush {
         limit: u64,
         form: crate::settings::RetryAfter,
         now: Moment,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Wrong> {
         if limit == 0 {
             return Ok(());
         }
@@ -177,7 +183,8 @@ impl WebPush {
         }
         minute.1 += 1;
         if minute.1 > limit {
-            return Err(Refusal::too_many(form, minute.0 + 60 - now.seconds(), now));
+            let seconds = minute.0 + 60 - now.seconds();
+            return Err(Wrong::TooMany { form, seconds });
         }
         Ok(())
     }
@@ -203,10 +210,13 @@ fn with_effect(mut judged: Judged, effect: Option<&Effect>) -> Judged {
 }
 
 /// The reserved endpoints, for `GET /control/reserved`.
-pub fn reserved_endpoints() -> Value {
-    answer::RESERVED
+pub fn reserved_endpoints(vendor: Vendor) -> Value {
+    vendor
+        .reserved()
         .iter()
-        .map(|(name, effect)| (format!("{WEBPUSH_PATH}…sim-{name}…"), format!("{effect:?}").into()))
+        .map(|(name, effect)| {
+            (vendor.endpoint("", &format!("…sim-{name}…")), format!("{effect:?}").into())
+        })
         .collect::<serde_json::Map<_, _>>()
         .into()
 }

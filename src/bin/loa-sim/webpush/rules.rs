@@ -1,12 +1,10 @@
 //! The headers of a push message (RFC 8030 §5) and what its body must look like from outside.
 
-use http::StatusCode;
-
-use super::answer::Refusal;
+use super::answer::Wrong;
+use super::vendor::Vendor;
 use crate::exchange::Exchange;
+use crate::settings::WebPush;
 
-/// A push service must take this much (RFC 8030 §7.2) and this one takes no more.
-const LARGEST: usize = 4_096;
 /// Salt, record size, key id length and key id, tag and delimiter (RFC 8291 §4).
 const SMALLEST: usize = 86 + 16 + 1;
 
@@ -21,52 +19,47 @@ pub struct Rules {
 
 impl Rules {
     /// Reads and checks the headers.
-    pub fn read(exchange: &Exchange, longest_ttl: u64) -> Result<Self, Refusal> {
-        let bad = |line| Refusal::new(StatusCode::BAD_REQUEST, line);
-        let one = |name: &str, line: &'static str| {
+    pub fn read(exchange: &Exchange, vendor: Vendor, settings: &WebPush) -> Result<Self, Wrong> {
+        let one = |name: &str, wrong: Wrong| {
             let mut values = exchange.headers.get_all(name).iter();
-            let first =
-                values.next().map(|value| value.to_str().map_err(|_| bad(line))).transpose()?;
-            if values.next().is_some() { Err(bad(line)) } else { Ok(first) }
+            let first = values.next().map(|value| value.to_str().map_err(|_| wrong)).transpose()?;
+            if values.next().is_some() { Err(wrong) } else { Ok(first) }
         };
-        let ttl = one("ttl", "TTL must be given once")?
-            .ok_or_else(|| bad("the TTL header is required"))?;
+        let ttl = one("ttl", Wrong::Ttl)?.ok_or(Wrong::NoTtl)?;
         let ttl: u64 = Some(ttl)
             .filter(|ttl| !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|ttl| ttl.parse().ok())
-            .ok_or_else(|| bad("TTL must be a whole number of seconds"))?;
-        let urgency = one("urgency", "Urgency must be given once")?.unwrap_or("normal");
-        if !["very-low", "low", "normal", "high"].contains(&urgency) {
-            return Err(bad("unknown Urgency"));
+            .ok_or(Wrong::Ttl)?;
+        let urgency = one("urgency", Wrong::Urgency)?.unwrap_or("normal");
+        let known = ["very-low", "low", "normal", "high"].contains(&urgency);
+        if vendor.minds_urgency() && !known {
+            return Err(Wrong::Urgency);
         }
-        let topic = one("topic", "Topic must be given once")?;
+        let topic = one("topic", Wrong::Topic)?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if topic.is_some_and(|topic| !(1..=32).contains(&topic.len()) || !topic.bytes().all(plain))
         {
-            return Err(bad("Topic must be 1 to 32 characters of the URL-safe base64 alphabet"));
+            return Err(Wrong::Topic);
         }
-        check_body(exchange)?;
-        Ok(Self { ttl: ttl.min(longest_ttl), topic: topic.map(str::to_owned) })
+        check_body(exchange, settings.largest_body)?;
+        let ttl = settings.max_ttl.map_or(ttl, |longest| ttl.min(longest));
+        Ok(Self { ttl, topic: topic.map(str::to_owned) })
     }
 }
 
-fn check_body(exchange: &Exchange) -> Result<(), Refusal> {
-    let bad = |line| Err(Refusal::new(StatusCode::BAD_REQUEST, line));
-    if exchange.body.len() > LARGEST {
-        return Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body has more than 4096 bytes",
-        ));
+fn check_body(exchange: &Exchange, largest: usize) -> Result<(), Wrong> {
+    if exchange.body.len() > largest {
+        return Err(Wrong::TooLarge);
     }
     if exchange.body.is_empty() {
         return Ok(());
     }
     if exchange.header("content-encoding") != Some("aes128gcm") {
-        return bad("Content-Encoding must be aes128gcm");
+        return Err(Wrong::Coding);
     }
     // What is readable without the keys: the header block of RFC 8188 §2.1 with a point as key id.
     if exchange.body.len() < SMALLEST || exchange.body[20] != 65 || exchange.body[21] != 4 {
-        return bad("the body is not an encrypted message");
+        return Err(Wrong::Coding);
     }
     Ok(())
 }
@@ -79,7 +72,11 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
 
-    fn read(headers: &[(&'static str, &str)]) -> Result<Rules, String> {
+    fn read(headers: &[(&'static str, &str)]) -> Result<Rules, Wrong> {
+        read_by(Vendor::Rfc, headers)
+    }
+
+    fn read_by(vendor: Vendor, headers: &[(&'static str, &str)]) -> Result<Rules, Wrong> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
@@ -91,13 +88,14 @@ mod tests {
             body: Bytes::new(),
             now: Moment::at_second(0),
         };
-        Rules::read(&exchange, 1_000).map_err(|refusal| refusal.code().to_owned())
+        let settings = WebPush { max_ttl: Some(1_000), ..WebPush::default() };
+        Rules::read(&exchange, vendor, &settings)
     }
 
     #[test]
     fn a_ttl_is_required_and_shortened() {
-        assert_eq!(read(&[]), Err("400".into()));
-        assert_eq!(read(&[("ttl", "-1")]), Err("400".into()));
+        assert_eq!(read(&[]), Err(Wrong::NoTtl));
+        assert_eq!(read(&[("ttl", "-1")]), Err(Wrong::Ttl));
         assert_eq!(read(&[("ttl", "5000")]), Ok(Rules { ttl: 1_000, topic: None }));
     }
 
@@ -106,6 +104,7 @@ mod tests {
         assert!(read(&[("ttl", "0"), ("urgency", "high")]).is_ok());
         assert!(read(&[("ttl", "0"), ("urgency", "extreme")]).is_err());
         assert!(read(&[("ttl", "0"), ("urgency", "low"), ("urgency", "high")]).is_err());
+        assert!(read_by(Vendor::Mozilla, &[("ttl", "0"), ("urgency", "extreme")]).is_ok());
     }
 
     #[test]

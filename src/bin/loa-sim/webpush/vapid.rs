@@ -2,13 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 
-use super::answer::Refusal;
+use super::answer::Wrong;
 use crate::exchange::Exchange;
 use crate::jws::Jws;
 use crate::settings::Credentials;
-use crate::site::Site;
 
 /// A token may reach this far ahead, seconds (§2).
 const LONGEST: u64 = 86_400;
@@ -21,19 +20,16 @@ impl VapidSeat {
     /// The public key of whoever signed the request.
     pub fn check(
         &mut self,
-        site: &Site,
+        url: &str,
         mood: Credentials,
         exchange: &Exchange,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, Wrong> {
         match mood {
             Credentials::Ok => {}
-            Credentials::Unauthorized => return Err(unauthorized("invalid JWT provided")),
-            Credentials::Forbidden => return Err(forbidden("invalid JWT provided")),
+            Credentials::Unauthorized => return Err(Wrong::Authorization),
+            Credentials::Forbidden => return Err(Wrong::Token),
         }
-        let given = exchange
-            .headers
-            .get(header::AUTHORIZATION)
-            .ok_or_else(|| unauthorized("VAPID is required"))?;
+        let given = exchange.headers.get(header::AUTHORIZATION).ok_or(Wrong::Authorization)?;
         let now = exchange.now.seconds();
         if let Some((known, key, until)) = &self.0
             && known == given
@@ -41,11 +37,9 @@ impl VapidSeat {
         {
             return Ok(key.clone());
         }
-        let value = given.to_str().map_err(|_| unauthorized("malformed Authorization header"))?;
-        let origins = [
-            site.webpush_url.clone(),
-            format!("https://{}", exchange.authority().unwrap_or_default()),
-        ];
+        let value = given.to_str().map_err(|_| Wrong::Authorization)?;
+        let origins =
+            [url.to_owned(), format!("https://{}", exchange.authority().unwrap_or_default())];
         let (key, until) = verify(value, &origins, now)?;
         self.0 = Some((given.clone(), key.clone(), until));
         Ok(key)
@@ -53,11 +47,10 @@ impl VapidSeat {
 }
 
 /// Checks `vapid t=…, k=…` and returns the public key and the token's end.
-fn verify(value: &str, origins: &[String], now: u64) -> Result<(Vec<u8>, u64), Refusal> {
-    let (scheme, parameters) =
-        value.split_once(' ').ok_or_else(|| unauthorized("malformed Authorization header"))?;
+fn verify(value: &str, origins: &[String], now: u64) -> Result<(Vec<u8>, u64), Wrong> {
+    let (scheme, parameters) = value.split_once(' ').ok_or(Wrong::Authorization)?;
     if !scheme.eq_ignore_ascii_case("vapid") {
-        return Err(unauthorized("the vapid authentication scheme is required"));
+        return Err(Wrong::Authorization);
     }
     let parameter = |name: &str| {
         parameters
@@ -66,42 +59,30 @@ fn verify(value: &str, origins: &[String], now: u64) -> Result<(Vec<u8>, u64), R
             .map(|text| text.trim_matches('"'))
     };
     let (Some(token), Some(key)) = (parameter("t"), parameter("k")) else {
-        return Err(unauthorized("t and k are required"));
+        return Err(Wrong::Authorization);
     };
     let key = URL_SAFE_NO_PAD.decode(key).ok().filter(|key| key.len() == 65 && key[0] == 4);
-    let key = key.ok_or_else(|| forbidden("public key must be 65 bytes long"))?;
-    let jws = Jws::parse(token).ok_or_else(|| forbidden("invalid JWT provided"))?;
+    let key = key.ok_or(Wrong::PublicKey)?;
+    let jws = Jws::parse(token).ok_or(Wrong::Token)?;
     if !jws.is_signed_es256(&key) {
-        return Err(forbidden("invalid JWT provided"));
+        return Err(Wrong::Token);
     }
     if !jws.text("aud").is_some_and(|aud| origins.iter().any(|origin| origin == aud)) {
-        return Err(forbidden(
-            "aud claim in the token MUST include the origin of the push resource URL",
-        ));
+        return Err(Wrong::Audience);
     }
-    let exp = jws.date("exp").ok_or_else(|| forbidden("exp claim is required"))?;
+    let exp = jws.date("exp").ok_or(Wrong::Token)?;
     if exp <= now {
-        return Err(forbidden("token has expired"));
+        return Err(Wrong::Expired);
     }
     if exp > now + LONGEST {
-        return Err(forbidden(
-            "exp claim MUST NOT be more than 24 hours from the time of the request",
-        ));
+        return Err(Wrong::TooFar);
     }
     // Optional in the RFC, but Apple and Mozilla refuse without.
     if !jws.text("sub").is_some_and(|sub| sub.starts_with("mailto:") || sub.starts_with("https://"))
     {
-        return Err(forbidden("sub claim must be a mailto: or https: contact"));
+        return Err(Wrong::Subject);
     }
     Ok((key, exp))
-}
-
-fn unauthorized(line: &'static str) -> Refusal {
-    Refusal::new(StatusCode::UNAUTHORIZED, line)
-}
-
-fn forbidden(line: &'static str) -> Refusal {
-    Refusal::new(StatusCode::FORBIDDEN, line)
 }
 
 #[cfg(test)]
@@ -112,10 +93,8 @@ mod tests {
     const EXAMPLE: &str = "vapid t=eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL3B1c2guZXhhbXBsZS5uZXQiLCJleHAiOjE0NTM1MjM3NjgsInN1YiI6Im1haWx0bzpwdXNoQGV4YW1wbGUuY29tIn0.i3CYb7t4xfxCDquptFOepC9GAu_HLGkMlMuCGSK2rpiUfnK9ojFwDXb1JrErtmysazNjjvW2L9OkSSHzvoD1oA, k=BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs";
     const EXP: u64 = 1_453_523_768;
 
-    fn check(value: &str, origin: &str, now: u64) -> Result<u64, String> {
-        verify(value, &[origin.to_owned()], now)
-            .map(|(_, until)| until)
-            .map_err(|refusal| refusal.code().to_owned())
+    fn check(value: &str, origin: &str, now: u64) -> Result<u64, Wrong> {
+        verify(value, &[origin.to_owned()], now).map(|(_, until)| until)
     }
 
     #[test]
@@ -123,17 +102,20 @@ mod tests {
         let origin = "https://push.example.net";
         assert_eq!(check(EXAMPLE, origin, EXP - 1), Ok(EXP));
         assert_eq!(check(EXAMPLE, origin, EXP - LONGEST), Ok(EXP));
-        assert_eq!(check(EXAMPLE, origin, EXP), Err("403".into()));
-        assert_eq!(check(EXAMPLE, origin, EXP - LONGEST - 1), Err("403".into()));
+        assert_eq!(check(EXAMPLE, origin, EXP), Err(Wrong::Expired));
+        assert_eq!(check(EXAMPLE, origin, EXP - LONGEST - 1), Err(Wrong::TooFar));
     }
 
     #[test]
     fn a_token_for_another_service_or_with_another_signature_is_not() {
-        assert_eq!(check(EXAMPLE, "https://push.example.net:8443", EXP - 1), Err("403".into()));
+        assert_eq!(check(EXAMPLE, "https://push.example.net:8443", EXP - 1), Err(Wrong::Audience));
         assert_eq!(
             check(&EXAMPLE.replace("voD1oA", "voD1oB"), "https://push.example.net", EXP - 1),
-            Err("403".into())
+            Err(Wrong::Token)
         );
-        assert_eq!(check("WebPush x", "https://push.example.net", EXP - 1), Err("401".into()));
+        assert_eq!(
+            check("WebPush x", "https://push.example.net", EXP - 1),
+            Err(Wrong::Authorization)
+        );
     }
 }
