@@ -22,6 +22,7 @@ use crate::domain::device::{Language, Provider};
 use crate::domain::retry::Waits;
 use crate::queue::consumer::Settle;
 use crate::store::batch::{self, BatchKey, Claim, Claimed};
+use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast, device};
 use crate::telemetry::Metric;
 
@@ -88,7 +89,7 @@ fn verdict(key: BatchKey, error: &DispatchError) -> Settle {
 
 async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> {
     // Before the claim: a seal that does not hold leaves the batch untouched.
-    let opened = match engine.open(key.broadcast).await {
+    let opened = match soon(engine.open(key.broadcast)).await {
         Ok(opened) => opened,
         Err(error @ (OpenError::Seal(_) | OpenError::Unsealed)) => {
             close_unsealed(engine, key).await?;
@@ -108,7 +109,7 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
     };
     let waits = &engine.sender.waits;
     let accepted = settle(pool, key, opened.alert.lane, &claimed, ledger, waits, ending).await?;
-    if accepted && let Err(error) = opened.first_push(pool, key).await {
+    if accepted && let Err(error) = soon(opened.first_push(pool, key)).await {
         tracing::warn!(broadcast = %key.broadcast, %error, "the first push was not marked: {error}");
     }
     Ok(())
@@ -141,7 +142,7 @@ async fn claim(engine: &Engine, pool: &PgPool, key: BatchKey) -> Result<Claim, S
         // Read after the pass was taken: a newer lock with an older pass starts nothing, the other way round would.
         let holder = engine.sender.gate.holder();
         let holder = holder.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))?;
-        match batch::claim(pool, holder, key).await {
+        match soon(batch::claim(pool, holder, key)).await {
             Err(StoreError::Database(error)) => {
                 tracing::warn!(broadcast = %key.broadcast, %error, "a claim is asked for again: {error}");
                 tokio::time::sleep(RECORD_AGAIN).await;
@@ -153,7 +154,7 @@ async fn claim(engine: &Engine, pool: &PgPool, key: BatchKey) -> Result<Claim, S
 
 /// Lets go of a batch that makes no sense, however long the database is away.
 async fn give_up(pool: &PgPool, key: BatchKey, claimed: &Claimed) {
-    while let Err(error) = batch::give_up_claim(pool, key, claimed.claim).await {
+    while let Err(error) = soon(batch::give_up_claim(pool, key, claimed.claim)).await {
         tracing::warn!(broadcast = %key.broadcast, %error, "a batch is let go another time: {error}");
         tokio::time::sleep(RECORD_AGAIN).await;
     }
@@ -171,11 +172,11 @@ fn again_after(waits: &Waits, error: &DispatchError) -> Duration {
 /// A broadcast whose seal does not hold sends nothing, but it ends like any other when it is stopped or its time is over.
 async fn close_unsealed(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> {
     let pool = &engine.urgent;
-    let found = {
+    let found = soon(async {
         let mut conn = pool.acquire().await?;
-        broadcast::find(&mut conn, key.broadcast).await?
-    };
-    let Some(found) = found else { return Ok(()) };
+        broadcast::find(&mut conn, key.broadcast).await
+    });
+    let Some(found) = found.await? else { return Ok(()) };
     let reason = if found.stopped_at.is_some() {
         Closing::Stopped
     } else if found.expires <= engine.sender.gate.database_now() {
@@ -218,12 +219,13 @@ async fn push(
     ledger: &mut Ledger,
 ) -> Result<Ending, DispatchError> {
     let lane = opened.alert.lane;
-    let (devices, live) = {
+    let reading = async {
         let mut conn = engine.pool_of(lane).acquire().await?;
         let devices = device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?;
         // Of this moment, not of the broadcast's beginning: an ordinary push that comes after an emergency must name it.
-        (devices, broadcast::live_emergencies(&mut conn).await?)
+        Ok::<_, StoreError>((devices, broadcast::live_emergencies(&mut conn).await?))
     };
+    let (devices, live) = soon(reading).await?;
     let numbers: Vec<i64> = devices.iter().map(|device| device.number).collect();
     ledger.meet(claimed.last, &numbers)?;
     let targets: Vec<Target> = devices
@@ -316,7 +318,8 @@ async fn settle(
     };
     let (attempts, bytes) = (ledger.attempts(), ledger.bytes());
     loop {
-        let settled = batch::settle(pool, key, claimed.claim, attempts, bytes, &tally, &next).await;
+        let settling = batch::settle(pool, key, claimed.claim, attempts, bytes, &tally, &next);
+        let settled = soon(settling).await;
         match settled {
             Ok(true) => break,
             Ok(false) => {

@@ -14,6 +14,7 @@ use crate::queue::message::Task;
 use crate::queue::publisher::Publication;
 use crate::store::batch::{self, PlannedRange};
 use crate::store::broadcast::{self, BroadcastState};
+use crate::store::patience::soon;
 use crate::store::{StoreError, device};
 use crate::telemetry::{Metric, TraceParent};
 
@@ -23,11 +24,11 @@ const PAGES: [u32; 4] = [1, 4, 16, 64];
 /// Plans a broadcast, or goes on planning it. Harmless when it is planned already.
 pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     let Some(_planning) = engine.enter_plan(id) else { return Ok(()) };
-    let found = {
+    let found = soon(async {
         let mut conn = engine.urgent.acquire().await?;
-        broadcast::find(&mut conn, id).await?
-    };
-    let Some(found) = found else {
+        broadcast::find(&mut conn, id).await
+    });
+    let Some(found) = found.await? else {
         return Err(StoreError::inconsistent("broadcast", "id", id));
     };
     if found.state != BroadcastState::Planning {
@@ -35,9 +36,13 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     }
     // A connection for each step, none while the broker is waited for: plans of bulk must not hold what an emergency needs.
     let pool = engine.pool_of(found.lane);
-    let mut tx = pool.begin().await?;
-    let ceilings = batch::ceilings(&mut tx, id).await?;
-    tx.commit().await?;
+    let ceilings = soon(async {
+        let mut tx = pool.begin().await?;
+        let ceilings = batch::ceilings(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>(ceilings)
+    });
+    let ceilings = ceilings.await?;
 
     let mut open = Provider::ALL.to_vec();
     let mut publishing: Option<JoinHandle<()>> = None;
@@ -45,10 +50,14 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
         let limit = PAGES.get(page).or(PAGES.last()).copied().unwrap_or(1);
         let mut keys = Vec::new();
         for provider in open.clone() {
-            let mut tx = pool.begin().await?;
-            let ranges = next(engine, &mut tx, id, provider, ceilings, limit).await?;
-            batch::insert(&mut tx, id, provider, &ranges).await?;
-            tx.commit().await?;
+            let page = soon(async {
+                let mut tx = pool.begin().await?;
+                let ranges = next(engine, &mut tx, id, provider, ceilings, limit).await?;
+                batch::insert(&mut tx, id, provider, &ranges).await?;
+                tx.commit().await?;
+                Ok::<_, StoreError>(ranges)
+            });
+            let ranges = page.await?;
             if ranges.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
                 open.retain(|other| *other != provider);
             }
@@ -70,8 +79,11 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     if let Some(last) = publishing {
         last.await.ok();
     }
-    let mut conn = pool.acquire().await?;
-    batch::planned(&mut conn, id).await
+    soon(async {
+        let mut conn = pool.acquire().await?;
+        batch::planned(&mut conn, id).await
+    })
+    .await
 }
 
 async fn next(

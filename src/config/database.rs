@@ -39,7 +39,7 @@ impl Database {
             problems.add(
                 "database.max_connections",
                 "is below 4",
-                "a process needs at least 4: two of them do nothing but listen",
+                "a process needs at least 4: planning, reading and settling go on side by side",
             );
         }
         if self.urgent_connections == 0 {

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::pacing::Pacing;
 use crate::domain::broadcast::Lane;
+use crate::store::patience::soon;
 use crate::store::permit::{self, Ask, Leased};
 use crate::telemetry::Metric;
 
@@ -85,7 +86,7 @@ impl Permits {
 
     /// The provider said "slower".
     pub async fn slow_down(&self, name: &str, closed: Duration) {
-        if let Err(error) = permit::slow_down(&self.pool, name, closed).await {
+        if let Err(error) = soon(permit::slow_down(&self.pool, name, closed)).await {
             tracing::warn!(%error, quota = name, "could not record that {name} asks for less");
         }
     }
@@ -194,7 +195,7 @@ impl Desk {
             horizon,
             ramp: self.ramp,
         };
-        match permit::lease(&self.pool, ask).await {
+        match soon(permit::lease(&self.pool, ask)).await {
             Ok(Leased::Granted(lease)) => {
                 tokio::time::sleep(lease.starts_in).await;
                 Some((count, lease.rate))

@@ -28,6 +28,7 @@ use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
 use crate::domain::retry::Waits;
 use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
+use crate::store::patience::soon;
 use crate::telemetry::Metric;
 
 use blocks::{Block, blocks, origin_quota};
@@ -365,7 +366,7 @@ impl Sender {
     async fn conclude(&self, provider: Provider, run: Run) -> Report {
         let (mut report, dead) = run.conclude();
         let answered = report.outcomes.len();
-        let changed = match forget::forget(&self.pool, provider, answered, &dead).await {
+        let changed = match soon(forget::forget(&self.pool, provider, answered, &dead)).await {
             Ok(changed) => changed,
             Err(error) => {
                 // What was sent must be recorded whatever happens here; a dead address is called dead again next time.

@@ -5,6 +5,8 @@
 //! malformed, oversized or foreign. This module knows neither the broker's client nor HTTP: it gets a [`Delivery`] and gives a
 //! verdict and an answer; how a refusal is written is handed in.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -24,6 +26,9 @@ use crate::store::idempotency::Once;
 
 /// What a message may be larger than its document in base64: the rest of its JSON.
 const FRAME: usize = 1024 * 1024;
+
+/// After so long without an answer the database counts as away; a document of 20 MiB has landed by then.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +70,8 @@ pub async fn handle(
     delivery: &Delivery,
     render: impl Fn(IntakeError) -> Value,
 ) -> (Settle, Option<Reply>) {
-    let answered = answer(intake, delivery).await;
+    let answering = tokio::time::timeout(PATIENCE, answer(intake, delivery));
+    let answered = answering.await.unwrap_or(Err(Failure::Away));
     // A sender must not have us write into our own queues.
     let reply_to = delivery
         .reply_to

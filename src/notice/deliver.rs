@@ -29,6 +29,7 @@ use crate::domain::seal::TrustedKeys;
 use crate::queue::Settle;
 use crate::store::batch::Next;
 use crate::store::notice::{self, Claimed, NoticeDevice};
+use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast};
 use crate::telemetry::Metric;
 
@@ -156,7 +157,7 @@ impl Notices {
         loop {
             let holder = self.gate.holder();
             let holder = holder.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))?;
-            match notice::claim(&self.pool, holder, id).await {
+            match soon(notice::claim(&self.pool, holder, id)).await {
                 Err(StoreError::Database(error)) => {
                     tracing::warn!(notice = %id, %error, "a claim is asked for again: {error}");
                     tokio::time::sleep(RECORD_AGAIN).await;
@@ -172,19 +173,21 @@ impl Notices {
         claimed: &Claimed,
         courier: &impl Courier,
     ) -> Result<Attempt, DeliverError> {
-        let devices = notice::devices_to_reach(&self.pool, id, &claimed.subject).await?;
+        let devices = soon(notice::devices_to_reach(&self.pool, id, &claimed.subject)).await?;
         // Before the template: what is in doubt must end, too.
         if self.has_expired(claimed) {
             return Ok(Attempt::expired(&devices));
         }
         let name = (claimed.template.0.as_str(), claimed.template.1);
-        let template = Arc::new(templates::open(&self.pool, &self.trusted, name).await?);
+        let template = soon(templates::open(&self.pool, &self.trusted, name)).await?;
+        let template = Arc::new(template);
         // What was sealed bounds the row, never the other way round.
         let expires = claimed.expires_at.min(claimed.created_at + template.ttl());
-        let live = {
-            let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-            broadcast::live_emergencies(&mut conn).await?
-        };
+        let live = soon(async {
+            let mut conn = self.pool.acquire().await?;
+            broadcast::live_emergencies(&mut conn).await
+        });
+        let live = live.await?;
         let parcel = |provider, targets| Parcel {
             notice: id,
             provider,
@@ -251,7 +254,8 @@ impl Notices {
         mut next: Next,
     ) {
         loop {
-            match notice::settle(&self.pool, id, claim, attempts, outcomes, &next).await {
+            let settling = notice::settle(&self.pool, id, claim, attempts, outcomes, &next);
+            match soon(settling).await {
                 Ok(true) => {
                     for (_, outcome) in outcomes {
                         Metric::Notices.add(1, &[("outcome", outcome.as_str())]);

@@ -12,6 +12,7 @@ use crate::domain::notice::{EventRequest, FeedbackEvent, Template};
 use crate::domain::violation::Violation;
 use crate::queue::{Delivery, Exchange, Publication, Publisher, Queue, Settle, Task};
 use crate::store::notice::{self, Received};
+use crate::store::patience::soon;
 use crate::store::{StoreError, account, audit, outbox};
 use crate::telemetry::TraceParent;
 
@@ -132,16 +133,18 @@ enum Refused {
 async fn judge(pool: &PgPool, delivery: &Delivery) -> Result<Told, Refused> {
     let never = |reason: &str| Refused::Never(reason.to_owned());
     let user = delivery.user_id.as_deref().ok_or_else(|| never("no validated user-id"))?;
-    let later = |error: sqlx::Error| Refused::Later(error.into());
-    let mut conn = pool.acquire().await.map_err(later)?;
-    let officer = account::officer_by_broker_user(&mut conn, user).await.map_err(Refused::Later)?;
-    drop(conn);
+    let officer = soon(async {
+        let mut conn = pool.acquire().await?;
+        account::officer_by_broker_user(&mut conn, user).await
+    });
+    let officer = officer.await.map_err(Refused::Later)?;
     let officer = officer.ok_or_else(|| never("the broker's user is nobody here"))?;
     // serde's words may quote the body; where it went wrong is enough.
     let request: EventRequest = serde_json::from_slice(&delivery.body).map_err(|error| {
         Refused::Never(format!("not an event: line {} column {}", error.line(), error.column()))
     })?;
-    receive(pool, &officer, request, delivery.trace.as_ref()).await.map_err(|error| match error {
+    let received = soon(receive(pool, &officer, request, delivery.trace.as_ref()));
+    received.await.map_err(|error| match error {
         EventError::Store(error @ StoreError::Database(_)) => Refused::Later(error),
         other => Refused::Never(other.to_string()),
     })

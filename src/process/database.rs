@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
 use crate::config::database::Database;
 use crate::shutdown::Shutdown;
@@ -19,6 +19,27 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// A server that says nothing for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection that was used so lately is taken for good: what died meanwhile shows in its answer.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A connection that does not answer a question about nothing within this is thrown away.
+const PING: Duration = Duration::from_secs(2);
+
+/// What the server does about a process that went away without a word, and about a question that hangs: its locks must not stay.
+/// Operators' commands (`devices import`, `migrate`) have pools of their own, without these bounds.
+const BOUNDS: [(&str, &str); 6] = [
+    // The peer is gone: asked after 5 s of silence, given up 6 s later.
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    // The peer takes no more of an answer.
+    ("tcp_user_timeout", "10s"),
+    // Longer than the relay waits for the broker inside a transaction.
+    ("idle_in_transaction_session_timeout", "30s"),
+    // Longer than we wait ourselves (`store::patience`): nobody is there for the answer any more.
+    ("statement_timeout", "30s"),
+];
 
 /// The two pools of a process.
 #[derive(Clone, Debug)]
@@ -40,11 +61,26 @@ impl Pools {
             .context("database.url is no PostgreSQL URL")?
             .application_name(&format!("loa {process}"))
             // Our queries are short; the just-in-time compiler only costs.
-            .options([("jit", "off")]);
+            .options([("jit", "off")])
+            .options(BOUNDS);
         let pool = |connections| {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE)
+                // sqlx asks before each use and again after it, and waits for ever for the second answer: a connection that hangs
+                // would keep its place in the pool. So we ask after it, with a limit, and before it only when it rested.
+                .test_before_acquire(false)
+                .before_acquire(|conn, resting| {
+                    Box::pin(async move {
+                        if resting.idle_for >= FRESH {
+                            answers(conn).await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                .after_release(|conn, _| {
+                    Box::pin(async move { answers(conn).await.map(|()| true) })
+                })
                 .connect_lazy_with(options.clone())
         };
         let pools =
@@ -74,6 +110,11 @@ impl Pools {
             }
         }
     }
+}
+
+/// Whether a connection still answers.
+async fn answers(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    tokio::time::timeout(PING, conn.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Connects once, or says in the server's or the system's words why that cannot be done. A pool would not: it tries until its patience

@@ -31,6 +31,7 @@ use crate::queue::{
 use crate::shutdown::{Drained, Shutdown};
 use crate::store::batch::{self, BatchKey};
 use crate::store::liveness::Announcement;
+use crate::store::patience::soon;
 use crate::store::{StoreError, device};
 use crate::upkeep::due::Due;
 use crate::upkeep::heartbeat::Heartbeat;
@@ -304,7 +305,7 @@ async fn leave_out(
     }
     let breaker = engine.sender.breaker(provider);
     loop {
-        match device::any_active(&engine.urgent, provider).await {
+        match soon(device::any_active(&engine.urgent, provider)).await {
             Ok(true) => breaker.park("not configured here, but active devices are registered"),
             Ok(false) => breaker.resume(),
             Err(error) => tracing::warn!(%provider, %error, "devices were not looked for: {error}"),
@@ -319,7 +320,7 @@ async fn leave_out(
 
 /// Nobody consumes a parked provider's tasks; what is stopped or expired is closed all the same.
 async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
-    match batch::to_close(&engine.urgent, provider, CLOSE_AT_ONCE).await {
+    match soon(batch::to_close(&engine.urgent, provider, CLOSE_AT_ONCE)).await {
         Ok(keys) => {
             for key in keys {
                 dispatch::dispatch(engine, key).await;

@@ -51,6 +51,9 @@ impl Liveness {
             ("tcp_keepalives_interval", "1"),
             ("tcp_keepalives_count", "2"),
             ("statement_timeout", "5s"),
+            // Where the network swallows us but still answers the server (a proxy that hangs): pinged four times a second, a session
+            // that is silent for so long is nobody's.
+            ("idle_session_timeout", "3s"),
         ]);
         let mut conn = options.connect().await?;
         let id = DispatcherId::new();

@@ -39,6 +39,9 @@ pub mod permit;
 /// Which migrations the database has.
 pub mod schema;
 
+/// How long an answer is waited for.
+pub mod patience;
+
 /// Locks that only one process holds.
 pub mod lock;
 

@@ -18,6 +18,7 @@ use crate::queue::message::Task;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
+use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast, idempotency, liveness, lock, notice, outbox};
 use crate::telemetry::Metric;
 
@@ -36,6 +37,9 @@ const TIDY_EVERY: u32 = 7200;
 /// The lock of the one scan.
 const SCAN_LOCK: i64 = 0x6c6f_615f_6475_6500;
 
+/// What is due again: batches with their lane, and notices.
+type Taken = (Vec<(BatchKey, String)>, Vec<NoticeId>);
+
 /// The scan of one process.
 #[derive(Clone, Debug)]
 pub struct Due {
@@ -52,11 +56,11 @@ impl Due {
     pub async fn run(self, end: CancellationToken) {
         for scan in 0u32.. {
             if scan.is_multiple_of(TIDY_EVERY)
-                && let Err(error) = idempotency::prune(&self.pool).await
+                && let Err(error) = soon(idempotency::prune(&self.pool)).await
             {
                 tracing::warn!(%error, "old answers could not be cleared away: {error}");
             }
-            let scanned = match self.observe().await {
+            let scanned = match soon(self.observe()).await {
                 Ok(()) => self.scan().await,
                 failed @ Err(_) => failed,
             };
@@ -86,24 +90,10 @@ impl Due {
 
     /// One scan; does nothing when another process is at it.
     pub async fn scan(&self) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let ours = lock::try_for_transaction(&mut tx, SCAN_LOCK).await?;
-        if !ours {
-            return Ok(());
-        }
-        broadcast::expire_alerts(&mut tx).await?;
-        liveness::note_lost(&mut tx).await?;
-        broadcast::release(&mut tx, SILENCE, STOP_PATIENCE, self.bulk_hold).await?;
-        broadcast::complete_finished(&mut tx).await?;
-        let mut due = batch::take_due(&mut tx, PAGE).await?;
-        due.extend(batch::take_orphaned(&mut tx, PAGE).await?);
-        let mut due_notices = notice::take_due(&mut tx, PAGE).await?;
-        due_notices.extend(notice::take_orphaned(&mut tx, PAGE).await?);
-        // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
-        tx.commit().await?;
+        let Some((due, due_notices)) = soon(self.take()).await? else { return Ok(()) };
         // After the commit: asking the broker may take long, and a stop or a recall must not wait for our locks.
         let lost = {
-            let mut conn = self.pool.acquire().await?;
+            let mut conn = soon(async { Ok::<_, StoreError>(self.pool.acquire().await?) }).await?;
             self.lost(&mut conn).await?
         };
         let mut tasks: Vec<Publication> = due
@@ -121,22 +111,43 @@ impl Due {
         Ok(())
     }
 
+    /// What is due, taken out of waiting; `None` when another process is at it.
+    async fn take(&self) -> Result<Option<Taken>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ours = lock::try_for_transaction(&mut tx, SCAN_LOCK).await?;
+        if !ours {
+            return Ok(None);
+        }
+        broadcast::expire_alerts(&mut tx).await?;
+        liveness::note_lost(&mut tx).await?;
+        broadcast::release(&mut tx, SILENCE, STOP_PATIENCE, self.bulk_hold).await?;
+        broadcast::complete_finished(&mut tx).await?;
+        let mut due = batch::take_due(&mut tx, PAGE).await?;
+        due.extend(batch::take_orphaned(&mut tx, PAGE).await?);
+        let mut due_notices = notice::take_due(&mut tx, PAGE).await?;
+        due_notices.extend(notice::take_orphaned(&mut tx, PAGE).await?);
+        // What was taken out of waiting is open from here on; if its task is lost now, the next scan finds it unattended.
+        tx.commit().await?;
+        Ok(Some((due, due_notices)))
+    }
+
+    /// Broadcasts, notices and batches that nobody attends to and no queue holds.
     async fn lost(&self, conn: &mut PgConnection) -> Result<Vec<Publication>, StoreError> {
         let mut lost = Vec::new();
-        for broadcast in batch::unplanned(conn).await? {
+        for broadcast in soon(batch::unplanned(conn)).await? {
             if self.is_empty(Queue::Plan).await {
                 let task = Task::PlanV1 { broadcast };
                 lost.push(Publication::task(task, Lane::Emergency, None));
             }
         }
-        let notices = notice::unattended(conn, PAGE).await?;
+        let notices = soon(notice::unattended(conn, PAGE)).await?;
         if !notices.is_empty() && self.is_empty(Queue::Notice).await {
             tracing::info!(notices = notices.len(), "notices nobody attends to go out again");
             lost.extend(notices.into_iter().map(notice_task));
         }
         for lane in [Lane::Emergency, Lane::Bulk] {
             for provider in Provider::ALL {
-                let keys = batch::unattended(conn, lane.as_str(), provider, PAGE).await?;
+                let keys = soon(batch::unattended(conn, lane.as_str(), provider, PAGE)).await?;
                 if !keys.is_empty() && self.is_empty(Queue::of_lane(lane, provider)).await {
                     tracing::info!(lane = lane.as_str(), %provider, batches = keys.len(), "batches nobody attends to go out again");
                     lost.extend(keys.into_iter().map(|key| task(key, lane)));

@@ -16,6 +16,7 @@ use crate::queue::topology::Exchange;
 use crate::store::StoreError;
 use crate::store::nudge::Channel;
 use crate::store::outbox::{self, OutboxRow};
+use crate::store::patience::soon;
 use crate::telemetry::TraceParent;
 
 /// Rows taken at once.
@@ -45,8 +46,12 @@ pub async fn run(pool: PgPool, listening: PgPool, publisher: Publisher, end: Can
 
 /// Publishes one page; returns how many rows the broker now has.
 pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreError> {
-    let mut tx = pool.begin().await?;
-    let rows = outbox::take(&mut tx, PAGE).await?;
+    let (mut tx, rows) = soon(async {
+        let mut tx = pool.begin().await?;
+        let rows = outbox::take(&mut tx, PAGE).await?;
+        Ok::<_, StoreError>((tx, rows))
+    })
+    .await?;
     if rows.is_empty() {
         return Ok(0);
     }
@@ -62,9 +67,12 @@ pub async fn relay(pool: &PgPool, publisher: &Publisher) -> Result<usize, StoreE
             }
         }
     }
-    outbox::remove(&mut tx, &stored).await?;
-    tx.commit().await?;
-    Ok(stored.len())
+    soon(async {
+        outbox::remove(&mut tx, &stored).await?;
+        tx.commit().await?;
+        Ok(stored.len())
+    })
+    .await
 }
 
 fn publication(row: &OutboxRow) -> Option<Publication> {

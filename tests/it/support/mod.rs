@@ -8,3 +8,4 @@ pub mod machine;
 pub mod notice;
 pub mod phones;
 pub mod seed;
+pub mod wire;
