@@ -50,7 +50,7 @@ pub struct Sender {
     pub providers: Providers,
     /// Whether each takes anything.
     pub breakers: [Breaker; 3],
-    /// Whether each push service of Web Push does.
+    /// Whether each service does: push services of Web Push by themselves.
     pub services: Services,
     /// How long until something is tried again.
     pub waits: Waits,
@@ -185,8 +185,11 @@ impl Sender {
         class: TrafficClass,
     ) -> Result<(Frame, Vec<Parcel>), NotNow> {
         let closed = |closed| NotNow::All(BrokenOff::Gate(closed));
-        self.services.admit(&block.quota).map_err(NotNow::Block)?;
+        self.services.admit(&block.quota).map_err(|wait| left_alone(slice.provider, wait))?;
         self.permit(slice, &block.quota, block.targets.len()).await?;
+        if let Some(wait) = self.services.asked(&block.quota) {
+            return Err(left_alone(slice.provider, wait));
+        }
         slice.pass.wait().await.map_err(closed)?;
         let left = Left::until(slice.expires, slice.pass.now());
         let left = left.ok_or_else(|| closed(Closed::Expired))?;
@@ -213,10 +216,7 @@ impl Sender {
         };
         let count = u32::try_from(count).unwrap_or(BLOCK);
         let taken = self.permits.take(quota, per_second, slice.lane, count).await;
-        taken.map_err(|wait| match slice.provider {
-            Provider::Fcm | Provider::Apns => NotNow::All(BrokenOff::LeftAlone(wait)),
-            Provider::WebPush => NotNow::Block(wait),
-        })
+        taken.map_err(|wait| left_alone(slice.provider, wait))
     }
 
     /// With the answer; without one, it was not tried.
@@ -233,13 +233,17 @@ impl Sender {
         let spoilt = matches!(parcel, Parcel::Spoilt(_));
         // Counted from the moment it leaves until it is answered.
         let in_flight: Mutex<Option<InFlight>> = Mutex::default();
-        let leave = || match slice.pass.start() {
+        let leave = || match self.may_leave(slice, &load.quota) {
             Ok(started) => {
                 *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
                 true
             }
-            Err(closed) => {
-                run.break_off(BrokenOff::Gate(closed));
+            Err(NotNow::All(why)) => {
+                run.break_off(why);
+                false
+            }
+            Err(NotNow::Block(wait)) => {
+                run.leave_out(wait);
                 false
             }
         };
@@ -253,6 +257,14 @@ impl Sender {
             Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
         }
         Answered { target, load, spoilt, answer: Some(answer) }
+    }
+
+    /// Immediately before a request leaves: it may have waited for its stream while its service asked for a pause, or the gate closed.
+    fn may_leave(&self, slice: &Slice<'_>, quota: &str) -> Result<InFlight, NotNow> {
+        match self.services.asked(quota) {
+            Some(wait) => Err(left_alone(slice.provider, wait)),
+            None => slice.pass.start().map_err(|closed| NotNow::All(BrokenOff::Gate(closed))),
+        }
     }
 
     async fn may_start(&self, slice: &Slice<'_>, run: &Run) -> bool {
@@ -282,7 +294,7 @@ impl Sender {
         let verdict = error.verdict();
         match &verdict {
             Verdict::Ambiguous | Verdict::NotSent => self.unanswered(slice.provider, &load.quota),
-            // The gate closed while it waited for a stream: not tried, and the run is broken off already.
+            // While it waited for a stream the gate closed or its service asked for a pause: not tried, and the run knows.
             Verdict::Withheld => return,
             // It never left, so nobody answered.
             _ if spoilt => {}
@@ -340,6 +352,8 @@ impl Sender {
             }
             Scope::Provider => {
                 run.ask_all(after);
+                // At once and in every slice; what other dispatchers do, the quota decides.
+                self.services.leave_alone(provider.as_str(), wait);
                 if slow_down {
                     run.break_off(BrokenOff::LeftAlone(wait));
                 }
@@ -380,6 +394,14 @@ impl Sender {
             }
         }
         report
+    }
+}
+
+/// One push service's pause leaves the others' devices in; a provider's own is everybody's.
+fn left_alone(provider: Provider, wait: Duration) -> NotNow {
+    match provider {
+        Provider::Fcm | Provider::Apns => NotNow::All(BrokenOff::LeftAlone(wait)),
+        Provider::WebPush => NotNow::Block(wait),
     }
 }
 

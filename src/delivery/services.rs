@@ -1,10 +1,11 @@
-//! Push services of Web Push that are left alone for now, each by itself: one vendor's outage must not park all browsers, nor
-//! use up the attempts of its own.
+//! Services that are left alone for now, each by itself: the push services of Web Push, of which one vendor's outage must not park
+//! all browsers nor use up the attempts of its own, and FCM and APNs for as long as they ask to be.
 //!
-//! A service is away after [`AWAY_AFTER`] requests in a row without an answer. When its wait is over one block of devices is let
+//! A push service is away after [`AWAY_AFTER`] requests in a row without an answer. When its wait is over one block of devices is let
 //! through to see; its answer, or its silence, decides.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub struct Services {
     clock: Arc<dyn Clock>,
     waits: Waits,
     troubled: Mutex<HashMap<String, Trouble>>,
+    /// Whether `troubled` holds anything: asked before every request and after every answer, and nearly always no.
+    any: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -36,11 +39,14 @@ struct Trouble {
 impl Services {
     /// All are well.
     pub fn new(clock: Arc<dyn Clock>, waits: Waits) -> Self {
-        Self { clock, waits, troubled: Mutex::default() }
+        Self { clock, waits, troubled: Mutex::default(), any: AtomicBool::new(false) }
     }
 
     /// May a block go out to this service now? If not: how long it is left alone.
     pub fn admit(&self, quota: &str) -> Result<(), Duration> {
+        if !self.any.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let now = self.clock.instant();
         let mut troubled = self.troubled();
         let Some(trouble) = troubled.get_mut(quota) else { return Ok(()) };
@@ -54,8 +60,20 @@ impl Services {
         Ok(())
     }
 
+    /// Has it asked to be left alone? For how long still. A block that was let through asks again before each of its requests.
+    pub fn asked(&self, quota: &str) -> Option<Duration> {
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let until = self.troubled().get(quota)?.asked_until?;
+        until.checked_duration_since(self.clock.instant()).filter(|wait| !wait.is_zero())
+    }
+
     /// It answered, whatever it said.
     pub fn answered(&self, quota: &str) {
+        if !self.any.load(Ordering::Relaxed) {
+            return;
+        }
         let mut troubled = self.troubled();
         let Some(trouble) = troubled.get_mut(quota) else { return };
         if trouble.away_until.is_some() {
@@ -65,6 +83,7 @@ impl Services {
         *trouble = Trouble { asked_until: trouble.asked_until, ..Trouble::default() };
         if trouble.asked_until.is_none_or(|until| until <= self.clock.instant()) {
             troubled.remove(quota);
+            self.any.store(!troubled.is_empty(), Ordering::Relaxed);
         }
     }
 
@@ -72,6 +91,7 @@ impl Services {
     pub fn unanswered(&self, quota: &str) {
         let now = self.clock.instant();
         let mut troubled = self.troubled();
+        self.any.store(true, Ordering::Relaxed);
         let trouble = troubled.entry(quota.to_owned()).or_default();
         trouble.failures = trouble.failures.saturating_add(1);
         if trouble.failures >= AWAY_AFTER && trouble.away_until.is_none() {
@@ -85,6 +105,7 @@ impl Services {
     pub fn leave_alone(&self, quota: &str, wait: Duration) {
         let until = self.clock.instant() + wait;
         let mut troubled = self.troubled();
+        self.any.store(true, Ordering::Relaxed);
         let trouble = troubled.entry(quota.to_owned()).or_default();
         trouble.asked_until = trouble.asked_until.max(Some(until));
     }
@@ -171,7 +192,17 @@ mod tests {
         services.leave_alone("webpush:a", Duration::from_mins(15));
         services.answered("webpush:a");
         assert_eq!(services.admit("webpush:a"), Err(Duration::from_mins(15)));
+        assert_eq!(services.asked("webpush:a"), Some(Duration::from_mins(15)));
+        assert_eq!(services.asked("webpush:b"), None);
         clock.pass(Duration::from_mins(15));
         assert_eq!(services.admit("webpush:a"), Ok(()));
+        assert_eq!(services.asked("webpush:a"), None);
+    }
+
+    #[test]
+    fn who_is_away_but_has_asked_for_nothing_may_be_looked_at() {
+        let (_, services) = services();
+        (0..AWAY_AFTER).for_each(|_| services.unanswered("webpush:a"));
+        assert_eq!(services.asked("webpush:a"), None, "the block that looks must get out");
     }
 }

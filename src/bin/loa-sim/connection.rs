@@ -3,7 +3,7 @@
 //! task of its own.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -58,10 +58,11 @@ where
             wire,
             ended,
             apart: AtomicUsize::new(0),
+            processed: AtomicU32::new(0),
+            last_stream: AtomicU32::new(u32::MAX),
         }),
         endings,
         orders,
-        last_stream: None,
         highest: 0,
         unanswered: Vec::new(),
         close_at: None,
@@ -79,13 +80,20 @@ struct Shared {
     /// Requests answered by tasks of their own right now. Counted down just before the answer leaves, so that the stream
     /// the client opens next never finds its predecessor still counted.
     apart: AtomicUsize,
+    /// The highest stream whose request was processed: no GOAWAY may say that it was not.
+    processed: AtomicU32,
+    /// After a GOAWAY: the last stream that is processed.
+    last_stream: AtomicU32,
 }
 
 /// What a separately answered request asks of its connection.
 enum Ending {
     Answered,
     Disconnect,
-    GoAway { stream: u32, notice: GoAway },
+    /// The request is answered, as the last one.
+    LastWord(GoAway),
+    /// The request is not processed, nor are those that came after it.
+    Unprocessed(SendResponse<Bytes>, GoAway),
 }
 
 struct Driver<S: AsyncRead + AsyncWrite + Unpin> {
@@ -93,8 +101,6 @@ struct Driver<S: AsyncRead + AsyncWrite + Unpin> {
     shared: Arc<Shared>,
     endings: mpsc::UnboundedReceiver<Ending>,
     orders: watch::Receiver<Order>,
-    /// After a GOAWAY: the last stream that is processed.
-    last_stream: Option<u32>,
     /// The highest stream seen.
     highest: u32,
     /// Streams beyond the last one; held so that nothing at all is said about them.
@@ -122,7 +128,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     }
                 }
                 Event::Ended(Ending::Answered) => {}
-                Event::Ended(Ending::GoAway { stream, notice }) => self.go_away(stream, &notice),
+                Event::Ended(Ending::LastWord(notice)) => self.go_away(0, &notice),
+                Event::Ended(Ending::Unprocessed(respond, notice)) => {
+                    self.leave_unprocessed(respond, &notice);
+                }
                 Event::Ordered => {
                     let order = self.orders.borrow_and_update().clone();
                     if self.obey(&order) {
@@ -167,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         for (position, (request, mut respond)) in batch.drain(..).enumerate() {
             let stream = respond.stream_id().as_u32();
             self.highest = self.highest.max(stream);
-            if self.last_stream.is_some_and(|last| stream > last) {
+            if !self.shared.takes(stream) {
                 links.beyond_goaway();
                 self.unanswered.push(respond);
                 continue;
@@ -191,31 +200,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     continue;
                 }
             };
-            let reply = self.shared.answer(parts, body, now);
-            if !reply.delay.is_zero() {
+            let reply = self.shared.answer(stream, parts, body, now);
+            if !reply.delay.is_zero() && !is_unprocessed(&reply.fate) {
                 self.shared.apart.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(Arc::clone(&self.shared).answer_later(reply, respond));
                 continue;
             }
-            match deliver(reply, &mut respond) {
+            match deliver(reply, respond) {
                 Ending::Answered => {}
                 Ending::Disconnect => return true,
-                Ending::GoAway { stream, notice } => {
-                    self.go_away(stream, &notice);
-                    self.unanswered.push(respond);
-                }
+                Ending::LastWord(notice) => self.go_away(0, &notice),
+                Ending::Unprocessed(respond, notice) => self.leave_unprocessed(respond, &notice),
             }
         }
         false
     }
 
-    /// Announces the last stream and sets the time to close. The handle of a stream that gets no answer is kept until
-    /// then, because dropping it would reset the stream.
+    /// Says GOAWAY so that this request and those after it are not processed. The handle of a stream that gets no answer is
+    /// kept until the connection closes, because dropping it would reset the stream.
+    fn leave_unprocessed(&mut self, mut respond: SendResponse<Bytes>, notice: &GoAway) {
+        let stream = respond.stream_id().as_u32();
+        self.go_away(stream.saturating_sub(2), notice);
+        if self.shared.takes(stream) {
+            // A later one, whose body came earlier, was processed already: this one is sent back by itself.
+            respond.send_reset(Reason::REFUSED_STREAM);
+        } else {
+            self.unanswered.push(respond);
+        }
+    }
+
+    /// Announces the last stream, which is at least the last that was processed, and sets the time to close.
     fn go_away(&mut self, last: u32, notice: &GoAway) {
         if self.close_at.is_none() {
+            let last = last.max(self.shared.processed.load(Ordering::Relaxed));
             self.shared.service.links().goaway();
             self.shared.wire.go_away(last, notice);
-            self.last_stream = Some(last);
+            self.shared.last_stream.store(last, Ordering::Relaxed);
             self.close_at = Some(later(Duration::from_millis(notice.close_after_ms)));
         }
     }
@@ -251,11 +271,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 }
 
 impl Shared {
-    fn answer(&self, parts: Parts, body: Bytes, now: Moment) -> Reply {
+    /// Whether a request of this stream is processed: no GOAWAY has said that it will not be.
+    fn takes(&self, stream: u32) -> bool {
+        stream <= self.last_stream.load(Ordering::Relaxed)
+    }
+
+    fn answer(&self, stream: u32, parts: Parts, body: Bytes, now: Moment) -> Reply {
         let exchange =
             Exchange { method: parts.method, uri: parts.uri, headers: parts.headers, body, now };
         let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        self.service.handle(&mut seat, exchange)
+        let reply = self.service.handle(&mut seat, exchange);
+        if !is_unprocessed(&reply.fate) {
+            self.processed.fetch_max(stream, Ordering::Relaxed);
+        }
+        reply
     }
 
     async fn answer_when_read(
@@ -280,26 +309,29 @@ impl Shared {
                 None => break,
             }
         }
-        let reply = self.answer(parts, body.freeze(), Moment::now());
+        let stream = respond.stream_id().as_u32();
+        if !self.takes(stream) {
+            self.apart.fetch_sub(1, Ordering::Relaxed);
+            self.service.links().beyond_goaway();
+            // To be kept by the driver; the connection is closing already.
+            let _ = self.ended.send(Ending::Unprocessed(respond, GoAway::default()));
+            return;
+        }
+        let reply = self.answer(stream, parts, body.freeze(), Moment::now());
         self.answer_later(reply, respond).await;
     }
 
-    async fn answer_later(self: Arc<Self>, reply: Reply, mut respond: SendResponse<Bytes>) {
-        if !reply.delay.is_zero() {
+    async fn answer_later(self: Arc<Self>, reply: Reply, respond: SendResponse<Bytes>) {
+        if !reply.delay.is_zero() && !is_unprocessed(&reply.fate) {
             tokio::time::sleep(reply.delay).await;
         }
         self.apart.fetch_sub(1, Ordering::Relaxed);
-        let ending = deliver(reply, &mut respond);
-        let hold = match &ending {
-            Ending::GoAway { notice, .. } => Duration::from_millis(notice.close_after_ms),
-            Ending::Answered | Ending::Disconnect => Duration::ZERO,
-        };
-        if !matches!(ending, Ending::Answered) {
+        match deliver(reply, respond) {
+            Ending::Answered => {}
             // The driver is gone only when the connection is.
-            let _ = self.ended.send(ending);
-        }
-        if !hold.is_zero() {
-            tokio::time::sleep(hold).await;
+            ending @ (Ending::Disconnect | Ending::LastWord(_) | Ending::Unprocessed(..)) => {
+                let _ = self.ended.send(ending);
+            }
         }
     }
 }
@@ -359,8 +391,13 @@ fn read_now(mut body: RecvStream) -> Body {
     }
 }
 
+/// Whether the request counts as never having come, so that what follows from that follows at once.
+const fn is_unprocessed(fate: &Fate) -> bool {
+    matches!(fate, Fate::GoAway(GoAway { answer_this: false, .. }))
+}
+
 /// Hands the reply to `h2`, or says what must happen to the connection instead.
-fn deliver(reply: Reply, respond: &mut SendResponse<Bytes>) -> Ending {
+fn deliver(reply: Reply, mut respond: SendResponse<Bytes>) -> Ending {
     let mut ending = Ending::Answered;
     match reply.fate {
         Fate::Answer => {}
@@ -370,11 +407,10 @@ fn deliver(reply: Reply, respond: &mut SendResponse<Bytes>) -> Ending {
         }
         Fate::Disconnect => return Ending::Disconnect,
         Fate::GoAway(notice) => {
-            let stream = respond.stream_id().as_u32();
             if !notice.answer_this {
-                return Ending::GoAway { stream: stream.saturating_sub(2), notice };
+                return Ending::Unprocessed(respond, notice);
             }
-            ending = Ending::GoAway { stream, notice };
+            ending = Ending::LastWord(notice);
         }
     }
     let (parts, body) = reply.response.into_parts();

@@ -33,6 +33,21 @@ pub struct Setup {
     pub amqp_url: String,
 }
 
+/// Which phones there are, in words of `loa-sim`; by default the mixture, with every browser at one push service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Crowd {
+    /// One provider's only.
+    pub only: Option<&'static str>,
+    /// The vendors whose push services the browsers have subscribed at, with commas between.
+    pub push_services: Option<&'static str>,
+}
+
+impl Crowd {
+    fn arguments(self) -> impl Iterator<Item = &'static str> {
+        self.only.into_iter().flat_map(|only| ["--only", only])
+    }
+}
+
 /// Simulators, dispatchers, and an API to act by.
 pub struct Fleet {
     pub app: TestApp,
@@ -63,12 +78,22 @@ impl Fleet {
 
     /// The same on a database of which we know the URL.
     pub async fn start_at(pool: PgPool, url: String, setup: &Setup) -> Self {
+        Self::begin(pool, url, setup, Crowd::default()).await
+    }
+
+    /// The same with phones of one's choice.
+    pub async fn of(pool: PgPool, setup: &Setup, crowd: Crowd) -> Self {
+        let url = seed::url_of(&pool);
+        Self::begin(pool, url, setup, crowd).await
+    }
+
+    async fn begin(pool: PgPool, url: String, setup: &Setup, crowd: Crowd) -> Self {
         let directory = std::env::temp_dir().join(format!("loa-test-{}", uuid::Uuid::new_v4()));
         fs::create_dir_all(&directory).expect("a directory");
-        let (sim, site) = start_sim(&directory, setup.devices);
+        let (sim, site) = start_sim(&directory, setup.devices, crowd);
         let app = TestApp::start(pool).await;
         let (writer, approver) = (app.writer().await, app.approver().await);
-        install(&app.pool, &directory, setup.devices).await;
+        install(&app.pool, &directory, setup.devices, crowd).await;
         let fleet = Self {
             app,
             writer,
@@ -308,11 +333,12 @@ pub fn providers_toml(site: &Value) -> String {
 }
 
 /// Starts the three simulators; what they make is in `directory/sim`.
-pub fn start_sim(directory: &Path, devices: u32) -> (Child, Value) {
+pub fn start_sim(directory: &Path, devices: u32, crowd: Crowd) -> (Child, Value) {
     use std::io::{BufRead as _, BufReader};
     let mut child = Command::new(env!("CARGO_BIN_EXE_loa-sim"))
         .args(["serve", "--decrypt", "all", "--devices", &devices.to_string(), "--dir"])
         .arg(directory.join("sim"))
+        .args(crowd.arguments())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -324,11 +350,13 @@ pub fn start_sim(directory: &Path, devices: u32) -> (Child, Value) {
     (child, serde_json::from_str(&line).expect("what loa-sim says of itself"))
 }
 
-async fn install(pool: &PgPool, directory: &Path, devices: u32) {
+async fn install(pool: &PgPool, directory: &Path, devices: u32, crowd: Crowd) {
     let file = directory.join("devices.ndjson");
     let made = Command::new(env!("CARGO_BIN_EXE_loa-sim"))
         .args(["devices", "--count", &devices.to_string(), "--dir"])
         .arg(directory.join("sim"))
+        .args(crowd.arguments())
+        .args(crowd.push_services.into_iter().flat_map(|services| ["--push-services", services]))
         .arg("--out")
         .arg(&file)
         .status()

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::broker::within;
-use super::fleet::{free_address, start_sim};
+use super::fleet::{Crowd, free_address, start_sim};
 
 /// A directory of its own, removed with it.
 pub struct Machine {
@@ -59,7 +59,7 @@ impl Machine {
 
     /// The simulators, for as long as the machine; what they say of themselves.
     pub fn simulators(&mut self) -> Value {
-        let (sim, site) = start_sim(&self.directory, 0);
+        let (sim, site) = start_sim(&self.directory, 0, Crowd::default());
         self.sim = Some(sim);
         site
     }

@@ -1,6 +1,7 @@
 //! What the promises need in order to be kept: servers, clocks, the means to hurt them.
 
 pub mod app;
+pub mod arrivals;
 pub mod broker;
 pub mod collector;
 pub mod fleet;
