@@ -54,6 +54,10 @@ pub mod http;
 /// The pages where Sở KH&CN decides.
 pub mod console;
 
+/// A whole loa on one machine, for the demo, the benchmark and the chaos run.
+#[cfg(feature = "sim")]
+pub mod stage;
+
 // Beside the journey, usable by all: the clock, the configuration, the end.
 
 /// The only place that tells the time.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The tiers, lowest first. Modules of one tier do not know each other.
-const TIERS: [&[&str]; 7] = [
+const TIERS: [&[&str]; 8] = [
     &["domain"],
     &["store", "queue", "push"],
     &["delivery"],
@@ -15,6 +15,7 @@ const TIERS: [&[&str]; 7] = [
     &["web"],
     &["http", "console"],
     &["process"],
+    &["stage"],
 ];
 
 /// Beside the tiers: everybody may use them, and they use nothing but each other and the domain.

@@ -6,8 +6,6 @@
 //! nothing doubled, and the outcomes add up.
 
 mod journey;
-mod seed;
-mod stage;
 mod summary;
 
 use std::process::ExitCode;
@@ -15,8 +13,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
+use loa::stage::{People, Population, Scene, Servers, Stage};
+
 use journey::Journey;
-use stage::Stage;
+
+/// The numbers of the demo are those of the machine, not of a quota.
+const UNPACED: &str = "[pacing]
+fcm_per_second = 0
+apns_per_second = 0
+webpush_per_origin_per_second = 0";
 
 /// Shows an alert's way from an agency's desk to every phone.
 #[derive(Parser)]
@@ -50,10 +55,17 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let mut stage = Stage::prepare(arguments.devices).await?;
-    let people = seed::people(&stage).await.context("agencies and officers")?;
-    seed::devices(&stage, arguments.devices).context("devices")?;
-    stage.start_services().await?;
+    let scene = Scene {
+        name: "demo".to_owned(),
+        population: Population::mixed(arguments.devices),
+        configuration: UNPACED.to_owned(),
+        simulators: Vec::new(),
+    };
+    let mut stage = Stage::prepare(&Servers::of_environment()?, scene).await?;
+    let people = People::hire(&stage).await.context("agencies and officers")?;
+    stage.install_devices().context("devices")?;
+    stage.start_serve().await?;
+    stage.start_dispatch().await?;
     let journey = Journey::new(&stage, &people);
     let told = journey.warn_the_province().await?;
     let report = summary::report(&stage, &told).await?;
@@ -61,10 +73,16 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if !arguments.exit {
         journey.fill_the_desk().await?;
         summary::print_invitation(&stage, &people);
-        stage.until_interrupted().await;
+        until_interrupted().await;
     }
     stage.stop().await;
     // Last, so that it is the last line whatever the services said.
     println!("{}", serde_json::to_string(&report.line)?);
     Ok(report.is_sound())
+}
+
+async fn until_interrupted() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        eprintln!("demo: Ctrl-C cannot be heard: {error}");
+    }
 }

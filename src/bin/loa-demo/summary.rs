@@ -1,11 +1,11 @@
 //! What came of it: our numbers beside the simulators'.
 
-use serde::{Deserialize, Serialize};
+use loa::domain::account::Role;
+use loa::stage::{Arrived, PASSWORD, People, Stage};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::journey::Told;
-use crate::seed::{PASSWORD, People};
-use crate::stage::Stage;
 
 /// The demo's last line.
 #[derive(Debug, Serialize)]
@@ -34,33 +34,20 @@ pub struct Line {
 pub struct Report {
     /// The last line.
     pub line: Line,
-    providers: Vec<(String, Value, Value)>,
+    providers: Vec<(String, Value, Arrived)>,
     dispatcher_memory: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Counted {
-    per_provider: std::collections::BTreeMap<String, Value>,
-    first_request_unix_ms: Option<f64>,
-    last_request_unix_ms: Option<f64>,
-    lost: i64,
-    duplicates: i64,
 }
 
 /// Asks the simulators what arrived.
 pub async fn report(stage: &Stage, told: &Told) -> anyhow::Result<Report> {
-    let url = format!("{}/control/report?cid={}", stage.site.control_url, told.collapse);
-    let counted: Counted = stage.client.get(url).send().await?.error_for_status()?.json().await?;
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double")]
-    let approved_ms = told.approved_at.unix_timestamp_nanos() as f64 / 1e6;
+    let counted = stage.simulators.report(&told.on_air.collapse).await?;
+    let approved_ms = told.on_air.approved_unix_ms();
     let since = |at: Option<f64>| at.map_or(f64::NAN, |at| at - approved_ms);
     let seconds = since(counted.last_request_unix_ms) / 1e3;
     let tally = &told.progress["tally"];
     let count = |name: &str| tally[name].as_i64().unwrap_or(0);
-    let requests: i64 =
-        counted.per_provider.values().filter_map(|provider| provider["requests"].as_i64()).sum();
     #[expect(clippy::cast_precision_loss, reason = "a number of phones fits a double")]
-    let pushes_per_s = requests as f64 / seconds;
+    let pushes_per_s = counted.requests() as f64 / seconds;
     let line = Line {
         audience: told.progress["audience"].as_i64().unwrap_or(0),
         accepted: count("accepted"),
@@ -86,7 +73,12 @@ pub async fn report(stage: &Stage, told: &Told) -> anyhow::Result<Report> {
             (name, provider, theirs)
         })
         .collect();
-    Ok(Report { line, providers, dispatcher_memory: stage.dispatcher_memory() })
+    let dispatcher_memory = stage
+        .running()
+        .next()
+        .and_then(|dispatch| dispatch.usage().ok())
+        .map(|used| used.most_memory);
+    Ok(Report { line, providers, dispatcher_memory })
 }
 
 fn tenth(value: f64) -> f64 {
@@ -123,9 +115,9 @@ pub fn print(report: &Report) {
             n(&ours["audience"]),
             n(&ours["tally"]["accepted"]),
             n(&ours["tally"]["gone"]),
-            n(&theirs["requests"]),
-            n(&theirs["accepted"]),
-            n(&theirs["duplicates"]),
+            theirs.requests,
+            theirs.accepted,
+            theirs.duplicates,
         );
     }
     eprintln!();
@@ -143,14 +135,17 @@ pub fn print(report: &Report) {
 pub fn print_invitation(stage: &Stage, people: &People) {
     eprintln!("\n   Trang công khai / public page   {}/public/alerts", stage.url);
     eprintln!("   Bàn duyệt / approver's desk     {}/console", stage.url);
-    for (login, role) in &people.logins {
-        eprintln!("     {login}  {PASSWORD}  ({role})");
+    for login in &people.logins {
+        let role = if login.role == Role::Approver { "người duyệt / approver" } else { "" };
+        eprintln!("     {}  {PASSWORD}  {role}", login.name);
     }
     eprintln!("   API                             {}/openapi.json", stage.url);
     if let Some((agency, key)) = people.submitters.iter().next() {
         eprintln!("     {agency}  {key}");
     }
-    eprintln!("   Số liệu / metrics               {}/metrics  {}/metrics", stage.url, stage.status);
+    for process in stage.running().chain(&stage.serve) {
+        eprintln!("   Số liệu / metrics               {}/metrics", process.url);
+    }
     eprintln!("   Nhật ký / logs                  {}", stage.file("*.log").display());
     eprintln!("\n   Ctrl-C để dừng / to stop\n");
 }
