@@ -18,7 +18,7 @@ use sqlx::PgPool;
 
 pub use desk::{Desk, Expectation, OnAir, Sample};
 pub use people::{Login, PASSWORD, People};
-pub use process::{Process, Usage};
+pub use process::{Process, Usage, cpu};
 pub use servers::Servers;
 pub use simulators::{Arrived, Population, Report, Simulators, Timeline};
 
@@ -105,13 +105,29 @@ impl Stage {
 
     /// Starts another `loa dispatch` and waits until it is ready; its place among [`Stage::dispatchers`].
     pub async fn start_dispatch(&mut self) -> anyhow::Result<usize> {
+        self.start_dispatch_with(&[]).await
+    }
+
+    /// The same with keys of the configuration set otherwise, each as a variable (`LOA__PACING__BURST_MS`).
+    pub async fn start_dispatch_with(
+        &mut self,
+        otherwise: &[(&str, &str)],
+    ) -> anyhow::Result<usize> {
         let place = self.dispatchers.len();
         let log = self.file(&format!("dispatch{place}.log"));
-        let command = self.loa_command()?;
+        let mut command = self.loa_command()?;
+        command.envs(otherwise.iter().copied());
         let mut dispatch = Process::start(command, "dispatch", &free_address()?, &log)?;
         dispatch.ready(&self.client, START).await?;
         self.dispatchers.push(Some(dispatch));
         Ok(place)
+    }
+
+    /// Ends all dispatchers, each with time to finish.
+    pub async fn stop_dispatchers(&mut self) {
+        for process in self.dispatchers.drain(..).flatten() {
+            process.terminate().await;
+        }
     }
 
     /// The dispatchers that run.
@@ -138,8 +154,9 @@ impl Stage {
 
     /// Ends the processes of loa, dispatchers first, each with time to finish; then the database connection.
     pub async fn stop(&mut self) {
-        for process in self.dispatchers.drain(..).flatten().chain(self.serve.take()) {
-            process.terminate().await;
+        self.stop_dispatchers().await;
+        if let Some(serve) = self.serve.take() {
+            serve.terminate().await;
         }
         self.pool.close().await;
     }

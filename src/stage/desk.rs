@@ -162,6 +162,13 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Tells an event of the feedback system; the notice's collapse id.
+    pub async fn tell(&self, event: &Value) -> anyhow::Result<String> {
+        let told = self.post(&self.people.system, "/v1/feedback-events", event).await?;
+        let notice = told["notice"].as_str().context("the answer names no notice")?.parse()?;
+        Ok(CollapseId::of(notice).as_str().to_owned())
+    }
+
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.url);
         answer(self.client.get(url).bearer_auth(&self.people.approver).send().await?).await

@@ -42,6 +42,8 @@ pub struct People {
     pub submitters: BTreeMap<String, String>,
     /// An API key of the approver.
     pub approver: String,
+    /// An API key of the feedback system.
+    pub system: String,
     /// Log-ins for the console, all with [`PASSWORD`].
     pub logins: Vec<Login>,
 }
@@ -62,6 +64,7 @@ impl People {
         let province: Province = serde_json::from_str(&text)?;
         let mut submitters = BTreeMap::new();
         let mut approver = None;
+        let mut system = None;
         let mut logins = Vec::new();
         for agency in province.agencies {
             let id = accounts::upsert_agency(
@@ -84,7 +87,8 @@ impl People {
                 let wanted = match officer.role {
                     Role::Submitter => !submitters.contains_key(&agency.code),
                     Role::Approver => approver.is_none(),
-                    Role::Operator | Role::Auditor | Role::Administrator | Role::System => false,
+                    Role::System => system.is_none(),
+                    Role::Operator | Role::Auditor | Role::Administrator => false,
                 };
                 if !wanted {
                     continue;
@@ -97,6 +101,7 @@ impl People {
                         logins.push(Login { name: officer.login, role: officer.role });
                         approver = Some(key.secret);
                     }
+                    Role::System => system = Some(key.secret),
                     _ => {
                         submitters.insert(agency.code.clone(), key.secret);
                     }
@@ -104,6 +109,7 @@ impl People {
             }
         }
         let approver = approver.context("demo/agencies.json names no approver")?;
-        Ok(People { submitters, approver, logins })
+        let system = system.context("demo/agencies.json names no system")?;
+        Ok(Self { submitters, approver, system, logins })
     }
 }

@@ -126,6 +126,10 @@ pub struct Timeline {
     pub slot_ms: u64,
     /// Requests in each.
     pub requests: Vec<u32>,
+    /// Arrival of the first.
+    pub first_request_unix_ms: Option<f64>,
+    /// Arrival of the last.
+    pub last_request_unix_ms: Option<f64>,
 }
 
 impl Report {

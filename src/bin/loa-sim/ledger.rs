@@ -300,7 +300,13 @@ impl Ledger {
             }
         }
         let start = counts.first.map(|first| first.micros() / SLOT * SLOT / 1_000);
-        Timeline { start_unix_ms: start, slot_ms: SLOT / 1_000, requests: counts.slots }
+        Timeline {
+            start_unix_ms: start,
+            slot_ms: SLOT / 1_000,
+            requests: counts.slots,
+            first_request_unix_ms: counts.first.map(Moment::fractional_millis),
+            last_request_unix_ms: counts.last.map(Moment::fractional_millis),
+        }
     }
 
     fn book(&self, provider: Provider) -> MutexGuard<'_, Book> {
@@ -318,6 +324,10 @@ pub struct Timeline {
     pub slot_ms: u64,
     /// Requests in each, accepted or not.
     pub requests: Vec<u32>,
+    /// Arrival of the first request.
+    pub first_request_unix_ms: Option<f64>,
+    /// Arrival of the last one.
+    pub last_request_unix_ms: Option<f64>,
 }
 
 /// What `GET /control/report` answers.

@@ -54,6 +54,16 @@ struct Aps<'m> {
 }
 
 impl ApnsFrame {
+    /// The body of every request.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The headers of every request but for the provider token.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     pub(super) fn build(
         message: &PushMessage,
         left: Left,

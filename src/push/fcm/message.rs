@@ -95,7 +95,7 @@ impl FcmFrame {
     }
 
     /// The request's body for one device.
-    pub(super) fn body_for(&self, target: &FcmTarget) -> Bytes {
+    pub fn body_for(&self, target: &FcmTarget) -> Bytes {
         let (head, value) = match target {
             FcmTarget::Token(token) => (&br#"{"message":{"token":""#[..], token),
             FcmTarget::Fid(fid) => (&br#"{"message":{"fid":""#[..], fid),

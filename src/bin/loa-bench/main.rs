@@ -1,0 +1,104 @@
+//! `make bench`: how fast, how small, how steady, on this machine, beside the raw HTTP/2 ceiling of the same machine.
+//!
+//! Whole processes on a real PostgreSQL and RabbitMQ, counted by the simulators. What is compared is measured in turns in one run,
+//! because machines are noisy; figures are medians. A run that lost or doubled a push gives no figure: the benchmark ends with an error.
+//! The last line on standard output is one JSON object; `docs/performance.md` gets the table and the chart.
+
+mod ceiling;
+mod chart;
+mod feed;
+mod figures;
+mod machine;
+mod province;
+mod run;
+mod single;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use loa::stage::Servers;
+
+use figures::Figures;
+
+/// Measures loa on this machine.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Up to a million devices and under five minutes, instead of up to five million.
+    #[arg(long)]
+    quick: bool,
+    /// Only these parts, for whoever works on one: fcm, apns, webpush, small, middle, large. Writes no document.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+/// How much of everything.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Devices of one provider, where only that one is measured.
+    single: u32,
+    /// The same for Web Push, which is slower by its encryption.
+    webpush: u32,
+    /// Pairs of ceiling and whole path.
+    pairs: usize,
+    /// Approvals and notices of which a percentile is taken.
+    samples: usize,
+    /// Whether five million devices are tried.
+    large: bool,
+}
+
+const QUICK: Sizes =
+    Sizes { single: 200_000, webpush: 30_000, pairs: 3, samples: 20, large: false };
+const FULL: Sizes =
+    Sizes { single: 1_000_000, webpush: 150_000, pairs: 5, samples: 50, large: true };
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let sizes = if arguments.quick { QUICK } else { FULL };
+    let servers = Servers::of_environment()?;
+    let wanted =
+        |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
+    let mut figures = Figures::default();
+    if wanted("fcm") {
+        single::fcm(&servers, sizes, &mut figures).await.context("FCM")?;
+    }
+    if wanted("apns") {
+        single::apns(&servers, sizes, &mut figures).await.context("APNs")?;
+    }
+    if wanted("webpush") {
+        single::webpush(&servers, sizes, &mut figures).await.context("Web Push")?;
+    }
+    if wanted("small") {
+        province::small(&servers, sizes, &mut figures).await.context("100,000 devices")?;
+    }
+    if wanted("middle") {
+        province::middle(&servers, sizes, &mut figures).await.context("a million devices")?;
+    }
+    if sizes.large && wanted("large") {
+        province::large(&servers, &mut figures).await.context("five million devices")?;
+    }
+    eprintln!("\n{}", figures.table());
+    if arguments.only.is_empty() {
+        figures.publish(arguments.quick)?;
+    }
+    println!("{}", serde_json::to_string(&figures)?);
+    Ok(())
+}

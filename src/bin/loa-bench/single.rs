@@ -1,0 +1,183 @@
+//! One provider alone, beside what the machine can do at most: the ceiling and the whole path in turns.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use futures_util::StreamExt as _;
+use loa::clock::{Clock as _, SystemClock};
+use loa::config::Config;
+use loa::domain::device::{Address, Language, Provider};
+use loa::domain::message::PushMessage;
+use loa::push::{Apns, Fcm, Left, TrafficClass, WebPush};
+use loa::stage::{Population, Servers};
+use loa::store::device;
+
+use super::Sizes;
+use super::ceiling::Ceiling;
+use super::figures::Figures;
+use super::run::{Run, Theatre, median};
+
+/// Blocks of browsers encrypted or under way at once when nothing but encryption and transport is measured.
+const BLOCKS: usize = 24;
+
+/// FCM.
+pub async fn fcm(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
+    let mut theatre = alone(servers, Provider::Fcm, sizes.single).await?;
+    let config = configuration(&theatre)?;
+    let client = Fcm::new(&config.fcm, Arc::new(SystemClock))?;
+    let (message, left) = words(&theatre, Provider::Fcm).await?;
+    let ceiling = Ceiling::fcm(&theatre.stage, &client, &message, left).await?;
+    let pairs = Pairs::measure(&theatre, &ceiling, sizes).await?;
+    let last = pairs.runs.last().context("no run")?;
+    figures.parts = Some(last.cpu_by_process());
+    figures.ceiling_rps = median(pairs.tops.clone());
+    figures.fcm_pps = pairs.per_second();
+    figures.fcm_ratio = pairs.ratio();
+    figures.cpu_us_per_push = median(pairs.runs.iter().map(Run::all_us).collect());
+    figures.dispatch_cpu_us = median(pairs.runs.iter().map(Run::dispatch_us).collect());
+    figures.h2load_cpu_us = median(pairs.top_cpu.clone());
+    theatre.stage.stop().await;
+    Ok(())
+}
+
+/// APNs.
+pub async fn apns(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
+    let mut theatre = alone(servers, Provider::Apns, sizes.single).await?;
+    let config = configuration(&theatre)?;
+    let client = Apns::new(&config.apns, Arc::new(SystemClock))?;
+    let (message, left) = words(&theatre, Provider::Apns).await?;
+    let ceiling = Ceiling::apns(&theatre.stage, &client, &message, left).await?;
+    let pairs = Pairs::measure(&theatre, &ceiling, sizes).await?;
+    figures.apns_ceiling_rps = median(pairs.tops.clone());
+    figures.apns_pps = pairs.per_second();
+    figures.apns_ratio = pairs.ratio();
+    figures.apns_dispatch_cpu_us = median(pairs.runs.iter().map(Run::dispatch_us).collect());
+    figures.apns_h2load_cpu_us = median(pairs.top_cpu.clone());
+    theatre.stage.stop().await;
+    Ok(())
+}
+
+/// Web Push, beside encryption and transport alone: our own client in a process without database and broker.
+pub async fn webpush(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
+    let mut theatre = alone(servers, Provider::WebPush, sizes.webpush).await?;
+    let config = configuration(&theatre)?;
+    let client = WebPush::new(&config.webpush, Arc::new(SystemClock))?;
+    let (message, left) = words(&theatre, Provider::WebPush).await?;
+    let mut bare = Vec::new();
+    let mut whole = Vec::new();
+    bare.push(encrypt_and_post(&theatre, &client, &message, left).await?);
+    for _ in 0..sizes.pairs {
+        whole.push(theatre.broadcast().await?.per_second());
+        bare.push(encrypt_and_post(&theatre, &client, &message, left).await?);
+    }
+    figures.webpush_ratio = ratio(&whole, &bare);
+    figures.webpush_bare_pps = median(bare);
+    figures.webpush_pps = median(whole);
+    theatre.stage.stop().await;
+    Ok(())
+}
+
+/// A theatre with one provider's devices, all alive, and a dispatcher that has sent a first broadcast: connected, and its words are known.
+async fn alone(servers: &Servers, provider: Provider, devices: u32) -> anyhow::Result<Theatre> {
+    let population = Population { devices, dead_percent: 0.0, only: Some(provider) };
+    let mut theatre = Theatre::open(servers, provider.as_str(), population).await?;
+    theatre.stage.start_dispatch().await?;
+    theatre.broadcast().await?;
+    Ok(theatre)
+}
+
+fn configuration(theatre: &Theatre) -> anyhow::Result<Config> {
+    let file = theatre.stage.file("loa.toml");
+    Config::load(Some(&file)).map_err(|problems| anyhow::anyhow!("{problems}"))
+}
+
+async fn words(theatre: &Theatre, provider: Provider) -> anyhow::Result<(PushMessage, Left)> {
+    let alert = theatre.newest_alert().await?;
+    let message = alert.message(provider, &Language::vietnamese(), &[]);
+    let left = Left::until(alert.expires, SystemClock.now());
+    Ok((message.context("no Vietnamese")?, left.context("it has expired")?))
+}
+
+/// Ceilings and whole paths in turns.
+struct Pairs {
+    tops: Vec<f64>,
+    top_cpu: Vec<f64>,
+    runs: Vec<Run>,
+}
+
+impl Pairs {
+    async fn measure(theatre: &Theatre, ceiling: &Ceiling, sizes: Sizes) -> anyhow::Result<Self> {
+        let mut pairs = Self { tops: Vec::new(), top_cpu: Vec::new(), runs: Vec::new() };
+        pairs.top(ceiling, sizes)?;
+        for _ in 0..sizes.pairs {
+            pairs.runs.push(theatre.broadcast().await?);
+            pairs.top(ceiling, sizes)?;
+        }
+        Ok(pairs)
+    }
+
+    fn top(&mut self, ceiling: &Ceiling, sizes: Sizes) -> anyhow::Result<()> {
+        let top = ceiling.run(sizes.single)?;
+        self.tops.push(top.per_second);
+        self.top_cpu.push(top.cpu_us);
+        Ok(())
+    }
+
+    fn per_second(&self) -> Option<f64> {
+        median(self.runs.iter().map(Run::per_second).collect())
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        let whole: Vec<f64> = self.runs.iter().map(Run::per_second).collect();
+        ratio(&whole, &self.tops)
+    }
+}
+
+/// Each whole path over the mean of the two ceilings that bracket it; the median.
+fn ratio(whole: &[f64], bracketing: &[f64]) -> Option<f64> {
+    let means = bracketing.windows(2).map(|pair| f64::midpoint(pair[0], pair[1]));
+    median(whole.iter().zip(means).map(|(whole, mean)| whole / mean).collect())
+}
+
+/// Encrypts for every browser and posts, as the dispatcher's client does it, with nothing around it; pushes a second.
+async fn encrypt_and_post(
+    theatre: &Theatre,
+    client: &WebPush,
+    message: &PushMessage,
+    left: Left,
+) -> anyhow::Result<f64> {
+    let frame = client.frame(message, left)?;
+    let mut conn = theatre.stage.pool.acquire().await?;
+    let devices = device::read_batch(&mut conn, Provider::WebPush, 0, i64::MAX).await?;
+    let subscriptions: Vec<_> = devices
+        .into_iter()
+        .filter_map(|device| match device.address {
+            Address::WebPush(subscription) => Some(subscription),
+            Address::Fcm(_) | Address::Apns { .. } => None,
+        })
+        .collect();
+    let count = subscriptions.len();
+    let begun = SystemClock.instant();
+    let blocks = subscriptions.chunks(50).map(|block| {
+        let (client, frame) = (&client, &frame);
+        async move {
+            let sealed = client.seal_many(frame, block.to_vec(), TrafficClass::Urgent).await;
+            let posts = sealed.iter().map(|sealed| async {
+                match sealed {
+                    Ok(sealed) => client.post(sealed, TrafficClass::Urgent).await.is_ok(),
+                    Err(_) => false,
+                }
+            });
+            let posted = futures_util::future::join_all(posts).await;
+            posted.into_iter().filter(|accepted| *accepted).count()
+        }
+    });
+    let accepted: usize = futures_util::stream::iter(blocks)
+        .buffer_unordered(BLOCKS)
+        .fold(0, |a, b| async move { a + b })
+        .await;
+    ensure!(accepted == count, "{accepted} of {count} were accepted");
+    let seconds = SystemClock.instant().saturating_duration_since(begun).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a number of pushes fits a double")]
+    Ok(count as f64 / seconds)
+}
