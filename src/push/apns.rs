@@ -10,7 +10,6 @@ mod provider_token;
 
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
 use http::{HeaderValue, StatusCode, Uri};
 
 use crate::clock::Clock;
@@ -92,8 +91,7 @@ impl Apns {
     ) -> Result<(), PushError> {
         let turn = turn.into();
         let host = self.host(environment);
-        // Unwrap safety: an authority that a Host was made of, and a path of hexadecimal digits.
-        let uri = host.authority().uri(&message::path(token)?).expect("a lawful URI");
+        let uri = host.uri(message::path(token)?);
         let minted = self.inner.token.current()?;
         let waits = &self.inner.waits;
         let first = post(host, &uri, frame, &minted, turn, None, waits).await?;
@@ -153,9 +151,8 @@ async fn post(
     avoid: Option<ConnectionId>,
     waits: &Waits,
 ) -> Result<Posted, PushError> {
-    let mut headers = frame.headers.clone();
-    headers.insert(AUTHORIZATION, minted.bearer.clone());
-    let body = frame.body.clone();
+    let headers = frame.complete(&minted.bearer);
+    let body = frame.body.clone().into();
     let Answer { status, body, connection, .. } =
         host.post_elsewhere(avoid, uri, &headers, body, turn).await?;
     if status == StatusCode::OK {

@@ -9,7 +9,6 @@ mod message;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
@@ -20,7 +19,7 @@ use crate::domain::message::PushMessage;
 use crate::domain::retry::Waits;
 
 use super::error::{FrameError, PushError, SetupError};
-use super::transport::{Answer, Authority, Host, Load, Manner, TrafficClass, Turn};
+use super::transport::{Answer, Authority, Body, Host, Load, Manner, TrafficClass, Turn};
 use super::{Left, trust};
 
 pub use message::FcmFrame;
@@ -132,7 +131,7 @@ impl Fcm {
     async fn post(
         &self,
         headers: &HeaderMap,
-        body: Bytes,
+        body: Body,
         turn: Turn<'_>,
     ) -> Result<Answer, PushError> {
         Ok(self.inner.host.post(&self.inner.uri, headers, body, turn).await?)

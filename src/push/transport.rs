@@ -10,18 +10,22 @@
 //!
 //! A [`Host`] spawns its connections on the runtime that first asks it for something. One runtime, one set of hosts.
 
+mod body;
 mod connection;
 mod dial;
+mod gather;
 mod pool;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use rustls_pki_types::ServerName;
 
+pub use body::Body;
 pub use dial::{Trust, is_public};
 pub use pool::{ConnectionId, Load};
 
@@ -184,13 +188,25 @@ pub enum TransportError {
 #[derive(Clone)]
 pub struct Host {
     shared: Arc<Shared>,
+    /// The URI of `/`, from which others are made without parsing the authority again.
+    root: Uri,
 }
 
 impl Host {
     /// Connects nothing yet; see [`Host::warm_up`].
     pub fn new(authority: Authority, trust: &Trust, manner: Manner) -> Result<Self, String> {
         let name = authority.server_name()?;
-        Ok(Self { shared: Arc::new(Shared::new(authority, name, trust.connector(), manner)) })
+        let root = authority.uri("/").map_err(|error| error.to_string())?;
+        let shared = Arc::new(Shared::new(authority, name, trust.connector(), manner));
+        Ok(Self { shared, root })
+    }
+
+    /// An absolute URI at this host.
+    pub fn uri(&self, path: PathAndQuery) -> Uri {
+        let mut parts = self.root.clone().into_parts();
+        parts.path_and_query = Some(path);
+        // Unwrap safety: scheme, authority and path are all there, and each is lawful by its type.
+        Uri::from_parts(parts).expect("three lawful parts")
     }
 
     /// Where the connections lead.
@@ -234,10 +250,10 @@ impl Host {
         &self,
         uri: &Uri,
         headers: &HeaderMap,
-        body: Bytes,
+        body: impl Into<Body>,
         turn: impl Into<Turn<'_>>,
     ) -> Result<Answer, TransportError> {
-        self.post_elsewhere(None, uri, headers, body, turn.into()).await
+        self.post_elsewhere(None, uri, headers, body.into(), turn.into()).await
     }
 
     /// As [`Host::post`], on another connection than `avoid` if there is one with a free stream.
@@ -246,7 +262,7 @@ impl Host {
         avoid: Option<ConnectionId>,
         uri: &Uri,
         headers: &HeaderMap,
-        body: Bytes,
+        body: Body,
         turn: Turn<'_>,
     ) -> Result<Answer, TransportError> {
         let lease = self.lease(turn.class, avoid).await?;
@@ -287,7 +303,7 @@ impl Host {
         mut lease: Lease,
         uri: &Uri,
         headers: &HeaderMap,
-        body: Bytes,
+        body: Body,
         turn: Turn<'_>,
     ) -> Result<Answer, TransportError> {
         let mut request = Request::new(());
@@ -323,7 +339,7 @@ impl Host {
 async fn transact(
     lease: &mut Lease,
     request: Request<()>,
-    body: Bytes,
+    body: Body,
     turn: Turn<'_>,
     left: &AtomicBool,
 ) -> Result<Response<h2::RecvStream>, TransportError> {
@@ -359,24 +375,26 @@ fn classify(error: &h2::Error) -> TransportError {
 
 /// The body as far as it came: the status has been read, and a torn or late explanation does not undo it.
 async fn read(mut body: h2::RecvStream) -> Bytes {
-    if body.is_end_stream() {
-        return Bytes::new();
+    let mut read = Bytes::new();
+    if !body.is_end_stream() {
+        // Late or not, what has come by then is used.
+        let _ = tokio::time::timeout(BODY_WAIT, read_into(&mut read, &mut body)).await;
     }
-    let mut read = BytesMut::new();
-    let to_the_end = async {
-        while let Some(Ok(chunk)) = body.data().await {
-            read.extend_from_slice(&chunk);
-            // Unreleased capacity would close the connection's window for every other stream.
-            let released = body.flow_control().release_capacity(chunk.len());
-            if released.is_err() || read.len() >= ANSWER_LIMIT {
-                break;
-            }
-        }
-    };
-    // Late or not, what has come by then is used.
-    let _ = tokio::time::timeout(BODY_WAIT, to_the_end).await;
     read.truncate(ANSWER_LIMIT);
-    read.freeze()
+    read
+}
+
+/// An answer of one frame, as nearly all are, is not copied.
+async fn read_into(read: &mut Bytes, body: &mut h2::RecvStream) {
+    while let Some(Ok(chunk)) = body.data().await {
+        let length = chunk.len();
+        *read = if read.is_empty() { chunk } else { [&read[..], &chunk].concat().into() };
+        // Unreleased capacity would close the connection's window for every other stream.
+        let released = body.flow_control().release_capacity(length);
+        if released.is_err() || read.len() >= ANSWER_LIMIT || body.is_end_stream() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bytes::{Buf as _, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use loa::clock::{Clock as _, SystemClock};
@@ -45,7 +46,8 @@ impl Ceiling {
         left: Left,
     ) -> anyhow::Result<Self> {
         let token: String = first_address(stage, Provider::Fcm).await?;
-        let body = client.frame(message, left)?.body_for(&FcmTarget::Token(token));
+        let mut body = client.frame(message, left)?.body_for(&FcmTarget::Token(token));
+        let body = body.copy_to_bytes(body.remaining());
         let site = &stage.simulators.site;
         let uri = format!("{}/v1/projects/{}/messages:send", site.fcm_url, site.project_id);
         let bearer = access_token(stage).await?;
@@ -175,7 +177,7 @@ async fn access_token(stage: &Stage) -> anyhow::Result<String> {
     let host = Host::new(authority, &trust, Manner::default()).map_err(anyhow::Error::msg)?;
     let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
-    let answer = host.post(&uri, &headers, form.into(), TrafficClass::Urgent).await?;
+    let answer = host.post(&uri, &headers, Bytes::from(form), TrafficClass::Urgent).await?;
     let answer: Value = serde_json::from_slice(&answer.body)?;
     Ok(answer["access_token"].as_str().context("no access token")?.to_owned())
 }

@@ -2,12 +2,17 @@
 //!
 //! Which of them is used when is `docs/providers.md` §4. Custom keys are siblings of `aps`, never inside.
 
+use std::sync::Arc;
+
 use a2::request::payload::APS;
 use a2::{
     CollapseId, DefaultNotificationBuilder, NotificationBuilder as _, NotificationOptions,
     Priority, PushType,
 };
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
@@ -28,10 +33,18 @@ pub(super) struct Options {
 }
 
 /// A message ready for every Apple device; only the path differs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ApnsFrame {
-    pub(super) headers: HeaderMap,
+    headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The headers with the provider token of the last request: it changes twice an hour.
+    complete: ArcSwapOption<Complete>,
+}
+
+#[derive(Debug)]
+struct Complete {
+    bearer: HeaderValue,
+    headers: Arc<HeaderMap>,
 }
 
 #[derive(Serialize)]
@@ -64,6 +77,19 @@ impl ApnsFrame {
         &self.headers
     }
 
+    /// All headers under this provider token.
+    pub(super) fn complete(&self, bearer: &HeaderValue) -> Arc<HeaderMap> {
+        if let Some(known) = self.complete.load().as_ref().filter(|known| known.bearer == bearer) {
+            return Arc::clone(&known.headers);
+        }
+        let mut headers = self.headers.clone();
+        headers.insert(AUTHORIZATION, bearer.clone());
+        let headers = Arc::new(headers);
+        let complete = Complete { bearer: bearer.clone(), headers: Arc::clone(&headers) };
+        self.complete.store(Some(Arc::new(complete)));
+        headers
+    }
+
     pub(super) fn build(
         message: &PushMessage,
         left: Left,
@@ -75,18 +101,23 @@ impl ApnsFrame {
         if body.len() > LIMIT {
             return Err(FrameError::TooLarge { bytes: body.len(), limit: LIMIT });
         }
-        Ok(Self { headers: headers(message, left, options), body: body.into() })
+        Ok(Self {
+            headers: headers(message, left, options),
+            body: body.into(),
+            complete: ArcSwapOption::empty(),
+        })
     }
 }
 
 /// The path of one device. Tokens are hexadecimal, of whatever length; anything else never came from Apple.
-pub(super) fn path(token: &str) -> Result<String, PushError> {
+pub(super) fn path(token: &str) -> Result<PathAndQuery, PushError> {
     if token.is_empty() || token.len() > 512 || !token.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
         // not Apple's word, so no reason to forget it
         return Err(PushError::Refused("the token is not hexadecimal"));
     }
-    Ok(format!("/3/device/{token}"))
+    // Unwrap safety: hexadecimal digits are lawful in a path.
+    Ok(PathAndQuery::try_from(format!("/3/device/{token}")).expect("a lawful path"))
 }
 
 fn aps<'m>(message: &'m PushMessage, options: &'m Options) -> Aps<'m> {

@@ -9,6 +9,7 @@ use crate::domain::device::FcmTarget;
 use crate::domain::message::{PushMessage, Style};
 use crate::push::error::FrameError;
 use crate::push::payload::{Common, Whole};
+use crate::push::transport::Body;
 use crate::push::{LONGEST, Left};
 
 /// Keys and values of a message may take this many bytes.
@@ -95,16 +96,15 @@ impl FcmFrame {
     }
 
     /// The request's body for one device.
-    pub fn body_for(&self, target: &FcmTarget) -> Bytes {
+    pub fn body_for(&self, target: &FcmTarget) -> Body {
         let (head, value) = match target {
             FcmTarget::Token(token) => (&br#"{"message":{"token":""#[..], token),
             FcmTarget::Fid(fid) => (&br#"{"message":{"fid":""#[..], fid),
         };
-        let mut body = BytesMut::with_capacity(head.len() + value.len() + self.tail.len());
-        body.put_slice(head);
-        splice(&mut body, value);
-        body.put_slice(&self.tail);
-        body.freeze()
+        let mut own = BytesMut::with_capacity(head.len() + value.len());
+        own.put_slice(head);
+        splice(&mut own, value);
+        Body::of(own.freeze(), self.tail.clone())
     }
 }
 

@@ -10,15 +10,15 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Ping, PingPong};
 use tokio::sync::oneshot;
 use tokio::time::Interval;
 
-use super::TrafficClass;
-use super::dial::{Dialled, Wire, connect};
+use super::dial::{Dialled, connect};
+use super::gather::Wire;
 use super::pool::{ConnectionId, Open, Pool, Shared, line_of};
+use super::{Body, TrafficClass};
 
 /// The first pause before dialling again, doubled with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -193,7 +193,7 @@ struct Watch {
     slot: usize,
     id: ConnectionId,
     /// Asked for the allowance and for GOAWAY; dropped when the connection leaves the pool, so that it can close.
-    probe: Option<SendRequest<Bytes>>,
+    probe: Option<SendRequest<Body>>,
     allowed: usize,
     on_release: oneshot::Receiver<()>,
     pings: PingPong,
@@ -217,9 +217,9 @@ impl Watch {
         if self.poll_keep_alive(cx).is_err() {
             return Poll::Ready("a PING stayed unanswered".to_owned());
         }
-        match Pin::new(wire).poll(cx) {
+        match wire.poll(cx) {
             Poll::Ready(Ok(())) => return Poll::Ready("the peer closed the connection".to_owned()),
-            Poll::Ready(Err(error)) => return Poll::Ready(error.to_string()),
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
             Poll::Pending => {}
         }
         self.look(cx);

@@ -1,33 +1,27 @@
 //! Establishing a connection: names, addresses, TLS, and the first words of HTTP/2.
 
 use std::future::poll_fn;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::client::{Connection, SendRequest};
+use h2::client::SendRequest;
 use h2::{Ping, PingPong};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use super::Body;
+use super::gather::{Gathering, Wire};
 use super::pool::Shared;
-
-/// The connection as `h2` drives it.
-pub(super) type Wire = Connection<Coalesced<TlsStream<TcpStream>>, Bytes>;
 
 /// A connection on which the peer has spoken.
 pub(super) struct Dialled {
-    pub(super) handle: SendRequest<Bytes>,
+    pub(super) handle: SendRequest<Body>,
     pub(super) wire: Wire,
     pub(super) pings: PingPong,
 }
@@ -91,7 +85,8 @@ pub(super) async fn connect(shared: &Shared, nth: usize) -> Result<Dialled, Stri
     if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err("the peer does not offer HTTP/2".to_owned());
     }
-    let (handle, wire) = h2::client::Builder::new()
+    let (near, gathered) = Gathering::over(tls);
+    let (handle, connection) = h2::client::Builder::new()
         .enable_push(false)
         // After a slow spell answers come to streams that were given up. By default h2 remembers 50 of those for a second, counts
         // every further late answer as an error, and gives up the connection at 1,024: with it everything under way.
@@ -101,21 +96,21 @@ pub(super) async fn connect(shared: &Shared, nth: usize) -> Result<Dialled, Stri
         .initial_max_send_streams(1)
         .initial_connection_window_size(1 << 20)
         .max_header_list_size(16 * 1024)
-        .handshake(Coalesced(tls))
+        .handshake(near)
         .await
         .map_err(|error| error.to_string())?;
-    greet(handle, wire).await
+    greet(handle, Wire { connection, gathered }).await
 }
 
 /// A PING answered: the peer's SETTINGS, which come first, are then known, and the connection demonstrably works.
-async fn greet(handle: SendRequest<Bytes>, mut wire: Wire) -> Result<Dialled, String> {
-    let mut pings = wire.ping_pong().ok_or("h2 gave no PING handle")?;
+async fn greet(handle: SendRequest<Body>, mut wire: Wire) -> Result<Dialled, String> {
+    let mut pings = wire.connection.ping_pong().ok_or("h2 gave no PING handle")?;
     pings.send_ping(Ping::opaque()).map_err(|error| error.to_string())?;
     poll_fn(|cx| {
         if let Poll::Ready(pong) = pings.poll_pong(cx) {
             return Poll::Ready(pong.map(|_| ()).map_err(|error| error.to_string()));
         }
-        match Pin::new(&mut wire).poll(cx) {
+        match wire.poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Err("closed by the peer at once".to_owned())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.to_string())),
             Poll::Pending => Poll::Pending,
@@ -182,44 +177,6 @@ pub fn is_public(address: IpAddr) -> bool {
             let documentation = segments[0] == 0x2001 && segments[1] == 0x0db8;
             global && !tunnel && !documentation
         }
-    }
-}
-
-/// Passes everything through but the offer of vectored writes.
-///
-/// `h2` writes a body of 256 bytes and more as a chunk of its own when the stream is vectored, and each chunk becomes a TLS
-/// record; without the offer it gathers frames in one buffer, which is a quarter of the processor time of a push.
-pub(super) struct Coalesced<S>(S);
-
-impl<S: AsyncRead + Unpin> AsyncRead for Coalesced<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        false
     }
 }
 

@@ -5,13 +5,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use h2::client::SendRequest;
 use rustls_pki_types::ServerName;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
-use super::{Authority, Manner, TrafficClass};
+use super::{Authority, Body, Manner, TrafficClass};
 
 /// Names one connection for as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +59,9 @@ pub(super) struct Slot {
 pub(super) struct Open {
     pub(super) id: ConnectionId,
     /// Cloned for further handles; never sent on.
-    pub(super) original: SendRequest<Bytes>,
+    pub(super) original: SendRequest<Body>,
     /// Handles that wait for their next request. Cloning one takes `h2`'s lock, so they are used again.
-    pub(super) handles: Vec<SendRequest<Bytes>>,
+    pub(super) handles: Vec<SendRequest<Body>>,
     /// What the peer allows at the moment.
     pub(super) allowed: usize,
     pub(super) in_flight: usize,
@@ -80,12 +79,12 @@ pub(super) struct Lease {
     slot: usize,
     id: ConnectionId,
     /// Taken when the lease is given back.
-    handle: Option<SendRequest<Bytes>>,
+    handle: Option<SendRequest<Body>>,
     answered: bool,
 }
 
 impl Lease {
-    pub(super) fn handle(&mut self) -> &mut SendRequest<Bytes> {
+    pub(super) fn handle(&mut self) -> &mut SendRequest<Body> {
         // Unwrap safety: only `drop` and `Shared::take_back` take it, and after either the lease is gone.
         self.handle.as_mut().expect("a lease has its handle until it is given back")
     }
@@ -255,7 +254,7 @@ impl Shared {
 }
 
 /// Ends a lease: its stream is free again. Returns the handle when its connection no longer is in the pool.
-fn take_back(pool: &mut Pool, lease: &mut Lease) -> Option<SendRequest<Bytes>> {
+fn take_back(pool: &mut Pool, lease: &mut Lease) -> Option<SendRequest<Body>> {
     let handle = lease.handle.take()?;
     let Some(open) = pool.slots[lease.slot].open.as_mut().filter(|open| open.id == lease.id) else {
         return Some(handle);
