@@ -112,7 +112,7 @@ async fn greet(handle: SendRequest<Body>, mut wire: Wire) -> Result<Dialled, Str
         }
         match wire.poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Err("closed by the peer at once".to_owned())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error.to_string())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }
     })
