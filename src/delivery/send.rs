@@ -7,7 +7,7 @@
 mod blocks;
 mod run;
 
-use std::pin::pin;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,11 +31,18 @@ use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
 use crate::store::patience::soon;
 use crate::telemetry::Metric;
 
-use blocks::{Block, blocks, origin_quota};
+use blocks::{Block, origin_quota, queues};
 use run::Run;
 
 /// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
 const WINDOW: usize = 256;
+
+/// Push services of one slice whose blocks are made ready side by side: browsers know a handful, strangers may invent more.
+const SIDE_BY_SIDE: usize = 64;
+
+/// So long a slice waits for permits of one push service, and so long its devices then wait for another turn: a service that must be
+/// pushed to slowly would otherwise hold every batch in hand, and with them everybody else's browsers.
+const WORTH_WAITING: Duration = Duration::from_secs(3);
 
 /// Everything needed to push.
 #[derive(Debug)]
@@ -123,26 +130,29 @@ impl Sender {
         let mut parked = self.breaker(slice.provider).watch();
         // A trace shows one request of each slice: a broadcast has millions.
         let mut traced = true;
-        for block in blocks(slice.provider, targets) {
-            if run.is_broken_off() {
-                break;
-            }
-            let ready = {
-                let mut ready = pin!(self.ready(slice, &block, class));
-                loop {
-                    tokio::select! {
-                        ready = &mut ready => break ready,
-                        Some(answered) = under_way.next() => self.judge(slice, &run, answered).await,
-                        // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
-                        closed = slice.pass.closed() => break Err(NotNow::All(BrokenOff::Gate(closed))),
-                        () = until_parked(&mut parked) => break Err(NotNow::All(BrokenOff::Parked)),
-                    }
+        let mut queues = queues(slice.provider, targets).into_iter();
+        let mut readying: FuturesUnordered<_> = queues
+            .by_ref()
+            .take(SIDE_BY_SIDE)
+            .map(|queue| self.ready_next(slice, queue, class))
+            .collect();
+        while !run.is_broken_off() && !readying.is_empty() {
+            let ready = tokio::select! {
+                Some(ready) = readying.next() => ready,
+                Some(answered) = under_way.next() => {
+                    self.judge(slice, &run, answered).await;
+                    continue;
                 }
+                // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
+                closed = slice.pass.closed() => Err(NotNow::All(BrokenOff::Gate(closed))),
+                () = until_parked(&mut parked) => Err(NotNow::All(BrokenOff::Parked)),
             };
-            let (frame, parcels) = match ready {
+            let (queue, block, frame, parcels) = match ready {
                 Ok(ready) => ready,
                 Err(NotNow::Block(wait)) => {
                     run.leave_out(wait);
+                    readying
+                        .extend(queues.next().map(|queue| self.ready_next(slice, queue, class)));
                     continue;
                 }
                 Err(NotNow::All(why)) => {
@@ -150,6 +160,8 @@ impl Sender {
                     break;
                 }
             };
+            let next = if queue.is_empty() { queues.next() } else { Some(queue) };
+            readying.extend(next.map(|queue| self.ready_next(slice, queue, class)));
             let Block { quota, targets, .. } = block;
             let load = Arc::new(Load { frame, quota });
             // One of each block is timed: all of them would cost more than they tell.
@@ -173,8 +185,20 @@ impl Sender {
         while let Some(answered) = under_way.next().await {
             self.judge(slice, &run, answered).await;
         }
-        drop(under_way);
+        drop((under_way, readying));
         self.conclude(slice.provider, run).await
+    }
+
+    /// The first block of a queue, made ready; with what stands behind it.
+    async fn ready_next(
+        &self,
+        slice: &Slice<'_>,
+        mut queue: VecDeque<Block>,
+        class: TrafficClass,
+    ) -> Result<(VecDeque<Block>, Block, Frame, Vec<Parcel>), NotNow> {
+        let block = queue.pop_front().ok_or(NotNow::Block(Duration::ZERO))?;
+        let (frame, parcels) = self.ready(slice, &block, class).await?;
+        Ok((queue, block, frame, parcels))
     }
 
     /// Permits, then the frame, whose time left is that of this moment, then a parcel for each device.
@@ -215,7 +239,13 @@ impl Sender {
             Provider::WebPush => pacing.webpush_per_origin_per_second,
         };
         let count = u32::try_from(count).unwrap_or(BLOCK);
-        let taken = self.permits.take(quota, per_second, slice.lane, count).await;
+        let taking = self.permits.take(quota, per_second, slice.lane, count);
+        let taken = match slice.provider {
+            Provider::Fcm | Provider::Apns => taking.await,
+            Provider::WebPush => {
+                tokio::time::timeout(WORTH_WAITING, taking).await.unwrap_or(Err(WORTH_WAITING))
+            }
+        };
         taken.map_err(|wait| left_alone(slice.provider, wait))
     }
 

@@ -1,5 +1,6 @@
 //! A slice cut into what is sent together: devices that share a quota and a language.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Target;
@@ -16,8 +17,19 @@ pub(super) struct Block {
     pub(super) targets: Vec<Target>,
 }
 
-/// FCM and APNs have one quota each; Web Push one per push service.
-pub(super) fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
+/// The blocks of a slice, by quota: FCM and APNs have one each, Web Push one per push service. None of them is empty.
+pub(super) fn queues(provider: Provider, targets: Vec<Target>) -> Vec<VecDeque<Block>> {
+    let mut queues: Vec<VecDeque<Block>> = Vec::new();
+    for block in blocks(provider, targets) {
+        match queues.iter_mut().find(|queue| queue[0].quota == block.quota) {
+            Some(queue) => queue.push_back(block),
+            None => queues.push(VecDeque::from([block])),
+        }
+    }
+    queues
+}
+
+fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
     let size = usize::try_from(BLOCK).unwrap_or(1);
     let mut blocks: Vec<Block> = Vec::with_capacity(targets.len() / size + 1);
     // The last block of each quota and language, by its place.
@@ -113,6 +125,21 @@ mod tests {
         );
         // Full blocks but for the last of each kind.
         assert_eq!(blocks.iter().filter(|block| block.targets.len() < 50).count(), 4);
+    }
+
+    #[test]
+    fn services_stand_in_queues_of_their_own() {
+        let language = Arc::new(Language::try_from("vi".to_owned()).unwrap());
+        let targets = (0..330).map(|number: i64| {
+            let host = ["a.example", "b.example", "c.example"][usize::from(number % 3 == 0)];
+            browser(number, if number < 30 { "c.example" } else { host }, &language)
+        });
+        let queues = queues(Provider::WebPush, targets.collect());
+        let sizes = queues.iter().map(|queue| {
+            assert!(queue.iter().all(|block| block.quota == queue[0].quota));
+            queue.iter().map(|block| block.targets.len()).sum::<usize>()
+        });
+        assert_eq!(sizes.collect::<Vec<_>>(), [30, 100, 200]);
     }
 
     #[test]

@@ -71,6 +71,11 @@ pub fn origin(fleet: &Fleet, vendor: &str) -> String {
     fleet.site["push_services"][vendor].as_str().expect("an origin").to_owned()
 }
 
+/// The name under which its permits are leased.
+pub fn quota_of(fleet: &Fleet, vendor: &str) -> String {
+    origin(fleet, vendor).replace("https://", "webpush:")
+}
+
 /// What a service's connections have been through.
 pub async fn links(fleet: &Fleet, service: &str) -> Links {
     let all = fleet.control("GET", "links", None).await;
