@@ -24,6 +24,7 @@ mod documents;
 mod forgetting;
 mod grants;
 mod layering;
+mod manners_breakers;
 mod manners_pace;
 mod manners_vendors;
 mod manners_wait;

@@ -94,3 +94,40 @@ async fn database_clock(pool: &PgPool) -> f64 {
         .await
         .unwrap()
 }
+
+#[sqlx::test]
+async fn what_was_taken_away_comes_back_by_a_sixtieth_a_second_up_to_the_quota(pool: PgPool) {
+    permit::slow_down(&pool, "fcm", Duration::ZERO).await.unwrap();
+    for (ago, rate) in [("15 seconds", 750.0), ("30 seconds", 1000.0), ("10 minutes", 1000.0)] {
+        let passed = "update permit set share_at = clock_timestamp() - $1::text::interval";
+        sqlx::query(passed).bind(ago).execute(&pool).await.unwrap();
+        let lease = lease(&pool, ask(1)).await;
+        // What this test itself takes comes back as well.
+        assert!(
+            (rate..=f64::min(rate + 100.0, 1000.0)).contains(&lease.rate),
+            "{ago}: {}",
+            lease.rate
+        );
+    }
+    // Halved again before all of it was back: half of what there was.
+    permit::slow_down(&pool, "fcm", Duration::ZERO).await.unwrap();
+    let passed = "update permit set share_at = clock_timestamp() - interval '6 seconds'";
+    sqlx::query(passed).execute(&pool).await.unwrap();
+    permit::slow_down(&pool, "fcm", Duration::ZERO).await.unwrap();
+    let twice = lease(&pool, ask(1)).await.rate;
+    assert!((300.0..400.0).contains(&twice), "half of six tenths: {twice}");
+}
+
+#[sqlx::test]
+async fn a_ramp_begins_anew_after_two_minutes_without_a_push_and_not_sooner(pool: PgPool) {
+    let ramped = Ask { ramp: Duration::from_mins(1), ..ask(1) };
+    lease(&pool, ramped).await;
+    for (idle, full) in [("100 seconds", true), ("130 seconds", false)] {
+        let passed = "update permit set ramp_from = clock_timestamp() - interval '1 hour',
+                      next_at = clock_timestamp() - $1::text::interval";
+        sqlx::query(passed).bind(idle).execute(&pool).await.unwrap();
+        let rate = lease(&pool, ramped).await.rate;
+        assert_eq!(rate > 900.0, full, "{idle}: {rate}");
+        assert_eq!(rate < 100.0, !full, "{idle}: {rate}");
+    }
+}
