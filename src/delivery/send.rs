@@ -40,9 +40,12 @@ const WINDOW: usize = 256;
 /// Push services of one slice whose blocks are made ready side by side: browsers know a handful, strangers may invent more.
 const SIDE_BY_SIDE: usize = 64;
 
-/// So long a slice waits for permits of one push service, and so long its devices then wait for another turn: a service that must be
-/// pushed to slowly would otherwise hold every batch in hand, and with them everybody else's browsers.
+/// So long a slice waits for permits of one push service: one that must be pushed to slowly would otherwise hold every batch in hand,
+/// and with them everybody else's browsers.
 const WORTH_WAITING: Duration = Duration::from_secs(3);
+
+/// So long after that its devices are left to those whose turn it is.
+const ANOTHER_TURN: Duration = Duration::from_secs(1);
 
 /// Everything needed to push.
 #[derive(Debug)]
@@ -243,7 +246,7 @@ impl Sender {
         let taken = match slice.provider {
             Provider::Fcm | Provider::Apns => taking.await,
             Provider::WebPush => {
-                tokio::time::timeout(WORTH_WAITING, taking).await.unwrap_or(Err(WORTH_WAITING))
+                tokio::time::timeout(WORTH_WAITING, taking).await.unwrap_or(Err(ANOTHER_TURN))
             }
         };
         taken.map_err(|wait| left_alone(slice.provider, wait))

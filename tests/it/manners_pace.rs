@@ -94,7 +94,9 @@ async fn slower_halves_the_rate_of_the_whole_fleet_and_it_recovers_bit_by_bit(po
 #[sqlx::test]
 async fn each_push_service_has_a_pace_of_its_own(pool: PgPool) {
     let vhost = Vhost::create().await;
-    let mut fleet = Fleet::of(pool, &setup(&vhost, 1_200, 50), THREE_SERVICES).await;
+    // Few batches: where many wait for a slow service some are put off, and it is slower than its pace.
+    let setup = Setup { batch_size: 800, ..setup(&vhost, 1_600, 50) };
+    let mut fleet = Fleet::of(pool, &setup, THREE_SERVICES).await;
     fleet.dispatch().await;
     let on_air = fleet.approve().await;
     all_reached_once(&fleet, &on_air).await;
