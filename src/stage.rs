@@ -7,6 +7,7 @@ mod people;
 mod process;
 mod servers;
 mod simulators;
+mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use people::{Login, PASSWORD, People};
 pub use process::{Process, Usage, cpu};
 pub use servers::Servers;
 pub use simulators::{Arrived, Population, Report, Simulators, Timeline};
+pub use wire::Wire;
 
 /// How long a process may take until it is ready.
 const START: Duration = Duration::from_mins(1);
@@ -56,6 +58,7 @@ pub struct Stage {
     /// For HTTP.
     pub client: reqwest::Client,
     population: Population,
+    environment: Vec<(String, String)>,
 }
 
 impl Stage {
@@ -79,8 +82,9 @@ impl Stage {
             database_url,
             url,
             population,
+            environment: Vec::new(),
         };
-        stage.configure(&broker_url, &configuration)?;
+        stage.configure(servers, &broker_url, &configuration)?;
         stage.loa(&["migrate"]).context("loa migrate")?;
         Ok(stage)
     }
@@ -93,14 +97,23 @@ impl Stage {
         Ok(fs::remove_file(file)?)
     }
 
+    /// Sets a variable for the processes that are started from now on.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.environment.push((name.into(), value.into()));
+    }
+
     /// Starts `loa serve` and waits until it is ready.
     pub async fn start_serve(&mut self) -> anyhow::Result<()> {
+        let client = self.client.clone();
+        self.launch_serve()?.ready(&client, START).await
+    }
+
+    /// Starts `loa serve` and waits for nothing.
+    pub fn launch_serve(&mut self) -> anyhow::Result<&mut Process> {
         let listen = self.url.trim_start_matches("http://").to_owned();
         let command = self.loa_command()?;
-        let mut serve = Process::start(command, "serve", &listen, &self.file("serve.log"))?;
-        serve.ready(&self.client, START).await?;
-        self.serve = Some(serve);
-        Ok(())
+        let serve = Process::start(command, "serve", &listen, &self.file("serve.log"))?;
+        Ok(self.serve.insert(serve))
     }
 
     /// Starts another `loa dispatch` and waits until it is ready; its place among [`Stage::dispatchers`].
@@ -113,14 +126,24 @@ impl Stage {
         &mut self,
         otherwise: &[(&str, &str)],
     ) -> anyhow::Result<usize> {
+        let (place, client) = (self.dispatchers.len(), self.client.clone());
+        self.launch_dispatch_with(otherwise)?.ready(&client, START).await?;
+        Ok(place)
+    }
+
+    /// Starts another `loa dispatch` and waits for nothing.
+    pub fn launch_dispatch(&mut self) -> anyhow::Result<&mut Process> {
+        self.launch_dispatch_with(&[])
+    }
+
+    fn launch_dispatch_with(&mut self, otherwise: &[(&str, &str)]) -> anyhow::Result<&mut Process> {
         let place = self.dispatchers.len();
         let log = self.file(&format!("dispatch{place}.log"));
         let mut command = self.loa_command()?;
         command.envs(otherwise.iter().copied());
-        let mut dispatch = Process::start(command, "dispatch", &free_address()?, &log)?;
-        dispatch.ready(&self.client, START).await?;
-        self.dispatchers.push(Some(dispatch));
-        Ok(place)
+        let dispatch = Process::start(command, "dispatch", &free_address()?, &log)?;
+        self.dispatchers.push(None);
+        Ok(self.dispatchers[place].insert(dispatch))
     }
 
     /// Ends all dispatchers, each with time to finish.
@@ -168,10 +191,11 @@ impl Stage {
         for variable in servers::VARIABLES {
             command.env_remove(variable);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 
-    fn configure(&self, broker_url: &str, further: &str) -> anyhow::Result<()> {
+    fn configure(&self, servers: &Servers, broker_url: &str, further: &str) -> anyhow::Result<()> {
         let key = self.file("seal.key");
         drop(fs::remove_file(&key));
         let made = Command::new(sibling("loa")?)
@@ -204,7 +228,8 @@ log_format = "human"
 {providers}
 {further}
 "#,
-            database = self.database_url,
+            database = servers.database_front(&self.database_url)?,
+            broker_url = servers.broker_front(broker_url)?,
             url = self.url,
             key = absolute(&key)?,
             trusted = trusted.trim(),

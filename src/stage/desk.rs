@@ -84,15 +84,29 @@ impl<'a> Desk<'a> {
         Self { client: &stage.client, url: &stage.url, people }
     }
 
+    /// At `url`, as these people: for whoever has the stage in other hands meanwhile.
+    pub fn at(client: &'a reqwest::Client, url: &'a str, people: &'a People) -> Self {
+        Self { client, url, people }
+    }
+
     /// Submits a sample with its document; the alert's id.
     pub async fn submit(&self, sample: &Sample) -> anyhow::Result<String> {
+        let expires = SystemClock.now() + time::Duration::minutes(sample.expires_in_minutes);
+        self.submit_until(sample, expires).await
+    }
+
+    /// The same, with an end of its own.
+    pub async fn submit_until(
+        &self,
+        sample: &Sample,
+        expires: OffsetDateTime,
+    ) -> anyhow::Result<String> {
         let key = self
             .people
             .submitters
             .get(&sample.agency)
             .with_context(|| format!("no submitter for {}", sample.agency))?;
         let mut request = sample.request.clone();
-        let expires = SystemClock.now() + time::Duration::minutes(sample.expires_in_minutes);
         request["expires"] = json!(expires.replace_nanosecond(0)?.format(&Rfc3339)?);
         // A document of the day it runs.
         request["source"]["date"] = json!(SystemClock.now().date().to_string());

@@ -37,6 +37,7 @@ struct OfficerSeed {
 }
 
 /// The accounts the demo acts with.
+#[derive(Clone, Debug)]
 pub struct People {
     /// An API key of a submitter, by agency code.
     pub submitters: BTreeMap<String, String>,
@@ -49,6 +50,7 @@ pub struct People {
 }
 
 /// Somebody who may sign in to the console.
+#[derive(Clone, Debug)]
 pub struct Login {
     /// The name to sign in with.
     pub name: String,

@@ -1,10 +1,13 @@
 //! PostgreSQL and RabbitMQ: those of the environment, or a pair of our own that may be stopped.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::Wire;
 
 /// What `scripts/services env` sets, and what a process of a stage must not inherit.
 pub const VARIABLES: [&str; 3] = ["DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL"];
@@ -17,6 +20,8 @@ pub struct Servers {
     management_url: Option<String>,
     /// Of a pair of our own.
     private: Option<PathBuf>,
+    /// Where processes of loa find them instead: database and broker.
+    fronts: Option<[SocketAddr; 2]>,
 }
 
 impl Servers {
@@ -32,6 +37,7 @@ impl Servers {
             amqp_url: required("AMQP_URL")?,
             management_url: std::env::var("AMQP_MANAGEMENT_URL").ok(),
             private: None,
+            fronts: None,
         })
     }
 
@@ -43,6 +49,7 @@ impl Servers {
             amqp_url: none,
             management_url: None,
             private: Some(directory),
+            fronts: None,
         };
         servers.order(&["up"])?;
         let said = servers.order(&["env"])?;
@@ -74,6 +81,24 @@ impl Servers {
     /// The database that `DATABASE_URL` names.
     pub fn database_url(&self) -> &str {
         &self.database_url
+    }
+
+    /// The broker that `AMQP_URL` names.
+    pub fn amqp_url(&self) -> &str {
+        &self.amqp_url
+    }
+
+    /// Has every process of loa reach the servers through these wires; the stage itself goes directly.
+    pub fn behind(&mut self, database: &Wire, broker: &Wire) {
+        self.fronts = Some([database.address(), broker.address()]);
+    }
+
+    pub(super) fn database_front(&self, url: &str) -> anyhow::Result<String> {
+        front(url, self.fronts.map(|[database, _]| database))
+    }
+
+    pub(super) fn broker_front(&self, url: &str) -> anyhow::Result<String> {
+        front(url, self.fronts.map(|[_, broker]| broker))
     }
 
     /// The management API, if there is one: it holds a password.
@@ -121,6 +146,14 @@ impl Servers {
         url.set_path(&format!("/{name}"));
         Ok(url.into())
     }
+}
+
+fn front(url: &str, front: Option<SocketAddr>) -> anyhow::Result<String> {
+    let Some(front) = front else { return Ok(url.to_owned()) };
+    let mut url = url::Url::parse(url)?;
+    url.set_ip_host(front.ip()).ok().context("the URL takes no host")?;
+    url.set_port(Some(front.port())).ok().context("the URL takes no port")?;
+    Ok(url.into())
 }
 
 impl Drop for Servers {

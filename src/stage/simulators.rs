@@ -109,6 +109,8 @@ pub struct Arrived {
     pub requests: i64,
     /// Those accepted.
     pub accepted: i64,
+    /// Devices that saw at least one.
+    pub unique_devices: i64,
     /// Devices that saw more than one.
     pub duplicates: i64,
     /// Arrival of the first.

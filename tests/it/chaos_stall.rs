@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use loa::stage::Wire;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::support::broker::Vhost;
 use crate::support::fleet::{Fleet, OnAir, Setup};
 use crate::support::seed::url_of;
-use crate::support::wire::Wire;
 
 const DEVICES: u32 = 6_000;
 

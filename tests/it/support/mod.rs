@@ -9,4 +9,3 @@ pub mod machine;
 pub mod notice;
 pub mod phones;
 pub mod seed;
-pub mod wire;

@@ -1,0 +1,157 @@
+//! `make chaos`: random faults during broadcasts, counted by the simulated providers.
+//!
+//! Every round approves an alert for everybody (sometimes two, sometimes one that is stopped midway or expires) and lets one to three
+//! faults happen at moments of chance. Afterwards nobody may be lost, unaccounted for, told after the alert's end or told twice without
+//! a fault that explains it. The last line on standard output is one JSON object; the exit status is 0 only if nothing was violated.
+//! `docs/chaos.md` explains the rounds and what counts as what.
+
+mod dice;
+mod disk;
+mod fault;
+mod round;
+mod verdict;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use loa::stage::Desk;
+
+use dice::Dice;
+use round::{Ripening, Round};
+use verdict::{Sum, Verdict};
+use world::{Scale, World};
+
+/// Lets everything break while alerts are broadcast, and counts who got them.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// How many rounds.
+    #[arg(long, default_value_t = 50)]
+    rounds: u32,
+    /// Where chance begins; without one the clock says. The same seed throws the same faults.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The first round: to look at one again.
+    #[arg(long, default_value_t = 1)]
+    from: u32,
+    /// How many devices are installed.
+    #[arg(long, default_value_t = 200_000)]
+    devices: u32,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = run(&arguments) => ended,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        }
+    });
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    // Truncation safety: a seed needs no more than its low bits.
+    let seed = arguments.seed.unwrap_or_else(|| world::unix_ms().to_bits() >> 8 & 0xffff_ffff);
+    eprintln!(
+        "chaos: CHAOS_SEED={seed} · {} rounds · {} devices",
+        arguments.rounds, arguments.devices
+    );
+    let scale = Scale::of(arguments.devices);
+    let mut world = World::prepare(scale).await?;
+    if let Err(why) = &world.disk {
+        eprintln!("chaos: SKIPPED DiskFull: no file system of its own for PostgreSQL ({why})");
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?;
+    let bar = ProgressBar::new(arguments.rounds.into()).with_style(style);
+    let (mut sum, mut sound) = (Sum::default(), true);
+    let mut ripening = Ripening::default();
+    for number in arguments.from..arguments.from + arguments.rounds {
+        let mut dice = Dice::of_round(seed, number);
+        let played = one(&mut world, scale, &mut ripening, &mut dice).await;
+        let (round, verdict, ended) = match played {
+            Ok(played) => played,
+            Err(error) => {
+                say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {error:#}"));
+                say(&bar, &world.logs());
+                sound = false;
+                break;
+            }
+        };
+        say(&bar, &told(number, &round, &verdict, &ended));
+        if verdict.is_violation() {
+            sound = false;
+            say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {verdict:?}"));
+            say(&bar, &world.logs());
+        }
+        sum.add(&round, &verdict);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let skipped = world.disk.is_err();
+    world.end().await;
+    if skipped {
+        eprintln!("chaos: SKIPPED 1 fault: DiskFull");
+    }
+    // Last, so that it is the last line whatever the services said.
+    println!("{}", serde_json::to_string(&sum.line())?);
+    Ok(sound)
+}
+
+/// A round, its mending, its verdict, and which processes ended by themselves.
+async fn one(
+    world: &mut World,
+    scale: Scale,
+    ripening: &mut Ripening,
+    dice: &mut Dice,
+) -> anyhow::Result<(Round, Verdict, Vec<String>)> {
+    ripening.sow(Desk::new(&world.stage, &world.people)).await?;
+    let round = round::play(world, scale, ripening, dice).await?;
+    let ended = world.heal().await?;
+    let verdict = Verdict::of(&world.stage.simulators, &round, scale).await?;
+    Ok((round, verdict, ended))
+}
+
+/// Above the bar, if there is somebody to see one.
+fn say(bar: &ProgressBar, text: &str) {
+    if bar.is_hidden() {
+        eprintln!("{text}");
+    } else {
+        bar.println(text);
+    }
+}
+
+fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> String {
+    let faults: Vec<String> = round.faults.iter().map(ToString::to_string).collect();
+    let ended = match ended {
+        [] => String::new(),
+        some => format!(" · ended by themselves: {}", some.join(", ")),
+    };
+    format!(
+        "round {number:>3} {:?} · {} · {:.1} s · lost {} unaccounted {} doubled {} late {}+{}{ended}",
+        round.shape,
+        faults.join(", "),
+        verdict.seconds,
+        verdict.lost,
+        verdict.unaccounted,
+        verdict.duplicates,
+        verdict.after_expiry,
+        verdict.after_stop,
+    )
+}

@@ -1,0 +1,284 @@
+//! One round: a broadcast or two, a few faults at moments of chance, and the wait until every device has its outcome.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use loa::broadcast::progress::{Progress, progress};
+use loa::clock::{Clock as _, SystemClock};
+use loa::domain::alert::SHORTEST_LIFE;
+use loa::stage::{Desk, OnAir, People, Sample};
+use sqlx::{PgPool, Row as _};
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::dice::Dice;
+use crate::fault::{Act, Fault};
+use crate::world::{Scale, World, unix_ms};
+
+/// Alerts that go out on the emergency lane, and others that go out in bulk.
+const EMERGENCIES: [&str; 2] = ["01-lu-quet-sat-lo-dat", "02-mua-lon-hoan-luu-bao"];
+const BULK: [&str; 3] =
+    ["07-tiem-vac-xin-soi", "11-cap-nhat-ung-dung-cong-dan-so", "16-giao-nop-vu-khi-phao"];
+
+/// A round that has not ended so long after its last fault has not worked.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// How often the database is asked how far a broadcast is.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long alerts live that must not expire meanwhile, minutes.
+const LONG: i64 = 60;
+
+/// What a round is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Emergency,
+    Bulk,
+    EmergencyDuringBulk,
+    StoppedMidway,
+    Expiring,
+}
+
+/// One broadcast of a round, ended.
+pub struct Told {
+    pub on_air: OnAir,
+    pub lane: &'static str,
+    /// When it was over by itself, if that came before its end.
+    pub progress: Progress,
+    /// The answer to the stop: when it came, and how many requests were under way.
+    pub stopped: Option<Stop>,
+}
+
+/// A stop, as it was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    pub answered_unix_ms: f64,
+    pub in_flight: i64,
+}
+
+/// A round that has ended.
+pub struct Round {
+    pub shape: Shape,
+    pub faults: Vec<Fault>,
+    pub told: Vec<Told>,
+}
+
+/// Alerts submitted long ago, to be approved shortly before they expire: the rules admit none that is born so short-lived.
+#[derive(Default)]
+pub struct Ripening(Vec<(String, OffsetDateTime)>);
+
+impl Ripening {
+    /// Submits another three, which will be ripe at different moments.
+    pub async fn sow(&mut self, desk: Desk<'_>) -> anyhow::Result<()> {
+        let now = SystemClock.now();
+        self.0.retain(|(_, expires)| *expires > now);
+        let sample = sample(EMERGENCIES[0])?;
+        for after in [12, 20, 28] {
+            // The API takes whole seconds.
+            let expires =
+                (now + SHORTEST_LIFE).replace_nanosecond(0)? + time::Duration::seconds(after);
+            self.0.push((desk.submit_until(&sample, expires).await?, expires));
+        }
+        Ok(())
+    }
+
+    /// One that has a few seconds to live.
+    fn ripe(&mut self, span: Duration) -> Option<String> {
+        let now = SystemClock.now();
+        let (least, most) = (now + Duration::from_millis(2_500), now + span);
+        let place = self.0.iter().position(|(_, expires)| (least..most).contains(expires))?;
+        Some(self.0.swap_remove(place).0)
+    }
+}
+
+/// Plays a round to its end. What it is about and what goes wrong in it comes from `dice`.
+pub async fn play(
+    world: &mut World,
+    scale: Scale,
+    ripening: &mut Ripening,
+    dice: &mut Dice,
+) -> anyhow::Result<Round> {
+    let expiring = dice.chance(25).then(|| ripening.ripe(scale.span)).flatten();
+    let shape = match (&expiring, dice.below(10)) {
+        (Some(_), _) => Shape::Expiring,
+        (None, 0..=2) => Shape::Emergency,
+        (None, 3..=4) => Shape::Bulk,
+        (None, 5..=7) => Shape::EmergencyDuringBulk,
+        (None, _) => Shape::StoppedMidway,
+    };
+    let faults = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
+    let mut acts: Vec<(Duration, Act)> =
+        faults.iter().flat_map(|fault| fault.acts(dice, scale.devices)).collect();
+    acts.sort_by_key(|(at, _)| *at);
+    let later = dice.moment(Duration::from_millis(500), scale.span.mul_f64(0.5));
+
+    let (client, url) = (world.stage.client.clone(), world.stage.url.clone());
+    let (people, pool) = (world.people.clone(), world.stage.pool.clone());
+    let office = Office { client, url, people, pool };
+    let first = match (&expiring, shape) {
+        (Some(alert), _) => alert.clone(),
+        (None, Shape::Bulk | Shape::EmergencyDuringBulk) => {
+            office.submit(dice.one_of(&BULK)).await?
+        }
+        (None, _) => office.submit(dice.one_of(&EMERGENCIES)).await?,
+    };
+    let second = match shape {
+        Shape::EmergencyDuringBulk => Some(office.submit(dice.one_of(&EMERGENCIES)).await?),
+        Shape::Emergency | Shape::Bulk | Shape::StoppedMidway | Shape::Expiring => None,
+    };
+    let begun = Instant::now();
+    let on_air = office.approve(&first).await?;
+    let harm = async {
+        for (at, act) in acts {
+            sleep_until(begun + at).await;
+            let what = format!("{act:?}");
+            world.act(act).await.with_context(|| what)?;
+        }
+        anyhow::Ok(())
+    };
+    let work = office.carry(shape, on_air, second, begun + later);
+    let (harmed, told) = tokio::join!(harm, work);
+    harmed?;
+    Ok(Round { shape, faults, told: told? })
+}
+
+/// The desks of the round, with the stage in others' hands.
+struct Office {
+    client: reqwest::Client,
+    url: String,
+    people: People,
+    pool: PgPool,
+}
+
+impl Office {
+    fn desk(&self) -> Desk<'_> {
+        Desk::at(&self.client, &self.url, &self.people)
+    }
+
+    async fn submit(&self, name: &str) -> anyhow::Result<String> {
+        let mut sample = sample(name)?;
+        sample.expires_in_minutes = LONG;
+        self.desk().submit(&sample).await.with_context(|| format!("submitting {name}"))
+    }
+
+    /// The round's broadcasts from their approval to their end.
+    async fn carry(
+        &self,
+        shape: Shape,
+        on_air: OnAir,
+        second: Option<String>,
+        later: Instant,
+    ) -> anyhow::Result<Vec<Told>> {
+        let bulk = matches!(shape, Shape::Bulk | Shape::EmergencyDuringBulk);
+        let lane = if bulk { "bulk" } else { "emergency" };
+        let (first, second) = tokio::join!(
+            async {
+                let mut stopped = None;
+                if shape == Shape::StoppedMidway {
+                    sleep_until(later).await;
+                    stopped = self.stop(&on_air).await?;
+                }
+                let progress = self.completed(&on_air).await?;
+                anyhow::Ok(Told { on_air, lane, progress, stopped })
+            },
+            async {
+                let Some(alert) = second else { return Ok(None) };
+                sleep_until(later).await;
+                let on_air = self.approve(&alert).await?;
+                let progress = self.completed(&on_air).await?;
+                anyhow::Ok(Some(Told { on_air, lane: "emergency", progress, stopped: None }))
+            }
+        );
+        Ok([first?].into_iter().chain(second?).collect())
+    }
+
+    /// Approves, however often the API is away. An answer that was lost is found in the database.
+    async fn approve(&self, alert: &str) -> anyhow::Result<OnAir> {
+        let approving = async {
+            loop {
+                match timeout(Duration::from_secs(5), self.desk().approve(alert)).await {
+                    Ok(Ok(on_air)) => return Ok(on_air),
+                    Ok(Err(error)) => {
+                        if let Ok(Some(on_air)) = self.approved(alert).await {
+                            return Ok(on_air);
+                        }
+                        let text = format!("{error:#}");
+                        if text.contains("422") || text.contains("403") {
+                            return Err(error);
+                        }
+                    }
+                    Err(_) => {}
+                }
+                sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, approving).await.context("nobody could approve")?
+    }
+
+    async fn approved(&self, alert: &str) -> anyhow::Result<Option<OnAir>> {
+        let found = "select b.id::text as broadcast, b.created_at, a.incident_id from broadcast b join alert a on a.id = b.alert_id where a.id = $1::uuid";
+        let Some(row) = sqlx::query(found).bind(alert).fetch_optional(&self.pool).await? else {
+            return Ok(None);
+        };
+        let incident = loa::domain::id::IncidentId(row.try_get("incident_id")?);
+        Ok(Some(OnAir {
+            broadcast: row.try_get("broadcast")?,
+            approved_at: row.try_get("created_at")?,
+            collapse: loa::domain::message::CollapseId::of(incident).as_str().to_owned(),
+        }))
+    }
+
+    /// Stops, however often the API is away; `None` when the broadcast had ended, or the answer was lost.
+    async fn stop(&self, on_air: &OnAir) -> anyhow::Result<Option<Stop>> {
+        let stopping = async {
+            loop {
+                match timeout(Duration::from_secs(8), self.desk().stop(on_air)).await {
+                    Ok(Ok(said)) => {
+                        return Some(Stop {
+                            answered_unix_ms: unix_ms(),
+                            in_flight: said["in_flight"].as_i64().unwrap_or(0),
+                        });
+                    }
+                    Ok(Err(error)) if format!("{error:#}").contains("409") => return None,
+                    Ok(Err(_)) | Err(_) => sleep(LOOK).await,
+                }
+            }
+        };
+        timeout(PATIENCE, stopping).await.context("nobody could stop")
+    }
+
+    /// Waits until every device has its outcome, by the database itself: `loa serve` may be dead.
+    async fn completed(&self, on_air: &OnAir) -> anyhow::Result<Progress> {
+        let id = on_air.broadcast.parse()?;
+        let last = std::sync::Mutex::new(None);
+        let looking = async {
+            loop {
+                // While the database is away there is nothing to see.
+                if let Ok(Ok(Some(seen))) =
+                    timeout(Duration::from_secs(5), progress(&self.pool, id)).await
+                {
+                    if seen.completed_at.is_some() {
+                        return seen;
+                    }
+                    if let Ok(mut last) = last.lock() {
+                        *last = Some(seen);
+                    }
+                }
+                sleep(LOOK).await;
+            }
+        };
+        match timeout(PATIENCE, looking).await {
+            Ok(progress) => Ok(progress),
+            Err(_) => bail!(
+                "broadcast {id} has not ended after {} s: {:#?}",
+                PATIENCE.as_secs(),
+                last.into_inner().ok().flatten()
+            ),
+        }
+    }
+}
+
+fn sample(name: &str) -> anyhow::Result<Sample> {
+    Sample::read(&Path::new("demo/alerts").join(format!("{name}.json")))
+}
