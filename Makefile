@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo scripts/queries .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo scripts/chaos scripts/queries .ci/run
 
 .PHONY: help
 help: ## this list
@@ -27,6 +27,13 @@ demo: ## a warning from an agency's desk to 100,000 simulated phones (DEVICES=N:
 	@scripts/services up
 	@cargo build --release --locked --features sim
 	@EXIT='$(EXIT)' DEVICES='$(DEVICES)' scripts/demo
+
+.PHONY: chaos
+chaos: ## everything breaks while alerts go out to 200,000 phones; counts who got them (CHAOS_ROUNDS=50, CHAOS_SEED, CHAOS_DEVICES)
+	@scripts/tools build
+	@scripts/services up
+	@cargo build --release --locked --features sim
+	@CHAOS_ROUNDS='$(CHAOS_ROUNDS)' CHAOS_SEED='$(CHAOS_SEED)' CHAOS_DEVICES='$(CHAOS_DEVICES)' scripts/chaos
 
 .PHONY: test
 test: ## every test on a real PostgreSQL and RabbitMQ, then clients that nobody here wrote against the simulator

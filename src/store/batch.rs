@@ -298,7 +298,8 @@ pub async fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// Open batches whose holder is dead, taken from it so that one scan publishes each once. Their tasks may have been acknowledged:
+/// Open batches whose holder has been dead for two seconds, as [`super::liveness::note_lost`] saw it, taken from it so that one scan
+/// publishes each once. Their tasks may have been acknowledged:
 /// whoever was refused a claim while the dead one's lock was still held has let go of its task.
 pub async fn take_orphaned(
     conn: &mut PgConnection,
@@ -313,7 +314,10 @@ pub async fn take_orphaned(
                -- an anti-join would then let any holder pass, a live one as well.
                and b.holder = any (array(
                    select h.holder from (select distinct holder from batch where state = 0 and holder is not null) h
-                   where not exists (select from live_dispatcher d where d.lock_key = h.holder)))
+                   where not exists (select from live_dispatcher d where d.lock_key = h.holder)
+                     -- One that only lost its connection starts nothing after a second, and then records what it has sent.
+                     and not exists (select from dispatcher d where d.lock_key = h.holder
+                                     and (d.lost_at is null or d.lost_at > clock_timestamp() - interval '2 seconds'))))
                and ((not c.paused and c.parked_reason is null) or c.stopped_at is not null or c.expires_at <= clock_timestamp())
              order by c.created_at, b.first limit $1
              for update of b skip locked)

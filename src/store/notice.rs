@@ -260,7 +260,9 @@ pub async fn take_orphaned(
                -- An array, for the reason given in store::batch::take_orphaned.
                and holder = any (array(
                    select h.holder from (select distinct holder from notice where state = 0 and holder is not null) h
-                   where not exists (select from live_dispatcher d where d.lock_key = h.holder)))
+                   where not exists (select from live_dispatcher d where d.lock_key = h.holder)
+                     and not exists (select from dispatcher d where d.lock_key = h.holder
+                                     and (d.lost_at is null or d.lost_at > clock_timestamp() - interval '2 seconds'))))
              order by created_at limit $1
              for update skip locked)
          update notice n set holder = null from orphaned where n.id = orphaned.id returning n.id",

@@ -277,6 +277,7 @@ async fn what_a_dead_dispatcher_held_goes_out_once_more_however_full_the_queue(p
     drop(dead);
     let orphaned = async {
         loop {
+            liveness::note_lost(&mut conn).await.unwrap();
             let orphaned = batch::take_orphaned(&mut conn, 10).await.unwrap();
             if !orphaned.is_empty() {
                 return orphaned;

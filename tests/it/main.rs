@@ -11,6 +11,7 @@ mod api_requests;
 mod api_requests_wire;
 mod api_service;
 mod broadcast_faults;
+mod chaos_run;
 mod chaos_stall;
 mod claims;
 mod console_desk;

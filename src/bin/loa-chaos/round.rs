@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use loa::approval::decide::LEAST_LEFT;
 use loa::broadcast::progress::{Progress, progress};
 use loa::clock::{Clock as _, SystemClock};
 use loa::domain::alert::SHORTEST_LIFE;
 use loa::stage::{Desk, OnAir, People, Sample};
+use serde_json::json;
 use sqlx::{PgPool, Row as _};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -64,7 +66,7 @@ pub struct Round {
     pub told: Vec<Told>,
 }
 
-/// Alerts submitted long ago, to be approved shortly before they expire: the rules admit none that is born so short-lived.
+/// Alerts submitted long ago, to be approved as late as the rules admit: none is born with so short a life.
 #[derive(Default)]
 pub struct Ripening(Vec<(String, OffsetDateTime)>);
 
@@ -83,12 +85,13 @@ impl Ripening {
         Ok(())
     }
 
-    /// One that has a few seconds to live.
-    fn ripe(&mut self, span: Duration) -> Option<String> {
+    /// One that can just be approved, and its expiry.
+    fn ripe(&mut self, span: Duration) -> Option<(String, OffsetDateTime)> {
         let now = SystemClock.now();
-        let (least, most) = (now + Duration::from_millis(2_500), now + span);
+        let least = now + LEAST_LEFT + Duration::from_millis(500);
+        let most = least + span;
         let place = self.0.iter().position(|(_, expires)| (least..most).contains(expires))?;
-        Some(self.0.swap_remove(place).0)
+        Some(self.0.swap_remove(place))
     }
 }
 
@@ -99,7 +102,7 @@ pub async fn play(
     ripening: &mut Ripening,
     dice: &mut Dice,
 ) -> anyhow::Result<Round> {
-    let expiring = dice.chance(25).then(|| ripening.ripe(scale.span)).flatten();
+    let expiring = dice.chance(12).then(|| ripening.ripe(scale.span)).flatten();
     let shape = match (&expiring, dice.below(10)) {
         (Some(_), _) => Shape::Expiring,
         (None, 0..=2) => Shape::Emergency,
@@ -107,9 +110,20 @@ pub async fn play(
         (None, 5..=7) => Shape::EmergencyDuringBulk,
         (None, _) => Shape::StoppedMidway,
     };
-    let faults = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
-    let mut acts: Vec<(Duration, Act)> =
-        faults.iter().flat_map(|fault| fault.acts(dice, scale.devices)).collect();
+    let mut faults = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
+    let mut acts = Vec::new();
+    if let Some((_, expires)) = &expiring {
+        // Most of the province waits for a provider that refuses us until three seconds before the end, so that it comes midway.
+        let left = Duration::try_from(*expires - SystemClock.now())?;
+        let hold = |how: &str| Act::Settings(json!({"fcm": {"link": {"credentials": how}}}));
+        acts.push((Duration::ZERO, hold("forbidden")));
+        acts.push((left.saturating_sub(Duration::from_secs(3)), hold("ok")));
+        let wait = left.saturating_sub(scale.span);
+        for fault in &mut faults {
+            fault.at += wait;
+        }
+    }
+    acts.extend(faults.iter().flat_map(|fault| fault.acts(dice, scale.devices)));
     acts.sort_by_key(|(at, _)| *at);
     let later = dice.moment(Duration::from_millis(500), scale.span.mul_f64(0.5));
 
@@ -117,7 +131,7 @@ pub async fn play(
     let (people, pool) = (world.people.clone(), world.stage.pool.clone());
     let office = Office { client, url, people, pool };
     let first = match (&expiring, shape) {
-        (Some(alert), _) => alert.clone(),
+        (Some((alert, _)), _) => alert.clone(),
         (None, Shape::Bulk | Shape::EmergencyDuringBulk) => {
             office.submit(dice.one_of(&BULK)).await?
         }
@@ -127,7 +141,7 @@ pub async fn play(
         Shape::EmergencyDuringBulk => Some(office.submit(dice.one_of(&EMERGENCIES)).await?),
         Shape::Emergency | Shape::Bulk | Shape::StoppedMidway | Shape::Expiring => None,
     };
-    let begun = Instant::now();
+    let begun = Instant::from_std(SystemClock.instant());
     let on_air = office.approve(&first).await?;
     let harm = async {
         for (at, act) in acts {
@@ -195,17 +209,17 @@ impl Office {
 
     /// Approves, however often the API is away. An answer that was lost is found in the database.
     async fn approve(&self, alert: &str) -> anyhow::Result<OnAir> {
+        let refused = std::sync::Mutex::new(String::new());
         let approving = async {
             loop {
                 match timeout(Duration::from_secs(5), self.desk().approve(alert)).await {
-                    Ok(Ok(on_air)) => return Ok(on_air),
+                    Ok(Ok(on_air)) => return on_air,
                     Ok(Err(error)) => {
                         if let Ok(Some(on_air)) = self.approved(alert).await {
-                            return Ok(on_air);
+                            return on_air;
                         }
-                        let text = format!("{error:#}");
-                        if text.contains("422") || text.contains("403") {
-                            return Err(error);
+                        if let Ok(mut refused) = refused.lock() {
+                            *refused = format!("{error:#}");
                         }
                     }
                     Err(_) => {}
@@ -213,7 +227,8 @@ impl Office {
                 sleep(LOOK).await;
             }
         };
-        timeout(PATIENCE, approving).await.context("nobody could approve")?
+        let approved = timeout(PATIENCE, approving).await;
+        approved.with_context(|| format!("nobody could approve: {:?}", refused.into_inner()))
     }
 
     async fn approved(&self, alert: &str) -> anyhow::Result<Option<OnAir>> {

@@ -63,7 +63,7 @@ impl Scale {
         let waits = Waits::default();
         let seconds = |wait: Duration| (wait / HASTE).as_secs_f64();
         format!(
-            r#"
+            r"
 [dispatch]
 batch_size = {batch}
 # An emergency of an earlier round must not hold up the bulk of this one.
@@ -91,7 +91,7 @@ broken_seconds = {broken:.4}
 first_probe_seconds = {first_probe:.4}
 longest_probe_seconds = {longest_probe:.4}
 longest_service_probe_seconds = {longest_service_probe:.4}
-"#,
+",
             batch = self.batch,
             fcm = pace(6),
             apns = pace(3),
@@ -216,8 +216,8 @@ impl World {
             Act::Hang(server) => self.wires[server as usize].hang(),
             Act::HangPresent(server) => self.wires[server as usize].hang_present(),
             Act::Resume(server) => self.wires[server as usize].resume(),
-            Act::FillDisk => self.on_disk(Disk::fill).await?,
-            Act::FreeDisk => self.on_disk(Disk::free).await?,
+            Act::FillDisk => self.on_disk(Disk::fill)?,
+            Act::FreeDisk => self.on_disk(Disk::free)?,
             Act::Script(rule) => self.stage.simulators.post("script", &rule).await?,
             Act::Settings(patch) => self.stage.simulators.settings(&patch).await?,
         }
@@ -252,7 +252,7 @@ impl World {
         Ok(())
     }
 
-    async fn on_disk(&self, act: fn(&Disk) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn on_disk(&self, act: fn(&Disk) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match &self.disk {
             Ok(disk) => tokio::task::block_in_place(|| act(disk)),
             Err(_) => Ok(()),
