@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::task::noop_waker_ref;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -18,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::body::{Body, read_now};
 use crate::clock::{Moment, later};
 use crate::exchange::{Exchange, Fate, GoAway, Reply};
 use crate::service::{Seat, Service};
@@ -356,39 +356,6 @@ where
         }
     }
     Poll::Ready(Event::Requests)
-}
-
-enum Body {
-    Whole(Bytes),
-    Partial(BytesMut, RecvStream),
-    Gone,
-}
-
-/// The body, if all of it has arrived. Without a copy when it came in one frame, as pushes do.
-fn read_now(mut body: RecvStream) -> Body {
-    let mut cx = Context::from_waker(noop_waker_ref());
-    let mut first = Bytes::new();
-    loop {
-        if body.is_end_stream() {
-            return Body::Whole(first);
-        }
-        match body.poll_data(&mut cx) {
-            Poll::Ready(Some(Ok(chunk))) => {
-                // A failure to return window means the stream is gone; the next read says so.
-                let _ = body.flow_control().release_capacity(chunk.len());
-                if first.is_empty() {
-                    first = chunk;
-                } else {
-                    let mut read = BytesMut::from(first.as_ref());
-                    read.extend_from_slice(&chunk);
-                    return Body::Partial(read, body);
-                }
-            }
-            Poll::Ready(Some(Err(_))) => return Body::Gone,
-            Poll::Ready(None) => return Body::Whole(first),
-            Poll::Pending => return Body::Partial(BytesMut::from(first.as_ref()), body),
-        }
-    }
 }
 
 /// Whether the request counts as never having come, so that what follows from that follows at once.

@@ -9,6 +9,7 @@
 //! 123,000 and 78,000 answers a second where the core is the simulator's alone.
 
 mod apns;
+mod body;
 mod clock;
 mod connection;
 mod control;
