@@ -94,17 +94,14 @@ impl Due {
         // After the commit: asking the broker may take long, and a stop or a recall must not wait for our locks.
         let lost = {
             let mut conn = soon(async { Ok::<_, StoreError>(self.pool.acquire().await?) }).await?;
-            self.lost(&mut conn).await?
+            self.lost(&mut conn, &due, &due_notices).await?
         };
-        let mut tasks: Vec<Publication> = due
+        let tasks: Vec<Publication> = due
             .into_iter()
             .filter_map(|(key, lane)| Lane::from_word(&lane).map(|lane| task(key, lane)))
             .chain(due_notices.into_iter().map(notice_task))
             .chain(lost)
             .collect();
-        // What was just taken out of waiting is open and nobody's, so it looks lost as well.
-        let mut going = HashSet::new();
-        tasks.retain(|task| going.insert(task.message_id.clone()));
         for error in self.publisher.publish_all(tasks).await.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "a task is late: {error}");
         }
@@ -131,23 +128,33 @@ impl Due {
         Ok(Some((due, due_notices)))
     }
 
-    /// Broadcasts, notices and batches that nobody attends to and no queue holds.
-    async fn lost(&self, conn: &mut PgConnection) -> Result<Vec<Publication>, StoreError> {
+    /// Broadcasts, notices and batches that nobody attends to and no queue holds. What was just taken out of waiting is open and
+    /// nobody's, too, but not lost.
+    async fn lost(
+        &self,
+        conn: &mut PgConnection,
+        due: &[(BatchKey, String)],
+        due_notices: &[NoticeId],
+    ) -> Result<Vec<Publication>, StoreError> {
         let mut lost = Vec::new();
+        let due: HashSet<BatchKey> = due.iter().map(|(key, _)| *key).collect();
+        let due_notices: HashSet<NoticeId> = due_notices.iter().copied().collect();
         for broadcast in soon(batch::unplanned(conn)).await? {
             if self.is_empty(Queue::Plan).await {
                 let task = Task::PlanV1 { broadcast };
                 lost.push(Publication::task(task, Lane::Emergency, None));
             }
         }
-        let notices = soon(notice::unattended(conn, PAGE)).await?;
+        let mut notices = soon(notice::unattended(conn, PAGE)).await?;
+        notices.retain(|notice| !due_notices.contains(notice));
         if !notices.is_empty() && self.is_empty(Queue::Notice).await {
             tracing::info!(notices = notices.len(), "notices nobody attends to go out again");
             lost.extend(notices.into_iter().map(notice_task));
         }
         for lane in [Lane::Emergency, Lane::Bulk] {
             for provider in Provider::ALL {
-                let keys = soon(batch::unattended(conn, lane.as_str(), provider, PAGE)).await?;
+                let mut keys = soon(batch::unattended(conn, lane.as_str(), provider, PAGE)).await?;
+                keys.retain(|key| !due.contains(key));
                 if !keys.is_empty() && self.is_empty(Queue::of_lane(lane, provider)).await {
                     tracing::info!(lane = lane.as_str(), %provider, batches = keys.len(), "batches nobody attends to go out again");
                     lost.extend(keys.into_iter().map(|key| task(key, lane)));

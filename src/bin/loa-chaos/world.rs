@@ -95,7 +95,8 @@ longest_service_probe_seconds = {longest_service_probe:.4}
             batch = self.batch,
             fcm = pace(6),
             apns = pace(3),
-            webpush = pace(1),
+            // Below a few hundred a second a single browser too many puts its whole batch off for a second.
+            webpush = pace(1).max(500),
             first_repeat = seconds(waits.first_repeat),
             longest_repeat = seconds(waits.longest_repeat),
             throttled = seconds(waits.throttled),
