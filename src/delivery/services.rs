@@ -16,6 +16,9 @@ use crate::telemetry::Metric;
 /// Requests in a row without an answer, after which a service counts as away.
 const AWAY_AFTER: u32 = 16;
 
+/// So many services are remembered: browsers know a handful, strangers may invent more.
+const REMEMBERED: usize = 256;
+
 /// The services that did not answer lately, by the name of their quota. One that answers is not in here.
 #[derive(Debug)]
 pub struct Services {
@@ -92,7 +95,7 @@ impl Services {
         let now = self.clock.instant();
         let mut troubled = self.troubled();
         self.any.store(true, Ordering::Relaxed);
-        let trouble = troubled.entry(quota.to_owned()).or_default();
+        let trouble = remember(&mut troubled, quota);
         trouble.failures = trouble.failures.saturating_add(1);
         if trouble.failures >= AWAY_AFTER && trouble.away_until.is_none() {
             trouble.wait_longer(now, &self.waits);
@@ -106,13 +109,25 @@ impl Services {
         let until = self.clock.instant() + wait;
         let mut troubled = self.troubled();
         self.any.store(true, Ordering::Relaxed);
-        let trouble = troubled.entry(quota.to_owned()).or_default();
+        let trouble = remember(&mut troubled, quota);
         trouble.asked_until = trouble.asked_until.max(Some(until));
     }
 
     fn troubled(&self) -> MutexGuard<'_, HashMap<String, Trouble>> {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The trouble of a service. Where there is room for no more, the one is forgotten whose time is over first.
+fn remember<'a>(troubled: &'a mut HashMap<String, Trouble>, quota: &str) -> &'a mut Trouble {
+    if troubled.len() >= REMEMBERED && !troubled.contains_key(quota) {
+        let until = |trouble: &Trouble| trouble.away_until.max(trouble.asked_until);
+        let first = troubled.iter().min_by_key(|(_, trouble)| until(trouble));
+        if let Some(first) = first.map(|(name, _)| name.clone()) {
+            troubled.remove(&first);
+        }
+    }
+    troubled.entry(quota.to_owned()).or_default()
 }
 
 impl Trouble {
@@ -197,6 +212,15 @@ mod tests {
         clock.pass(Duration::from_mins(15));
         assert_eq!(services.admit("webpush:a"), Ok(()));
         assert_eq!(services.asked("webpush:a"), None);
+    }
+
+    #[test]
+    fn strangers_cannot_make_us_remember_thousands_nor_forget_a_service_that_is_away() {
+        let (_, services) = services();
+        (0..AWAY_AFTER).for_each(|_| services.unanswered("webpush:a"));
+        (0..10_000).for_each(|n| services.unanswered(&format!("webpush:invented-{n}")));
+        assert!(services.troubled().len() <= REMEMBERED);
+        assert!(services.admit("webpush:a").is_err());
     }
 
     #[test]
