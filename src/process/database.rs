@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool};
 
 use crate::config::database::Database;
 use crate::shutdown::Shutdown;
@@ -28,7 +28,9 @@ const PING: Duration = Duration::from_secs(2);
 
 /// What the server does about a process that went away without a word, and about a question that hangs: its locks must not stay.
 /// Operators' commands (`devices import`, `migrate`) have pools of their own, without these bounds.
-const BOUNDS: [(&str, &str); 6] = [
+const BOUNDS: [(&str, &str); 7] = [
+    // A rollback without a transaction is no news: see `clean`.
+    ("client_min_messages", "error"),
     // The peer is gone: asked after 5 s of silence, given up 6 s later.
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
@@ -78,9 +80,7 @@ impl Pools {
                         Ok(true)
                     })
                 })
-                .after_release(|conn, _| {
-                    Box::pin(async move { answers(conn).await.map(|()| true) })
-                })
+                .after_release(|conn, _| Box::pin(async move { clean(conn).await.map(|()| true) }))
                 .connect_lazy_with(options.clone())
         };
         let pools =
@@ -115,6 +115,15 @@ impl Pools {
 /// Whether a connection still answers.
 async fn answers(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     tokio::time::timeout(PING, conn.ping()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Whether a connection still answers, and stands outside a transaction from now on. A question that was given up may have been a
+/// BEGIN: what the next one wrote would look done, and never be committed (`make chaos` found that).
+async fn clean(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let cleaning = async { conn.execute("rollback").await.map(drop) };
+    tokio::time::timeout(PING, cleaning).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    // sqlx's own count, should it disagree with the server.
+    if conn.is_in_transaction() { Err(sqlx::Error::WorkerCrashed) } else { Ok(()) }
 }
 
 /// Connects once, or says in the server's or the system's words why that cannot be done. A pool would not: it tries until its patience
