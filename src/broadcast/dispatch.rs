@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use sqlx::PgPool;
-use tracing::Instrument as _;
 
 use super::engine::{Engine, OpenError, Opened};
 use super::ledger::{Ending, Ledger, LedgerError};
@@ -238,22 +237,23 @@ async fn push(
         })
         .collect();
     let message = |language: &Language| opened.alert.message(key.provider, language, &live);
-    let slice = Slice {
-        provider: key.provider,
-        lane,
-        pass: &opened.pass,
-        message: &message,
-        expires: opened.alert.expires,
-    };
     // A trace shows batches, not devices: a broadcast has millions.
-    let span = tracing::info_span!(
+    let trace = tracing::info_span!(
         "push",
         broadcast.id = %key.broadcast,
         provider = key.provider.as_str(),
         batch.first = key.first,
         batch.devices = targets.len()
     );
-    let report = engine.sender.send(&slice, targets).instrument(span).await;
+    let slice = Slice {
+        provider: key.provider,
+        lane,
+        pass: &opened.pass,
+        message: &message,
+        expires: opened.alert.expires,
+        trace,
+    };
+    let report = engine.sender.send(&slice, targets).await;
     Ok(record(ledger, &engine.sender.waits, key.provider, lane, &report))
 }
 

@@ -21,7 +21,9 @@ pub mod breaker;
 pub mod services;
 
 /// The three provider clients behind one face.
+pub mod precedence;
 pub mod providers;
+pub mod room;
 
 /// A slice of devices, sent; what became of each.
 pub mod send;

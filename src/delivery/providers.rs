@@ -36,7 +36,7 @@ pub enum Parcel {
     /// The frame does as it is.
     Plain,
     /// Encrypted for this browser.
-    Sealed(Sealed),
+    Sealed(Box<Sealed>),
     /// It cannot be made ready.
     Spoilt(PushError),
 }
@@ -117,7 +117,9 @@ impl Providers {
         let sealed = client.seal_many(frame, subscriptions.collect(), class).await;
         sealed
             .into_iter()
-            .map(|sealed| sealed.map_or_else(Parcel::Spoilt, Parcel::Sealed))
+            .map(|sealed| {
+                sealed.map_or_else(Parcel::Spoilt, |sealed| Parcel::Sealed(Box::new(sealed)))
+            })
             .collect()
     }
 
@@ -125,12 +127,12 @@ impl Providers {
     pub async fn send(
         &self,
         frame: &Frame,
-        parcel: Parcel,
+        parcel: &Parcel,
         address: &Address,
-        turn: Turn<'_>,
+        turn: &Turn<'_>,
     ) -> Result<(), PushError> {
         match (frame, parcel, address) {
-            (_, Parcel::Spoilt(error), _) => Err(error),
+            (_, Parcel::Spoilt(error), _) => Err(error.clone()),
             (Frame::Fcm(frame), Parcel::Plain, Address::Fcm(target)) => {
                 self.fcm()?.send(frame, target, turn).await
             }
@@ -138,7 +140,7 @@ impl Providers {
                 self.apns()?.send(frame, token, *environment, turn).await
             }
             (Frame::WebPush(_), Parcel::Sealed(sealed), Address::WebPush(_)) => {
-                self.webpush()?.post(&sealed, turn).await
+                self.webpush()?.post(sealed, turn).await
             }
             (Frame::Fcm(_) | Frame::Apns(_) | Frame::WebPush(_), _, _) => {
                 Err(PushError::OurFault("a frame met another provider's address".into()))
@@ -153,6 +155,19 @@ impl Providers {
             Provider::Apns => self.apns()?.warm_up(ApnsEnvironment::Production).await,
             Provider::WebPush => self.webpush()?.warm_up().await,
         }
+    }
+
+    /// How many requests of a class a provider's connections take at once; zero before the first connection.
+    pub fn streams(&self, provider: Provider, class: TrafficClass) -> usize {
+        let streams = match provider {
+            Provider::Fcm => self.fcm.as_ref().map(|fcm| fcm.streams(class)),
+            Provider::Apns => self.apns.as_ref().map(|apns| {
+                let of = |environment| apns.streams(environment, class);
+                of(ApnsEnvironment::Production) + of(ApnsEnvironment::Sandbox)
+            }),
+            Provider::WebPush => self.webpush.as_ref().map(|webpush| webpush.load().streams),
+        };
+        streams.unwrap_or(0)
     }
 
     /// Open connections to a provider.

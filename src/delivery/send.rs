@@ -22,7 +22,9 @@ use super::breaker::Breaker;
 use super::forget;
 use super::gate::{Closed, Gate, InFlight, Pass};
 use super::permits::{BLOCK, Permits};
+use super::precedence::Precedence;
 use super::providers::{Frame, Parcel, Providers};
+use super::room::{Place, Rooms};
 use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
@@ -34,7 +36,7 @@ use crate::telemetry::Metric;
 use blocks::{Block, origin_quota, queues};
 use run::Run;
 
-/// Requests of one slice under way at once. Four slices of this fill about 1,000 streams.
+/// Requests of one slice under way at once, at most.
 const WINDOW: usize = 256;
 
 /// Push services of one slice whose blocks are made ready side by side: browsers know a handful, strangers may invent more.
@@ -62,6 +64,10 @@ pub struct Sender {
     pub breakers: [Breaker; 3],
     /// Whether each service does: push services of Web Push by themselves.
     pub services: Services,
+    /// How much of it at once.
+    pub rooms: Rooms,
+    /// Who goes first.
+    pub precedence: Precedence,
     /// How long until something is tried again.
     pub waits: Waits,
 }
@@ -90,6 +96,8 @@ pub struct Slice<'a> {
         &'a (dyn Fn(&Language) -> Option<crate::domain::message::PushMessage> + Send + Sync),
     /// When it expires.
     pub expires: OffsetDateTime,
+    /// What its requests belong to in a trace. Not entered at each of the many turns of a slice: that would cost a twentieth of a push.
+    pub trace: Span,
 }
 
 /// What became of a slice. Devices not in `outcomes` were not tried.
@@ -131,6 +139,7 @@ impl Sender {
         };
         let mut under_way = FuturesUnordered::new();
         let mut parked = self.breaker(slice.provider).watch();
+        let room = self.rooms.of(slice.provider, class);
         // A trace shows one request of each slice: a broadcast has millions.
         let mut traced = true;
         let mut queues = queues(slice.provider, targets).into_iter();
@@ -167,22 +176,24 @@ impl Sender {
             readying.extend(next.map(|queue| self.ready_next(slice, queue, class)));
             let Block { quota, targets, .. } = block;
             let load = Arc::new(Load { frame, quota });
+            let streams = self.providers.streams(slice.provider, class);
             // One of each block is timed: all of them would cost more than they tell.
             let mut timed = true;
             for (target, parcel) in targets.into_iter().zip(parcels) {
-                if under_way.len() >= WINDOW
+                while (under_way.len() >= WINDOW || !room.admits(under_way.len(), streams))
                     && let Some(answered) = under_way.next().await
                 {
                     self.judge(slice, &run, answered).await;
                 }
                 let timed = std::mem::take(&mut timed);
-                let span = if std::mem::take(&mut traced) {
-                    tracing::info_span!("request", provider = slice.provider.as_str())
-                } else {
-                    Span::none()
-                };
-                let ready = Ready { target, load: Arc::clone(&load), parcel, timed, span };
-                under_way.push(self.send_one(slice, class, &run, ready));
+                let span = std::mem::take(&mut traced).then(|| {
+                    let provider = slice.provider.as_str();
+                    tracing::info_span!(parent: &slice.trace, "request", provider)
+                });
+                let place = room.enter();
+                let load = Arc::clone(&load);
+                let push = Box::new(Push { target, load, parcel, timed, span, _place: place });
+                under_way.push(self.send_one(slice, class, &run, push));
             }
         }
         while let Some(answered) = under_way.next().await {
@@ -213,7 +224,9 @@ impl Sender {
     ) -> Result<(Frame, Vec<Parcel>), NotNow> {
         let closed = |closed| NotNow::All(BrokenOff::Gate(closed));
         self.services.admit(&block.quota).map_err(|wait| left_alone(slice.provider, wait))?;
+        self.precedence.wait(slice.lane).await;
         self.permit(slice, &block.quota, block.targets.len()).await?;
+        self.precedence.sign(slice.lane);
         if let Some(wait) = self.services.asked(&block.quota) {
             return Err(left_alone(slice.provider, wait));
         }
@@ -253,20 +266,20 @@ impl Sender {
     }
 
     /// With the answer; without one, it was not tried.
-    async fn send_one(
+    async fn send_one<'a>(
         &self,
         slice: &Slice<'_>,
         class: TrafficClass,
         run: &Run,
-        Ready { target, load, parcel, timed, span }: Ready,
-    ) -> Answered {
+        mut push: Box<Push<'a>>,
+    ) -> Answered<'a> {
         if !self.may_start(slice, run).await {
-            return Answered { target, load, spoilt: false, answer: None };
+            return Answered { push, answer: None };
         }
-        let spoilt = matches!(parcel, Parcel::Spoilt(_));
+        let span = push.span.take();
         // Counted from the moment it leaves until it is answered.
         let in_flight: Mutex<Option<InFlight>> = Mutex::default();
-        let leave = || match self.may_leave(slice, &load.quota) {
+        let leave = || match self.may_leave(slice, &push.load.quota) {
             Ok(started) => {
                 *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
                 true
@@ -281,15 +294,20 @@ impl Sender {
             }
         };
         let turn = Turn { class, may_start: Some(&leave) };
-        let begun = timed.then(|| self.gate.clock().instant());
-        let sending = self.providers.send(&load.frame, parcel, &target.address, turn);
-        let answer = sending.instrument(span).await;
+        let begun = push.timed.then(|| self.gate.clock().instant());
+        let sending =
+            self.providers.send(&push.load.frame, &push.parcel, &push.target.address, &turn);
+        let answer = match span {
+            // Few, so they are kept out of the many futures that are under way at once.
+            Some(span) => Box::pin(sending.instrument(span)).await,
+            None => sending.await,
+        };
         if let Some(begun) = begun {
             let took = self.gate.clock().instant().saturating_duration_since(begun);
             let labels = [("provider", slice.provider.as_str())];
             Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
         }
-        Answered { target, load, spoilt, answer: Some(answer) }
+        Answered { push, answer: Some(answer) }
     }
 
     /// Immediately before a request leaves: it may have waited for its stream while its service asked for a pause, or the gate closed.
@@ -308,20 +326,22 @@ impl Sender {
             run.break_off(BrokenOff::Parked);
             return false;
         }
-        if let Err(closed) = slice.pass.wait().await {
-            run.break_off(BrokenOff::Gate(closed));
-            return false;
-        }
-        true
+        let open = match slice.pass.check() {
+            Err(Closed::Silent) => Box::pin(slice.pass.wait()).await,
+            decided => decided,
+        };
+        open.map_err(|closed| run.break_off(BrokenOff::Gate(closed))).is_ok()
     }
 
-    async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered) {
-        let Answered { target, load, spoilt, answer: Some(answer) } = answered else { return };
+    async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered<'_>) {
+        let Answered { push, answer: Some(answer) } = answered else { return };
+        let Push { target, load, parcel, .. } = &*push;
+        self.precedence.sign(slice.lane);
         let breaker = self.breaker(slice.provider);
         let Err(error) = answer else {
             breaker.accepted();
             self.services.answered(&load.quota);
-            run.record(&target, Outcome::Accepted);
+            run.record(target, Outcome::Accepted);
             return;
         };
         let verdict = error.verdict();
@@ -330,33 +350,33 @@ impl Sender {
             // While it waited for a stream the gate closed or its service asked for a pause: not tried, and the run knows.
             Verdict::Withheld => return,
             // It never left, so nobody answered.
-            _ if spoilt => {}
+            _ if matches!(parcel, Parcel::Spoilt(_)) => {}
             _ => {
                 breaker.answered();
                 self.services.answered(&load.quota);
             }
         }
         match verdict {
-            Verdict::Forget { since } => run.dead(&target, since),
-            Verdict::Refused(_) => run.record(&target, Outcome::Refused),
-            Verdict::Suspect => run.suspect(&target),
+            Verdict::Forget { since } => run.dead(target, since),
+            Verdict::Refused(_) => run.record(target, Outcome::Refused),
+            Verdict::Suspect => run.suspect(target),
             Verdict::OurFault(what) => {
-                if run.our_fault(&target) {
+                if run.our_fault(target) {
                     let labels = [("provider", slice.provider.as_str())];
                     Metric::OurFaults.add(1, &labels);
                     tracing::error!(provider = %slice.provider, what, "a message of ours is called malformed: {what}");
                 }
             }
             Verdict::Later { after, scope, slow_down } => {
-                run.record(&target, Outcome::Due);
+                run.record(target, Outcome::Due);
                 self.later(slice.provider, scope, after, slow_down, run).await;
             }
             Verdict::Park(reason) => {
                 breaker.park(&reason);
                 run.break_off(BrokenOff::Parked);
             }
-            Verdict::Ambiguous => run.record(&target, Outcome::DueUnknown),
-            Verdict::NotSent => run.record(&target, Outcome::Due),
+            Verdict::Ambiguous => run.record(target, Outcome::DueUnknown),
+            Verdict::NotSent => run.record(target, Outcome::Due),
             Verdict::Withheld => {}
         }
     }
@@ -458,19 +478,17 @@ struct Load {
 }
 
 /// A device and what it is sent.
-struct Ready {
+struct Push<'a> {
     target: Target,
     load: Arc<Load>,
     parcel: Parcel,
     timed: bool,
-    span: Span,
+    span: Option<Span>,
+    _place: Place<'a>,
 }
 
 /// With the answer; without one, it was not tried.
-struct Answered {
-    target: Target,
-    load: Arc<Load>,
-    /// It could not be made ready, and never left.
-    spoilt: bool,
+struct Answered<'a> {
+    push: Box<Push<'a>>,
     answer: Option<Result<(), PushError>>,
 }

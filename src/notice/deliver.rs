@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::templates::{self, TemplateError};
@@ -64,15 +63,15 @@ impl Courier for Sender {
             let message = template.message(notice, language, expires)?;
             Some(PushMessage { live: live.clone(), ..message })
         };
-        let slice =
-            Slice { provider, lane: Lane::Personal, pass: &pass, message: &message, expires };
-        let span = tracing::info_span!(
+        let trace = tracing::info_span!(
             "push",
             notice.id = %notice,
             provider = provider.as_str(),
             notice.devices = targets.len()
         );
-        Self::send(self, &slice, targets).instrument(span).await
+        let lane = Lane::Personal;
+        let slice = Slice { provider, lane, pass: &pass, message: &message, expires, trace };
+        Self::send(self, &slice, targets).await
     }
 }
 

@@ -18,7 +18,9 @@ use crate::config::{Config, dispatch as settings};
 use crate::delivery::breaker::Breaker;
 use crate::delivery::gate::Gate;
 use crate::delivery::permits::Permits;
+use crate::delivery::precedence::Precedence;
 use crate::delivery::providers::Providers;
+use crate::delivery::room::Rooms;
 use crate::delivery::send::Sender;
 use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
@@ -93,6 +95,8 @@ impl Dispatcher {
             providers,
             breakers: breakers.clone(),
             services: Services::new(Arc::clone(&clock), config.waits),
+            rooms: Rooms::default(),
+            precedence: Precedence::new(Arc::clone(&clock)),
             waits: config.waits,
         });
         let end = CancellationToken::new();

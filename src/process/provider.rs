@@ -85,7 +85,7 @@ async fn push(
     let frame = providers.frame(provider, &message, left)?;
     let mut parcels = providers.wrap(&frame, std::iter::once(address), TrafficClass::Urgent).await;
     let parcel = parcels.pop().ok_or(PushError::Withheld)?;
-    providers.send(&frame, parcel, address, TrafficClass::Urgent.into()).await
+    providers.send(&frame, &parcel, address, &TrafficClass::Urgent.into()).await
 }
 
 /// Tells what is the phone's from what is ours.

@@ -87,18 +87,29 @@ impl Apns {
         frame: &ApnsFrame,
         token: &str,
         environment: ApnsEnvironment,
-        turn: impl Into<Turn<'_>>,
+        turn: &Turn<'_>,
     ) -> Result<(), PushError> {
-        let turn = turn.into();
         let host = self.host(environment);
         let uri = host.uri(message::path(token)?);
         let minted = self.inner.token.current()?;
         let waits = &self.inner.waits;
-        let first = post(host, &uri, frame, &minted, turn, None, waits).await?;
-        let Err((refusal, connection)) = first else {
-            return Ok(());
-        };
-        // What can be mended is mended, and the push sent once more.
+        match post(host, &uri, frame, &minted, turn, None, waits).await? {
+            Ok(()) => Ok(()),
+            // Rare, so it is kept out of the many futures that are under way at once.
+            Err(refused) => Box::pin(self.mend(refused, host, &uri, frame, minted, turn)).await,
+        }
+    }
+
+    /// What can be mended is mended, and the push sent once more.
+    async fn mend(
+        &self,
+        (refusal, connection): (Refusal, ConnectionId),
+        host: &Host,
+        uri: &Uri,
+        frame: &ApnsFrame,
+        minted: Arc<Minted>,
+        turn: &Turn<'_>,
+    ) -> Result<(), PushError> {
         let minted = match refusal {
             Refusal::Token(what) => self.inner.token.renew(&minted, &what)?,
             Refusal::TokenTooYoung(_) => match self.inner.token.step_back(&minted) {
@@ -110,7 +121,8 @@ impl Apns {
             Refusal::Trouble(_) if turn.class == TrafficClass::Urgent => minted,
             Refusal::Final(error) | Refusal::Trouble(error) => return Err(error),
         };
-        let second = post(host, &uri, frame, &minted, turn, Some(connection), waits).await?;
+        let waits = &self.inner.waits;
+        let second = post(host, uri, frame, &minted, turn, Some(connection), waits).await?;
         second.map_err(|(refusal, _)| refusal.into_final())
     }
 
@@ -147,14 +159,13 @@ async fn post(
     uri: &Uri,
     frame: &ApnsFrame,
     minted: &Minted,
-    turn: Turn<'_>,
+    turn: &Turn<'_>,
     avoid: Option<ConnectionId>,
     waits: &Waits,
 ) -> Result<Posted, PushError> {
     let headers = frame.complete(&minted.bearer);
-    let body = frame.body.clone().into();
     let Answer { status, body, connection, .. } =
-        host.post_elsewhere(avoid, uri, &headers, body, turn).await?;
+        host.post_elsewhere(avoid, uri, &headers, &frame.body, turn).await?;
     if status == StatusCode::OK {
         return Ok(Ok(()));
     }

@@ -88,27 +88,37 @@ impl Fcm {
         &self,
         frame: &FcmFrame,
         target: &FcmTarget,
-        turn: impl Into<Turn<'_>>,
+        turn: &Turn<'_>,
     ) -> Result<(), PushError> {
-        let turn = turn.into();
+        let headers = match self.inner.grant.at_hand() {
+            Some(headers) => headers,
+            // Rare, so it is kept out of the many futures that are under way at once; as is all that follows a refusal.
+            None => Box::pin(self.inner.grant.headers()).await?,
+        };
         let body = frame.body_for(target);
-        let headers = self.inner.grant.headers().await?;
-        let answer = self.post(&headers, body.clone(), turn).await?;
+        let answer = self.inner.host.post(&self.inner.uri, &headers, &body, turn).await?;
         if answer.status == StatusCode::OK {
             return Ok(());
         }
         match self.classify(&answer) {
             Refusal::Final(error) => Err(error),
-            // Tokens are also revoked before their time: one new one, one more attempt.
-            Refusal::Token(_) => {
-                let headers = self.inner.grant.renew(&headers).await?;
-                let answer = self.post(&headers, body, turn).await?;
-                if answer.status == StatusCode::OK {
-                    return Ok(());
-                }
-                Err(self.classify(&answer).into_final())
-            }
+            Refusal::Token(_) => Box::pin(self.send_renewed(&headers, &body, turn)).await,
         }
+    }
+
+    /// Tokens are also revoked before their time: one new one, one more attempt.
+    async fn send_renewed(
+        &self,
+        refused: &Arc<HeaderMap>,
+        body: &Body,
+        turn: &Turn<'_>,
+    ) -> Result<(), PushError> {
+        let headers = self.inner.grant.renew(refused).await?;
+        let answer = self.inner.host.post(&self.inner.uri, &headers, body, turn).await?;
+        if answer.status == StatusCode::OK {
+            return Ok(());
+        }
+        Err(self.classify(&answer).into_final())
     }
 
     /// Connections and an OAuth token, ahead of need; what it answers is whether FCM can be used at all.
@@ -126,15 +136,6 @@ impl Fcm {
     /// What the connections are doing.
     pub fn load(&self) -> Load {
         self.inner.host.load()
-    }
-
-    async fn post(
-        &self,
-        headers: &HeaderMap,
-        body: Body,
-        turn: Turn<'_>,
-    ) -> Result<Answer, PushError> {
-        Ok(self.inner.host.post(&self.inner.uri, headers, body, turn).await?)
     }
 
     fn classify(&self, answer: &Answer) -> Refusal {

@@ -16,14 +16,17 @@ mod dial;
 mod gather;
 mod pool;
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use rustls_pki_types::ServerName;
+use tokio::sync::oneshot;
 
 pub use body::Body;
 pub use dial::{Trust, is_public};
@@ -250,10 +253,10 @@ impl Host {
         &self,
         uri: &Uri,
         headers: &HeaderMap,
-        body: impl Into<Body>,
-        turn: impl Into<Turn<'_>>,
+        body: &Body,
+        turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        self.post_elsewhere(None, uri, headers, body.into(), turn.into()).await
+        self.post_elsewhere(None, uri, headers, body, turn).await
     }
 
     /// As [`Host::post`], on another connection than `avoid` if there is one with a free stream.
@@ -262,15 +265,13 @@ impl Host {
         avoid: Option<ConnectionId>,
         uri: &Uri,
         headers: &HeaderMap,
-        body: Body,
-        turn: Turn<'_>,
+        body: &Body,
+        turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        let lease = self.lease(turn.class, avoid).await?;
-        let first = self.exchange(lease, uri, headers, body.clone(), turn).await;
-        match first {
+        match self.exchange(avoid, uri, headers, body, turn).await {
+            // Rare, so it is kept out of the many futures that are under way at once.
             Err(TransportError::NotSent(_)) => {
-                let lease = self.lease(turn.class, avoid).await?;
-                self.exchange(lease, uri, headers, body, turn).await
+                Box::pin(self.exchange(avoid, uri, headers, body, turn)).await
             }
             settled @ (Ok(_) | Err(TransportError::Ambiguous(_) | TransportError::Withheld)) => {
                 settled
@@ -284,10 +285,16 @@ impl Host {
         class: TrafficClass,
         avoid: Option<ConnectionId>,
     ) -> Result<Lease, TransportError> {
-        let waiting = match self.shared.acquire(class, avoid) {
-            Ok(lease) => return Ok(lease),
-            Err(waiting) => waiting,
-        };
+        match self.shared.acquire(class, avoid) {
+            Ok(lease) => Ok(lease),
+            Err(waiting) => Box::pin(self.wait_in_line(waiting)).await,
+        }
+    }
+
+    async fn wait_in_line(
+        &self,
+        waiting: oneshot::Receiver<Lease>,
+    ) -> Result<Lease, TransportError> {
         match tokio::time::timeout(self.shared.manner.timeout, waiting).await {
             Ok(Ok(lease)) => Ok(lease),
             Ok(Err(_)) => Err(TransportError::NotSent(self.shared.last_failure())),
@@ -300,64 +307,88 @@ impl Host {
 
     async fn exchange(
         &self,
-        mut lease: Lease,
+        avoid: Option<ConnectionId>,
         uri: &Uri,
         headers: &HeaderMap,
-        body: Body,
-        turn: Turn<'_>,
+        body: &Body,
+        turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri.clone();
-        *request.headers_mut() = headers.clone();
-
-        let left = AtomicBool::new(false);
+        let mut lease = self.lease(turn.class, avoid).await?;
         let limit = self.shared.manner.timeout;
-        let exchange = transact(&mut lease, request, body, turn, &left);
-        match tokio::time::timeout(limit, exchange).await {
-            Ok(response) => {
-                let (head, body) = response?.into_parts();
-                // From here on the answer is known, whatever becomes of its body.
-                lease.answered();
-                Ok(Answer {
-                    status: head.status,
-                    headers: head.headers,
-                    body: read(body).await,
-                    connection: lease.connection(),
-                })
+        let response = {
+            let asking = Asking { lease: &mut lease, uri, headers, body, turn, sent: None };
+            let mut asking = pin!(tokio::time::timeout(limit, asking));
+            match asking.as_mut().await {
+                Ok(response) => response?,
+                Err(_) if asking.get_ref().sent.is_some() => {
+                    return Err(TransportError::Ambiguous(format!("no answer within {limit:?}")));
+                }
+                Err(_) => {
+                    return Err(TransportError::NotSent(format!(
+                        "no free stream within {limit:?}"
+                    )));
+                }
             }
-            Err(_) if left.load(Ordering::Relaxed) => {
-                Err(TransportError::Ambiguous(format!("no answer within {limit:?}")))
-            }
-            Err(_) => Err(TransportError::NotSent(format!("no free stream within {limit:?}"))),
+        };
+        let (head, mut body) = response.into_parts();
+        // From here on the answer is known, whatever becomes of its body.
+        lease.answered();
+        let mut read = Bytes::new();
+        if !read_at_once(&mut body, &mut read) {
+            read = Box::pin(read_on(body, read)).await;
         }
+        let connection = lease.connection();
+        Ok(Answer { status: head.status, headers: head.headers, body: read, connection })
     }
 }
 
-/// One request on one stream, up to the answer's head. `left` is set as soon as the peer may see it.
-async fn transact(
-    lease: &mut Lease,
-    request: Request<()>,
-    body: Body,
-    turn: Turn<'_>,
-    left: &AtomicBool,
-) -> Result<Response<h2::RecvStream>, TransportError> {
-    let not_sent = |error: h2::Error| TransportError::NotSent(error.to_string());
-    std::future::poll_fn(|cx| lease.handle().poll_ready(cx)).await.map_err(not_sent)?;
-    // No await between this question and the request.
-    if turn.may_start.is_some_and(|may_start| !may_start()) {
-        return Err(TransportError::Withheld);
+/// One request on one stream, up to the answer's head. `sent` is there as soon as the peer may see it.
+struct Asking<'a> {
+    lease: &'a mut Lease,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    body: &'a Body,
+    turn: &'a Turn<'a>,
+    sent: Option<h2::client::ResponseFuture>,
+}
+
+impl Future for Asking<'_> {
+    type Output = Result<Response<h2::RecvStream>, TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.sent.is_none() {
+            ready!(self.lease.handle().poll_ready(cx)).map_err(|error| not_sent(&error))?;
+            self.send()?;
+        }
+        let Some(sent) = &mut self.sent else { return Poll::Pending };
+        Pin::new(sent).poll(cx).map_err(|error| classify(&error))
     }
-    let (response, mut stream) = lease.handle().send_request(request, false).map_err(not_sent)?;
-    left.store(true, Ordering::Relaxed);
-    // A failure to queue the body means that the stream was reset meanwhile; the response says how, and that decides.
-    let queued = stream.send_data(body, true);
-    let response = response.await.map_err(|error| classify(&error))?;
-    if let Err(error) = queued {
-        tracing::debug!(%error, "the peer answered before it had the request's body");
+}
+
+impl Asking<'_> {
+    fn send(&mut self) -> Result<(), TransportError> {
+        // No await between this question and the request.
+        if self.turn.may_start.is_some_and(|may_start| !may_start()) {
+            return Err(TransportError::Withheld);
+        }
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        request.uri_mut().clone_from(self.uri);
+        request.headers_mut().clone_from(self.headers);
+        let sent = self.lease.handle().send_request(request, false);
+        let (response, mut stream) = sent.map_err(|error| not_sent(&error))?;
+        self.sent = Some(response);
+        // A failure to queue the body means that the stream was reset meanwhile; the response says how, and that decides.
+        if let Err(error) = stream.send_data(self.body.clone(), true) {
+            tracing::debug!(%error, "the peer answered before it had the request's body");
+        }
+        Ok(())
     }
-    Ok(response)
+}
+
+fn not_sent(error: &h2::Error) -> TransportError {
+    TransportError::NotSent(error.to_string())
 }
 
 /// RFC 9113 §6.8: streams above GOAWAY's last identifier were not processed; §8.7: neither were refused ones. `h2` gives the
@@ -373,28 +404,46 @@ fn classify(error: &h2::Error) -> TransportError {
     }
 }
 
-/// The body as far as it came: the status has been read, and a torn or late explanation does not undo it.
-async fn read(mut body: h2::RecvStream) -> Bytes {
-    let mut read = Bytes::new();
-    if !body.is_end_stream() {
-        // Late or not, what has come by then is used.
-        let _ = tokio::time::timeout(BODY_WAIT, read_into(&mut read, &mut body)).await;
+/// Takes what is here of an answer's body; says whether that is all, as it nearly always is: it comes with the head.
+fn read_at_once(body: &mut h2::RecvStream, read: &mut Bytes) -> bool {
+    let mut nobody = Context::from_waker(Waker::noop());
+    while !body.is_end_stream() {
+        match body.poll_data(&mut nobody) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                if !take(body, read, chunk) {
+                    return true;
+                }
+            }
+            Poll::Ready(Some(Err(_)) | None) => return true,
+            Poll::Pending => return false,
+        }
     }
-    read.truncate(ANSWER_LIMIT);
+    true
+}
+
+/// The rest of a body as far as it comes: the status has been read, and a torn or late explanation does not undo it.
+async fn read_on(mut body: h2::RecvStream, mut read: Bytes) -> Bytes {
+    let to_the_end = async {
+        while let Some(Ok(chunk)) = body.data().await {
+            if !take(&mut body, &mut read, chunk) {
+                break;
+            }
+        }
+    };
+    // Late or not, what has come by then is used.
+    let _ = tokio::time::timeout(BODY_WAIT, to_the_end).await;
     read
 }
 
-/// An answer of one frame, as nearly all are, is not copied.
-async fn read_into(read: &mut Bytes, body: &mut h2::RecvStream) {
-    while let Some(Ok(chunk)) = body.data().await {
-        let length = chunk.len();
-        *read = if read.is_empty() { chunk } else { [&read[..], &chunk].concat().into() };
-        // Unreleased capacity would close the connection's window for every other stream.
-        let released = body.flow_control().release_capacity(length);
-        if released.is_err() || read.len() >= ANSWER_LIMIT || body.is_end_stream() {
-            return;
-        }
-    }
+/// Adds a chunk, without copying the first; says whether more is wanted.
+fn take(body: &mut h2::RecvStream, read: &mut Bytes, chunk: Bytes) -> bool {
+    let length = chunk.len();
+    *read = if read.is_empty() { chunk } else { [&read[..], &chunk].concat().into() };
+    // Unreleased capacity would close the connection's window for every other stream.
+    let released = body.flow_control().release_capacity(length);
+    let full = read.len() >= ANSWER_LIMIT;
+    read.truncate(ANSWER_LIMIT);
+    released.is_ok() && !full
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::domain::retry::Waits;
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
 use super::payload::Whole;
-use super::transport::{Load, Manner, TrafficClass, Turn};
+use super::transport::{Body, Load, Manner, TrafficClass, Turn};
 use super::{LONGEST, Left, trust};
 
 pub use endpoint::{EndpointPolicy, EndpointRefused};
@@ -69,7 +69,7 @@ pub struct Sealed {
     service: Arc<Service>,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 }
 
 impl Sealed {
@@ -162,9 +162,9 @@ impl WebPush {
     }
 
     /// Posts what was sealed. `Ok` means accepted by the push service, which is not delivered.
-    pub async fn post(&self, sealed: &Sealed, turn: impl Into<Turn<'_>>) -> Result<(), PushError> {
+    pub async fn post(&self, sealed: &Sealed, turn: &Turn<'_>) -> Result<(), PushError> {
         let host = sealed.service.host();
-        let answer = host.post(&sealed.uri, &sealed.headers, sealed.body.clone(), turn).await?;
+        let answer = host.post(&sealed.uri, &sealed.headers, &sealed.body, turn).await?;
         if answer.status.is_success() {
             self.inner.services.accepted(&sealed.service);
             return Ok(());
@@ -188,7 +188,7 @@ impl WebPush {
     ) -> Result<(), PushError> {
         let sealed = self.seal_chunk(frame, vec![subscription.clone()], class).await;
         for sealed in sealed {
-            self.post(&sealed?, class).await?;
+            self.post(&sealed?, &class.into()).await?;
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Inner {
             service: self.services.at(endpoint.authority)?,
             uri,
             headers,
-            body: body.into(),
+            body: Bytes::from(body).into(),
         })
     }
 }

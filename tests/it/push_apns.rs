@@ -51,7 +51,7 @@ async fn push(
     let message = message(style);
     let left = Left::until(message.expires, clock.now()).expect("time left");
     let frame = apns.frame(&message, left).expect("a frame");
-    apns.send(&frame, to.0, to.1, class).await.map_err(|error| error.verdict())
+    apns.send(&frame, to.0, to.1, &class.into()).await.map_err(|error| error.verdict())
 }
 
 async fn send(apns: &Apns, clock: &TestClock) -> Result<(), Verdict> {
@@ -205,7 +205,7 @@ async fn the_expiration_is_never_zero_and_never_later_than_the_alert() {
         let frame = apns
             .frame(&message, Left::until(message.expires, clock.now()).expect("time left"))
             .expect("a frame");
-        apns.send(&frame, TOKEN, Production, TrafficClass::Urgent).await.expect("accepted");
+        apns.send(&frame, TOKEN, Production, &TrafficClass::Urgent.into()).await.expect("accepted");
         let asked = peer.asked().pop().expect("a request");
         let at = asked.header("apns-expiration").parse::<i64>().expect("a number");
         (at - clock.now().unix_timestamp()) / 3600

@@ -71,7 +71,7 @@ async fn send(
     let message = message(style);
     let left = Left::until(message.expires, clock.now()).expect("time left");
     let frame = fcm.frame(&message, left).expect("a frame");
-    fcm.send(&frame, &target, TrafficClass::Urgent).await.map_err(|error| error.verdict())
+    fcm.send(&frame, &target, &TrafficClass::Urgent.into()).await.map_err(|error| error.verdict())
 }
 
 fn token() -> FcmTarget {
@@ -142,10 +142,10 @@ async fn a_thousand_pushes_take_one_token_and_it_is_renewed_before_it_expires() 
     let message = message(Style::Emergency);
     let left = Left::until(message.expires, clock.now()).expect("time left");
     let frame = fcm.frame(&message, left).expect("a frame");
-    fcm.send(&frame, &token(), TrafficClass::Urgent).await.expect("accepted");
+    fcm.send(&frame, &token(), &TrafficClass::Urgent.into()).await.expect("accepted");
     assert_eq!(peer.asked_at("/token").len(), 1, "not before it is time");
     clock.advance(Duration::from_secs(80));
-    fcm.send(&frame, &token(), TrafficClass::Urgent).await.expect("accepted");
+    fcm.send(&frame, &token(), &TrafficClass::Urgent.into()).await.expect("accepted");
     assert_eq!(peer.asked_at("/token").len(), 2);
 }
 

@@ -237,14 +237,14 @@ impl Stage {
         let fcm = Fcm::new(&self.config.fcm, clock).expect("a client");
         let (message, left) = now();
         let frame = fcm.frame(&message, left).expect("a frame");
-        fcm.send(&frame, &FcmTarget::Token(token.to_owned()), TrafficClass::Bulk).await
+        fcm.send(&frame, &FcmTarget::Token(token.to_owned()), &TrafficClass::Bulk.into()).await
     }
 
     async fn apns(&self, token: &str, environment: ApnsEnvironment) -> Result<(), PushError> {
         let apns = Apns::new(&self.config.apns, Arc::new(SystemClock)).expect("a client");
         let (message, left) = now();
         let frame = apns.frame(&message, left).expect("a frame");
-        apns.send(&frame, token, environment, TrafficClass::Bulk).await
+        apns.send(&frame, token, environment, &TrafficClass::Bulk.into()).await
     }
 
     async fn web_push(&self, service: &str, path: &str) -> Result<(), PushError> {

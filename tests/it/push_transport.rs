@@ -26,7 +26,7 @@ fn post(host: &Host, class: TrafficClass) -> JoinHandle<Outcome> {
     let host = host.clone();
     tokio::spawn(async move {
         let uri = host.authority().uri("/push").expect("a URI");
-        host.post(&uri, &HeaderMap::new(), Bytes::from_static(b"{}"), class).await
+        host.post(&uri, &HeaderMap::new(), &Bytes::from_static(b"{}").into(), &class.into()).await
     })
 }
 

@@ -126,7 +126,9 @@ async fn a_thousand_browsers_are_sealed_in_order_each_for_itself() {
     assert_eq!(sealed.len(), 200);
     for (n, sealed) in sealed.iter().enumerate() {
         match sealed {
-            Ok(sealed) => webpush.post(sealed, TrafficClass::Urgent).await.expect("accepted"),
+            Ok(sealed) => {
+                webpush.post(sealed, &TrafficClass::Urgent.into()).await.expect("accepted")
+            }
             Err(error) => {
                 assert!((100..103).contains(&n), "{n}: {error}");
                 assert!(matches!(error, PushError::Refused(_)), "{error}");

@@ -82,7 +82,9 @@ impl Ceiling {
         for (name, value) in frame.headers() {
             headers.push((name.as_str().to_owned(), value.to_str()?.to_owned()));
         }
-        let mut ceiling = Self::new(stage, "apns", frame.body(), &headers, 225)?;
+        let mut body = frame.body().clone();
+        let body = body.copy_to_bytes(body.remaining());
+        let mut ceiling = Self::new(stage, "apns", &body, &headers, 225)?;
         let tokens: Vec<String> = sqlx::query_scalar(
             "select address from device where provider = 1 order by number limit $1",
         )
@@ -177,7 +179,8 @@ async fn access_token(stage: &Stage) -> anyhow::Result<String> {
     let host = Host::new(authority, &trust, Manner::default()).map_err(anyhow::Error::msg)?;
     let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
-    let answer = host.post(&uri, &headers, Bytes::from(form), TrafficClass::Urgent).await?;
+    let answer =
+        host.post(&uri, &headers, &Bytes::from(form).into(), &TrafficClass::Urgent.into()).await?;
     let answer: Value = serde_json::from_slice(&answer.body)?;
     Ok(answer["access_token"].as_str().context("no access token")?.to_owned())
 }

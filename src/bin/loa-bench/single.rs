@@ -164,7 +164,7 @@ async fn encrypt_and_post(
             let sealed = client.seal_many(frame, block.to_vec(), TrafficClass::Urgent).await;
             let posts = sealed.iter().map(|sealed| async {
                 match sealed {
-                    Ok(sealed) => client.post(sealed, TrafficClass::Urgent).await.is_ok(),
+                    Ok(sealed) => client.post(sealed, &TrafficClass::Urgent.into()).await.is_ok(),
                     Err(_) => false,
                 }
             });

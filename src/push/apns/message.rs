@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::domain::message::{PushMessage, Style};
 use crate::push::error::{FrameError, PushError};
 use crate::push::payload::Common;
+use crate::push::transport::Body;
 use crate::push::{LONGEST, Left};
 
 /// A payload may have this many bytes.
@@ -36,7 +37,7 @@ pub(super) struct Options {
 #[derive(Debug)]
 pub struct ApnsFrame {
     headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Body,
     /// The headers with the provider token of the last request: it changes twice an hour.
     complete: ArcSwapOption<Complete>,
 }
@@ -68,7 +69,7 @@ struct Aps<'m> {
 
 impl ApnsFrame {
     /// The body of every request.
-    pub fn body(&self) -> &Bytes {
+    pub fn body(&self) -> &Body {
         &self.body
     }
 
@@ -103,7 +104,7 @@ impl ApnsFrame {
         }
         Ok(Self {
             headers: headers(message, left, options),
-            body: body.into(),
+            body: Bytes::from(body).into(),
             complete: ArcSwapOption::empty(),
         })
     }

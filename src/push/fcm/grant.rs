@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::push::error::{PushError, Scope, excerpt};
 use crate::push::jwt::Rs256Key;
 use crate::push::transport::{
-    Answer, Authority, Host, Manner, TrafficClass, TransportError, Trust,
+    Answer, Authority, Body, Host, Manner, TrafficClass, TransportError, Trust,
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
@@ -134,6 +134,14 @@ impl Grant {
         })
     }
 
+    /// The headers, if the token is good and need not be renewed yet.
+    pub(super) fn at_hand(&self) -> Option<Arc<HeaderMap>> {
+        let now = self.clock.instant();
+        let current = self.current.load();
+        let good = current.as_ref().filter(|token| now < token.renew_at);
+        good.map(|token| Arc::clone(&token.headers))
+    }
+
     /// The headers with a token that is valid now.
     pub(super) async fn headers(&self) -> Result<Arc<HeaderMap>, PushError> {
         let now = self.clock.instant();
@@ -201,11 +209,11 @@ impl Grant {
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", &assertion)
             .finish();
+        let form = Body::from(Bytes::from(form));
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
         let asked_at = self.clock.instant();
-        let answer =
-            self.host.post(&self.uri, &headers, Bytes::from(form), TrafficClass::Urgent).await;
+        let answer = self.host.post(&self.uri, &headers, &form, &TrafficClass::Urgent.into()).await;
         // Whatever became of the token's request, the push itself has not been sent.
         let answer = answer.map_err(|error| match error {
             TransportError::Withheld => PushError::Withheld,

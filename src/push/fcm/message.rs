@@ -108,10 +108,22 @@ impl FcmFrame {
     }
 }
 
+/// Bytes that stand in a JSON string as they are, among them all that tokens are made of.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x7f {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || byte.is_ascii_punctuation();
+        byte += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};
+
 /// A target's characters inside a JSON string. Real ones need no escape; whatever else was registered must not break out.
 fn splice(body: &mut BytesMut, value: &str) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:.~%/+=".contains(&byte);
-    if value.bytes().all(plain) {
+    if value.bytes().fold(true, |plain, byte| plain & PLAIN[usize::from(byte)]) {
         body.put_slice(value.as_bytes());
     } else {
         let quoted = serde_json::Value::from(value).to_string();
