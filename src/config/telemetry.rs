@@ -32,7 +32,7 @@ pub enum LogFormat {
 
 impl Telemetry {
     pub(super) fn check(&self, problems: &mut Problems) {
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log_filter) {
+        if let Err(error) = self.log_filter.parse::<tracing_subscriber::filter::Targets>() {
             problems.add(
                 "telemetry.log_filter",
                 error.to_string(),

@@ -336,7 +336,6 @@ impl Sender {
     async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered<'_>) {
         let Answered { push, answer: Some(answer) } = answered else { return };
         let Push { target, load, parcel, .. } = &*push;
-        self.precedence.sign(slice.lane);
         let breaker = self.breaker(slice.provider);
         let Err(error) = answer else {
             breaker.accepted();

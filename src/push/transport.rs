@@ -268,10 +268,15 @@ impl Host {
         body: &Body,
         turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        match self.exchange(avoid, uri, headers, body, turn).await {
+        let lease = self.lease(turn.class, avoid).await?;
+        match self.exchange(lease, uri, headers, body, turn).await {
             // Rare, so it is kept out of the many futures that are under way at once.
             Err(TransportError::NotSent(_)) => {
-                Box::pin(self.exchange(avoid, uri, headers, body, turn)).await
+                let again = async {
+                    let lease = self.lease(turn.class, avoid).await?;
+                    self.exchange(lease, uri, headers, body, turn).await
+                };
+                Box::pin(again).await
             }
             settled @ (Ok(_) | Err(TransportError::Ambiguous(_) | TransportError::Withheld)) => {
                 settled
@@ -307,13 +312,12 @@ impl Host {
 
     async fn exchange(
         &self,
-        avoid: Option<ConnectionId>,
+        mut lease: Lease,
         uri: &Uri,
         headers: &HeaderMap,
         body: &Body,
         turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        let mut lease = self.lease(turn.class, avoid).await?;
         let limit = self.shared.manner.timeout;
         let response = {
             let asking = Asking { lease: &mut lease, uri, headers, body, turn, sent: None };
