@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 
 use super::row::AddressRow;
 use crate::domain::device::{Address, Language, Provider};
@@ -121,6 +122,8 @@ pub struct BatchDevice {
     pub address: Address,
     /// Shared by all devices of the batch that speak it.
     pub language: Arc<Language>,
+    /// When the address was last registered: younger than a provider's "dead since" means it lives.
+    pub registered_at: OffsetDateTime,
 }
 
 /// The active devices with numbers `first..=last`, in order.
@@ -132,7 +135,7 @@ pub async fn read_batch(
 ) -> Result<Vec<BatchDevice>, StoreError> {
     let mut rows = sqlx::query!(
         r#"
-        select number, kind, address, p256dh, auth, vapid_key, language
+        select number, kind, address, p256dh, auth, vapid_key, language, registered_at
         from device
         where provider = $1 and state = 0 and number between $2 and $3
         order by number
@@ -167,6 +170,7 @@ pub async fn read_batch(
             number: row.number,
             address: address.parse(format_args!("{provider} {}", row.number))?,
             language,
+            registered_at: row.registered_at,
         });
     }
     Ok(devices)
