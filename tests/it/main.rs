@@ -24,6 +24,7 @@ mod devices_registry;
 mod documents;
 mod forgetting;
 mod grants;
+mod growth;
 mod layering;
 mod manners_breakers;
 mod manners_pace;

@@ -127,7 +127,7 @@ async fn a_thousand_browsers_are_sealed_in_order_each_for_itself() {
     for (n, sealed) in sealed.iter().enumerate() {
         match sealed {
             Ok(sealed) => {
-                webpush.post(sealed, &TrafficClass::Urgent.into()).await.expect("accepted")
+                webpush.post(sealed, &TrafficClass::Urgent.into()).await.expect("accepted");
             }
             Err(error) => {
                 assert!((100..103).contains(&n), "{n}: {error}");

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use loa::clock::{Clock as _, SystemClock};
 use loa::stage::Servers;
 
 use figures::Figures;
@@ -77,23 +78,30 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted =
         |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
     let mut figures = Figures::default();
+    let mut shown = Shown::begin();
     if wanted("fcm") {
         single::fcm(&servers, sizes, &mut figures).await.context("FCM")?;
+        shown.news("FCM", &figures);
     }
     if wanted("apns") {
         single::apns(&servers, sizes, &mut figures).await.context("APNs")?;
+        shown.news("APNs", &figures);
     }
     if wanted("webpush") {
         single::webpush(&servers, sizes, &mut figures).await.context("Web Push")?;
+        shown.news("Web Push", &figures);
     }
     if wanted("small") {
         province::small(&servers, sizes, &mut figures).await.context("100,000 devices")?;
+        shown.news("100,000 devices", &figures);
     }
     if wanted("middle") {
         province::middle(&servers, sizes, &mut figures).await.context("a million devices")?;
+        shown.news("a million devices", &figures);
     }
     if sizes.large && wanted("large") {
         province::large(&servers, &mut figures).await.context("five million devices")?;
+        shown.news("five million devices", &figures);
     }
     eprintln!("\n{}", figures.table());
     if arguments.only.is_empty() {
@@ -101,4 +109,28 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
+}
+
+/// Tells what each part came to as soon as it is known: the whole takes minutes.
+struct Shown {
+    since: std::time::Instant,
+    rows: Vec<String>,
+}
+
+impl Shown {
+    fn begin() -> Self {
+        Self { since: SystemClock.instant(), rows: Vec::new() }
+    }
+
+    fn news(&mut self, part: &str, figures: &Figures) {
+        let passed = SystemClock.instant().saturating_duration_since(self.since).as_secs();
+        eprintln!("\n{part}, after {passed} s:");
+        let rows: Vec<String> = figures.table().lines().map(ToOwned::to_owned).collect();
+        for row in rows.iter().filter(|row| !row.contains("not measured")) {
+            if !self.rows.contains(row) {
+                eprintln!("  {row}");
+            }
+        }
+        self.rows = rows;
+    }
 }
