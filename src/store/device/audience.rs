@@ -97,8 +97,8 @@ pub async fn next_boundaries(
         from step s
         left join lateral (
             select max(number) as last, count(*) as planned from device
-            where provider = $1 and state = 0 and number > s.after and number <= $4
-        ) as tail on s.last is null
+            where s.last is null and provider = $1 and state = 0 and number > s.after and number <= $4
+        ) as tail on true
         where s.k > 0 and s.first is not null
         order by s.k
         "#,
