@@ -93,7 +93,7 @@ pub async fn next_boundaries(
             where s.k < $5::bigint and s.last is not null
         )
         select s.first as "first!", coalesce(s.last, tail.last) as "last!",
-            coalesce(tail.planned, $2)::int as "planned!"
+            (case when s.last is null then tail.planned else $2 end)::int as "planned!"
         from step s
         left join lateral (
             select max(number) as last, count(*) as planned from device
