@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::support::broker::Vhost;
 use crate::support::fleet::{Fleet, Setup};
 
-const PACE: u32 = 1_000;
+const PACE: u32 = 400;
 
 /// Slots of a timeline in a second.
 const SECOND: usize = 100;
@@ -17,11 +17,11 @@ async fn invariant_11_dispatchers_come_and_go_mid_broadcast_within_the_quota_and
 ) {
     let vhost = Vhost::create().await;
     let amqp_url = vhost.config().url.expose().clone();
-    let setup = Setup { devices: 12_000, batch_size: 200, pace: PACE, amqp_url };
+    let setup = Setup { devices: 12_000, batch_size: 100, pace: PACE, amqp_url };
     let mut fleet = Fleet::start(pool, &setup).await;
     fleet.dispatch().await;
     let on_air = fleet.approve().await;
-    fleet.until(&on_air, |progress| progress.tally.accepted > 500).await;
+    fleet.until(&on_air, |progress| progress.tally.accepted > 200).await;
     for _ in 0..3 {
         fleet.dispatch().await;
     }

@@ -242,7 +242,9 @@ impl Figures {
         let command = if quick { "BENCH=quick make bench" } else { "make bench" };
         let machine = machine();
         let table = self.table();
-        let written = format!("{before}{BEGIN}\n`{command}`, {machine}:\n\n{table}\n{END}{after}");
+        let picture = "![Requests a second, whole path beside its ceiling](performance/bench.svg)";
+        let written =
+            format!("{before}{BEGIN}\n`{command}`, {machine}:\n\n{table}\n{picture}\n{END}{after}");
         fs::write(DOCUMENT, written)?;
         fs::create_dir_all(Path::new(CHART).parent().context("no directory")?)?;
         fs::write(CHART, chart::draw(&self.bars()))?;
