@@ -31,6 +31,8 @@ pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     }
     figures.us_per_push_100k = median(runs.iter().map(Run::all_us).collect());
     figures.rss_mb_100k = Some(theatre.dispatcher_memory()?);
+    // Before anything is stopped: a batch that was never read has no ledger, and would flatter.
+    figures.bytes_per_delivery = Some(disk(&theatre).await.context("disk")?);
     let unpaced = slowdown(&theatre, sizes).await.context("an emergency during bulk")?;
     figures.first_push_ms_p99_idle =
         percentile(first_pushes(&theatre, sizes.samples).await.context("first pushes")?, 99.0);
@@ -38,7 +40,6 @@ pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     figures.emergency_slowdown_unpaced = Some(unpaced);
     figures.emergency_slowdown_paced = Some(paced);
     figures.emergency_slowdown = Some(unpaced.max(paced));
-    figures.bytes_per_delivery = Some(disk(&theatre).await.context("disk")?);
     let (rps, ratio) = feed::measure(&theatre.stage, 2).await.context("the public feed")?;
     figures.feed_rps = Some(rps);
     figures.feed_ratio = Some(ratio);
