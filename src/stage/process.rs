@@ -27,10 +27,6 @@ pub struct Usage {
     pub cpu: Duration,
     /// The most memory it ever had resident, bytes.
     pub most_memory: u64,
-    /// Open file descriptors.
-    pub files: usize,
-    /// Memory resident now, bytes.
-    pub memory: u64,
 }
 
 impl Process {
@@ -136,12 +132,7 @@ pub(super) fn usage(id: u32) -> anyhow::Result<Usage> {
         let value = line.and_then(|rest| rest.split_whitespace().next());
         value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0) * 1024
     };
-    Ok(Usage {
-        cpu: cpu(&format!("/proc/{id}/stat"))?,
-        most_memory: kib("VmHWM:"),
-        memory: kib("VmRSS:"),
-        files: fs::read_dir(format!("/proc/{id}/fd"))?.count(),
-    })
+    Ok(Usage { cpu: cpu(&format!("/proc/{id}/stat"))?, most_memory: kib("VmHWM:") })
 }
 
 /// User and system time of a `/proc/…/stat`, which counts in hundredths of a second.
