@@ -54,7 +54,7 @@ pub mod http;
 /// The pages where Sở KH&CN decides.
 pub mod console;
 
-/// A whole loa on one machine, for the demo, the benchmark and the chaos run.
+/// A whole loa on one machine, for the demo, the benchmark, the chaos run and the soak.
 #[cfg(feature = "sim")]
 pub mod stage;
 

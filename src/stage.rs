@@ -1,8 +1,11 @@
 //! A whole loa on this machine: a database and a virtual host of its own, simulated providers, real processes, people to act as.
 //!
-//! What the demo, the benchmark and the chaos run have in common. Only with the feature `sim`: never part of a release.
+//! What the demo, the benchmark, the chaos run and the soak have in common. Only with the feature `sim`: never part of a release.
 
+pub mod chart;
 mod desk;
+mod dice;
+mod document;
 mod people;
 mod process;
 mod servers;
@@ -18,8 +21,10 @@ use anyhow::{Context as _, bail, ensure};
 use sqlx::PgPool;
 
 pub use desk::{Desk, Expectation, OnAir, Sample};
+pub use dice::Dice;
+pub use document::write_between;
 pub use people::{Login, PASSWORD, People};
-pub use process::{Process, Usage, cpu};
+pub use process::{Footprint, Process, Usage, cpu};
 pub use servers::Servers;
 pub use simulators::{Arrived, Population, Report, Simulators, Timeline};
 pub use wire::Wire;

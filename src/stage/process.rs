@@ -29,6 +29,19 @@ pub struct Usage {
     pub most_memory: u64,
 }
 
+/// What a process holds of the machine now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Footprint {
+    /// Memory that is resident, bytes.
+    pub resident: u64,
+    /// The part of it that no file stands behind: heap and stacks.
+    pub anonymous: u64,
+    /// Open file descriptors.
+    pub files: u64,
+    /// Threads.
+    pub threads: u64,
+}
+
 impl Process {
     pub(super) fn start(
         mut command: Command,
@@ -88,6 +101,11 @@ impl Process {
         usage(self.child.id())
     }
 
+    /// What it holds of the machine now.
+    pub fn footprint(&self) -> anyhow::Result<Footprint> {
+        footprint(self.child.id())
+    }
+
     /// Whether it ended by itself.
     pub fn has_ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.child.try_wait()?.is_some())
@@ -127,12 +145,28 @@ impl Drop for Process {
 /// What the process `id` has used.
 pub(super) fn usage(id: u32) -> anyhow::Result<Usage> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let kib = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let value = line.and_then(|rest| rest.split_whitespace().next());
-        value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0) * 1024
+    let most_memory = field(&status, "VmHWM:").unwrap_or(0) * 1024;
+    Ok(Usage { cpu: cpu(&format!("/proc/{id}/stat"))?, most_memory })
+}
+
+/// What the process `id` holds. An error when it has ended.
+pub(super) fn footprint(id: u32) -> anyhow::Result<Footprint> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let of = |name: &str| {
+        field(&status, name).with_context(|| format!("process {id} has ended: no {name}"))
     };
-    Ok(Usage { cpu: cpu(&format!("/proc/{id}/stat"))?, most_memory: kib("VmHWM:") })
+    Ok(Footprint {
+        resident: of("VmRSS:")? * 1024,
+        anonymous: of("RssAnon:")? * 1024,
+        files: fs::read_dir(format!("/proc/{id}/fd"))?.count() as u64,
+        threads: of("Threads:")?,
+    })
+}
+
+/// A number of a `/proc/…/status`; memory is in KiB there.
+fn field(status: &str, name: &str) -> Option<u64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// User and system time of a `/proc/…/stat`, which counts in hundredths of a second.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::process::{self, Usage};
+use super::process::{self, Footprint, Usage};
 use super::sibling;
 use crate::domain::device::Provider;
 
@@ -226,6 +226,18 @@ impl Simulators {
     /// What they have used so far.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         process::usage(self.child.id())
+    }
+
+    /// What they hold of the machine now.
+    pub fn footprint(&self) -> anyhow::Result<Footprint> {
+        process::footprint(self.child.id())
+    }
+
+    /// The key browsers subscribe with.
+    pub fn vapid_key(&self) -> anyhow::Result<String> {
+        let sections: toml::Table = self.providers()?.parse()?;
+        let key = sections["webpush"]["current_key"].as_str();
+        Ok(key.context("loa-sim names no current_key")?.to_owned())
     }
 }
 

@@ -1,19 +1,21 @@
 //! The figures, their targets, and the documents that hold them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use loa::stage::{chart, write_between};
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::chart;
-
-/// The document, in which the table stands between these two lines.
+/// The document, in which the table stands between two marks.
 const DOCUMENT: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- written by make bench: begin -->";
-const END: &str = "<!-- written by make bench: end -->";
+const TITLE: &str = "Requests a second, whole path beside its ceiling";
 const CHART: &str = "docs/performance/bench.svg";
+/// The line of the last whole run, for whoever computes with it (`make scale`).
+const LINE: &str = "docs/performance/bench.json";
 
 /// The benchmark's last line. What was not measured in a run is `null`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -93,8 +95,17 @@ pub struct Figures {
     pub emergency_slowdown_paced: Option<f64>,
     /// Microseconds a push to FCM, by process.
     #[serde(skip)]
-    pub parts: Option<[(&'static str, f64); 5]>,
+    pub parts: Option<Parts>,
+    /// Microseconds a push to a province's mixture of a million, by process.
+    #[serde(skip)]
+    pub mixed_parts: Option<Parts>,
+    /// The dispatcher's microseconds a push to a browser, encryption included.
+    #[serde(skip)]
+    pub webpush_dispatch_cpu_us: Option<f64>,
 }
+
+/// Microseconds by process.
+pub type Parts = [(&'static str, f64); 5];
 
 /// What a figure is to be.
 enum Target {
@@ -233,22 +244,36 @@ impl Figures {
         table
     }
 
-    /// Writes the table into the document and draws the chart beside it.
+    /// Writes the table into the document and draws the chart beside it, and keeps the line.
     pub fn publish(&self, quick: bool) -> anyhow::Result<()> {
-        let text = fs::read_to_string(DOCUMENT).context(DOCUMENT)?;
-        let (before, rest) =
-            text.split_once(BEGIN).with_context(|| format!("{DOCUMENT}: {BEGIN}"))?;
-        let (_, after) = rest.split_once(END).with_context(|| format!("{DOCUMENT}: {END}"))?;
         let command = if quick { "BENCH=quick make bench" } else { "make bench" };
         let machine = machine();
         let table = self.table();
         let picture = "![Requests a second, whole path beside its ceiling](performance/bench.svg)";
-        let written =
-            format!("{before}{BEGIN}\n`{command}`, {machine}:\n\n{table}\n{picture}\n{END}{after}");
-        fs::write(DOCUMENT, written)?;
+        let text = format!("`{command}`, {machine}:\n\n{table}\n{picture}\n");
+        write_between(DOCUMENT, "make bench", &text)?;
         fs::create_dir_all(Path::new(CHART).parent().context("no directory")?)?;
-        fs::write(CHART, chart::draw(&self.bars()))?;
+        fs::write(CHART, chart::bars(TITLE, &self.bars()))?;
+        fs::write(LINE, serde_json::to_string_pretty(&self.kept(command, &machine)?)? + "\n")?;
         Ok(())
+    }
+
+    /// What the next program computes with: the line, and of the table what costs are taken from.
+    fn kept(&self, command: &str, machine: &str) -> anyhow::Result<Value> {
+        let by_process = |parts: Option<Parts>| {
+            parts.map(|parts| {
+                let named = parts.map(|(name, us)| (name.trim_matches('`').to_owned(), us));
+                BTreeMap::from(named)
+            })
+        };
+        let mut kept = serde_json::to_value(self)?;
+        kept["command"] = json!(command);
+        kept["machine"] = json!(machine);
+        kept["fcm_us_by_process"] = json!(by_process(self.parts));
+        kept["mixed_us_by_process"] = json!(by_process(self.mixed_parts));
+        kept["apns_dispatch_cpu_us"] = json!(self.apns_dispatch_cpu_us);
+        kept["webpush_dispatch_cpu_us"] = json!(self.webpush_dispatch_cpu_us);
+        Ok(kept)
     }
 
     fn bars(&self) -> Vec<chart::Bar> {

@@ -5,7 +5,6 @@
 //! The last line on standard output is one JSON object; `docs/performance.md` gets the table and the chart.
 
 mod ceiling;
-mod chart;
 mod feed;
 mod figures;
 mod machine;

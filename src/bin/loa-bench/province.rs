@@ -53,6 +53,7 @@ pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> a
     theatre.stage.start_dispatch().await?;
     let run = theatre.broadcast().await?;
     figures.mixed_pps = Some(run.per_second());
+    figures.mixed_parts = Some(run.cpu_by_process());
     figures.rss_mb_1m = Some(theatre.dispatcher_memory()?);
     if !sizes.large {
         figures.lookup_ms = Some(lookup(&theatre, 1_000_000).await?);

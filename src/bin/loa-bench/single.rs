@@ -67,7 +67,9 @@ pub async fn webpush(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> 
     let mut whole = Vec::new();
     bare.push(encrypt_and_post(&theatre, &client, &message, left).await?);
     for _ in 0..sizes.pairs {
-        whole.push(theatre.broadcast().await?.per_second());
+        let run = theatre.broadcast().await?;
+        figures.webpush_dispatch_cpu_us = Some(run.dispatch_us());
+        whole.push(run.per_second());
         bare.push(encrypt_and_post(&theatre, &client, &message, left).await?);
     }
     figures.webpush_ratio = ratio(&whole, &bare);

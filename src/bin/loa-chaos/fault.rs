@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use loa::stage::Dice;
 use serde_json::{Value, json};
-
-use crate::dice::Dice;
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@
 //! a fault that explains it. The last line on standard output is one JSON object; the exit status is 0 only if nothing was violated.
 //! `docs/chaos.md` explains the rounds and what counts as what.
 
-mod dice;
 mod disk;
 mod fault;
 mod round;
@@ -16,9 +15,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use loa::stage::Desk;
+use loa::stage::{Desk, Dice};
 
-use dice::Dice;
 use round::{Ripening, Round};
 use verdict::{Sum, Verdict};
 use world::{Scale, World};

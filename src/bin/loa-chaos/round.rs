@@ -8,13 +8,12 @@ use loa::approval::decide::LEAST_LEFT;
 use loa::broadcast::progress::{Progress, progress};
 use loa::clock::{Clock as _, SystemClock};
 use loa::domain::alert::SHORTEST_LIFE;
-use loa::stage::{Desk, OnAir, People, Sample};
+use loa::stage::{Desk, Dice, OnAir, People, Sample};
 use serde_json::json;
 use sqlx::{PgPool, Row as _};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::dice::Dice;
 use crate::fault::{Act, Fault};
 use crate::world::{Scale, World, unix_ms};
 

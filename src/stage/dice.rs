@@ -1,8 +1,8 @@
-//! Chance from a seed: the same seed throws the same faults.
+//! Chance from a seed: the same seed throws the same.
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose faults with.
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose with.
 #[derive(Debug)]
 pub struct Dice(u64);
 
