@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo scripts/bench scripts/chaos scripts/queries .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo scripts/bench scripts/chaos scripts/soak scripts/queries .ci/run
 
 .PHONY: help
 help: ## this list
@@ -41,6 +41,18 @@ chaos: ## everything breaks while alerts go out to 200,000 phones; counts who go
 	@scripts/services up
 	@cargo build --release --locked --features sim
 	@CHAOS_ROUNDS='$(CHAOS_ROUNDS)' CHAOS_SEED='$(CHAOS_SEED)' CHAOS_DEVICES='$(CHAOS_DEVICES)' scripts/chaos
+
+.PHONY: soak
+soak: ## half an hour of mixed traffic; memory and file descriptors must stay flat (SOAK_MINUTES=30, SOAK_DEVICES, SOAK_SEED, SOAK_PLOT=FILE)
+	@scripts/tools build
+	@scripts/services up
+	@cargo build --release --locked --features sim --bin loa --bin loa-sim --bin loa-soak
+	@SOAK_MINUTES='$(SOAK_MINUTES)' SOAK_DEVICES='$(SOAK_DEVICES)' SOAK_SEED='$(SOAK_SEED)' SOAK_PLOT='$(SOAK_PLOT)' scripts/soak
+
+.PHONY: scale
+scale: ## a broadcast to up to a hundred million devices, computed from what make bench measured; writes docs/scaling.md
+	@scripts/tools build
+	@cargo run --quiet --release --locked --features sim --bin loa-scale
 
 .PHONY: test
 test: ## every test on a real PostgreSQL and RabbitMQ, then clients that nobody here wrote against the simulator
