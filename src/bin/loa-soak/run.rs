@@ -87,11 +87,21 @@ impl Run {
         tokio::select! {
             _ = self.rest(self.lasts) => {}
             heard = tokio::signal::ctrl_c() => match heard {
-                Ok(()) => self.say("soak: ending early; waiting for what is under way"),
+                Ok(()) => self.say("soak: ending early; waiting for what is under way (Ctrl-C again: not even that)"),
                 Err(error) => self.wrong(&format!("Ctrl-C cannot be heard: {error}")),
             },
         }
         self.end();
+    }
+
+    /// Waits for somebody who will not wait for what is under way when the run is over.
+    pub async fn impatience(&self) {
+        let mut over = self.over.subscribe();
+        // The sender is ours.
+        drop(over.wait_for(|over| *over).await);
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Counts what should not have happened.

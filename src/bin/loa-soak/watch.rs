@@ -28,6 +28,8 @@ pub struct Sample {
 /// Looks until the traffic has ended. A process that is gone is an error and ends the run.
 pub async fn during(world: &World, run: &Run, mut traffic: impl Future + Unpin) -> Vec<Sample> {
     let mut samples = Vec::new();
+    let impatience = run.impatience();
+    tokio::pin!(impatience);
     loop {
         match look(world, run) {
             Ok(sample) => {
@@ -45,6 +47,7 @@ pub async fn during(world: &World, run: &Run, mut traffic: impl Future + Unpin) 
         }
         tokio::select! {
             _ = &mut traffic => return samples,
+            () = &mut impatience => return samples,
             () = tokio::time::sleep(LOOK) => {}
         }
     }
