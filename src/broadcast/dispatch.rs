@@ -96,18 +96,21 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
         }
         Err(error) => return Err(error.into()),
     };
-    let pool = engine.pool_of(opened.alert.lane);
+    let lane = opened.alert.lane;
+    let pool = engine.pool_of(lane);
+    engine.sender.precedence.sign(lane);
+    engine.sender.precedence.wait(lane).await;
     let Claim::Taken(claimed) = claim(engine, pool, key).await? else {
         return Ok(());
     };
-    let mut ledger = Ledger::of(key.first, opened.alert.lane, &claimed);
+    let mut ledger = Ledger::of(key.first, lane, &claimed);
     // From here on everything ends in a settlement: a batch left claimed by a live process would be nobody's.
     let ending = match closing(&opened) {
         Some(ending) => ending,
         None => pushed(engine, key, &opened, &claimed, &mut ledger).await,
     };
     let waits = &engine.sender.waits;
-    let accepted = settle(pool, key, opened.alert.lane, &claimed, ledger, waits, ending).await?;
+    let accepted = settle(pool, key, lane, &claimed, ledger, waits, ending).await?;
     if accepted && let Err(error) = soon(opened.first_push(pool, key)).await {
         tracing::warn!(broadcast = %key.broadcast, %error, "the first push was not marked: {error}");
     }

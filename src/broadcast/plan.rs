@@ -34,8 +34,10 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     if found.state != BroadcastState::Planning {
         return Ok(());
     }
+    let precedence = &engine.sender.precedence;
     // A connection for each step, none while the broker is waited for: plans of bulk must not hold what an emergency needs.
     let pool = engine.pool_of(found.lane);
+    precedence.sign(found.lane);
     let ceilings = soon(async {
         let mut tx = pool.begin().await?;
         let ceilings = batch::ceilings(&mut tx, id).await?;
@@ -50,6 +52,9 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
         let limit = PAGES.get(page).or(PAGES.last()).copied().unwrap_or(1);
         let mut keys = Vec::new();
         for provider in open.clone() {
+            // An emergency's first push must not wait for what bulk asks of the database and the processor.
+            precedence.sign(found.lane);
+            precedence.wait(found.lane).await;
             let page = soon(async {
                 let mut tx = pool.begin().await?;
                 let ranges = next(engine, &mut tx, id, provider, ceilings, limit).await?;

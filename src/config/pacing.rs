@@ -38,7 +38,7 @@ impl Pacing {
             problems.add(
                 "pacing.burst_ms",
                 format!("is {}", self.burst_ms),
-                "choose 1 to 1000; 10 to 20 is best",
+                "choose 1 to 1000; 5 to 10 is best",
             );
         }
         if self.ramp_seconds > 3600 {

@@ -1,8 +1,9 @@
 //! While an emergency is being sent, bulk begins nothing (invariant 8).
 //!
 //! Permits decide who goes first where a provider is paced. Where it is not, and for the processor, the database and the connections
-//! in any case, this does: every block of bulk, at whatever provider, waits while blocks of an emergency leave here. An emergency that
-//! only waits (a provider that does not answer, a quota that is closed) holds nobody up.
+//! in any case, this does: every page of a plan, every batch and every block of bulk, at whatever provider, waits while an emergency is
+//! planned or blocks of it leave here. An emergency that only waits (a provider that does not answer, a quota that is closed) holds
+//! nobody up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +34,7 @@ impl Precedence {
         Self { clock, origin, last: AtomicU64::new(0) }
     }
 
-    /// A block of this lane is on its way.
+    /// Something of this lane is on its way.
     pub fn sign(&self, lane: Lane) {
         if lane == Lane::Emergency {
             self.last.store(self.now() + 1, Ordering::Relaxed);

@@ -12,12 +12,13 @@
 
 mod body;
 mod connection;
+mod deadline;
 mod dial;
 mod gather;
 mod pool;
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use body::Body;
 pub use dial::{Trust, is_public};
 pub use pool::{ConnectionId, Load};
 
+use deadline::{Deadlines, Waiting};
 use pool::{Lease, Shared};
 
 /// Who may use which connection.
@@ -318,22 +320,18 @@ impl Host {
         body: &Body,
         turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        let limit = self.shared.manner.timeout;
-        let response = {
-            let asking = Asking { lease: &mut lease, uri, headers, body, turn, sent: None };
-            let mut asking = pin!(tokio::time::timeout(limit, asking));
-            match asking.as_mut().await {
-                Ok(response) => response?,
-                Err(_) if asking.get_ref().sent.is_some() => {
-                    return Err(TransportError::Ambiguous(format!("no answer within {limit:?}")));
-                }
-                Err(_) => {
-                    return Err(TransportError::NotSent(format!(
-                        "no free stream within {limit:?}"
-                    )));
-                }
-            }
+        let deadlines = &self.shared.deadlines;
+        let asking = Asking {
+            lease: &mut lease,
+            deadlines,
+            uri,
+            headers,
+            body,
+            turn,
+            sent: None,
+            waiting: None,
         };
+        let response = asking.await?;
         let (head, mut body) = response.into_parts();
         // From here on the answer is known, whatever becomes of its body.
         lease.answered();
@@ -346,20 +344,39 @@ impl Host {
     }
 }
 
-/// One request on one stream, up to the answer's head. `sent` is there as soon as the peer may see it.
+/// One request on one stream, up to the answer's head or the end of its time. `sent` is there as soon as the peer may see it.
 struct Asking<'a> {
     lease: &'a mut Lease,
+    deadlines: &'a Arc<Deadlines>,
     uri: &'a Uri,
     headers: &'a HeaderMap,
     body: &'a Body,
     turn: &'a Turn<'a>,
     sent: Option<h2::client::ResponseFuture>,
+    waiting: Option<Waiting>,
 }
 
 impl Future for Asking<'_> {
     type Output = Result<Response<h2::RecvStream>, TransportError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(answered) = self.poll_answer(cx) {
+            return Poll::Ready(answered);
+        }
+        match &self.waiting {
+            None => self.waiting = Some(self.deadlines.enter(cx.waker())),
+            Some(waiting) if waiting.is_over(cx.waker()) => return Poll::Ready(Err(self.late())),
+            Some(_) => {}
+        }
+        Poll::Pending
+    }
+}
+
+impl Asking<'_> {
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<h2::RecvStream>, TransportError>> {
         if self.sent.is_none() {
             ready!(self.lease.handle().poll_ready(cx)).map_err(|error| not_sent(&error))?;
             self.send()?;
@@ -367,9 +384,15 @@ impl Future for Asking<'_> {
         let Some(sent) = &mut self.sent else { return Poll::Pending };
         Pin::new(sent).poll(cx).map_err(|error| classify(&error))
     }
-}
 
-impl Asking<'_> {
+    fn late(&self) -> TransportError {
+        let limit = self.deadlines.timeout();
+        match self.sent {
+            Some(_) => TransportError::Ambiguous(format!("no answer within {limit:?}")),
+            None => TransportError::NotSent(format!("no free stream within {limit:?}")),
+        }
+    }
+
     fn send(&mut self) -> Result<(), TransportError> {
         // No await between this question and the request.
         if self.turn.may_start.is_some_and(|may_start| !may_start()) {

@@ -32,8 +32,8 @@ pub struct Lease {
 pub enum Leased {
     /// Yours.
     Granted(Lease),
-    /// The quota is spent up to the horizon.
-    Spent,
+    /// The quota is spent up to the horizon; for so long nothing falls due within it.
+    Spent(Duration),
     /// Closed by a `Retry-After`, for so long.
     Closed(Duration),
 }
@@ -93,15 +93,19 @@ pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Leased, StoreError> {
         let starts_in = Duration::from_secs_f64(row.starts_in.max(0.0));
         return Ok(Leased::Granted(Lease { starts_in, rate: row.rate }));
     }
-    let closed = sqlx::query_scalar!(
-        r#"select extract(epoch from closed_until - clock_timestamp())::float8 as "closed!" from permit
-           where name = $1 and closed_until > clock_timestamp()"#,
+    let row = sqlx::query!(
+        r#"select case when closed_until > now then extract(epoch from closed_until - now)::float8 end as closed,
+               extract(epoch from greatest(next_at, now) - now)::float8 as "due!"
+           from permit, (select clock_timestamp() as now) as clock where name = $1"#,
         ask.name
     )
-    .fetch_optional(pool)
+    .fetch_one(pool)
     .await?;
-    Ok(closed
-        .map_or(Leased::Spent, |seconds| Leased::Closed(Duration::from_secs_f64(seconds.max(0.0)))))
+    let wait = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
+    Ok(match row.closed {
+        Some(closed) => Leased::Closed(wait(closed)),
+        None => Leased::Spent(wait(row.due).saturating_sub(ask.horizon)),
+    })
 }
 
 /// The provider said "slower": half the rate, and nothing for `closed`.

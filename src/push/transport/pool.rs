@@ -10,6 +10,7 @@ use rustls_pki_types::ServerName;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
+use super::deadline::Deadlines;
 use super::{Authority, Body, Manner, TrafficClass};
 
 /// Names one connection for as long as the process lives.
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) name: ServerName<'static>,
     pub(super) connector: TlsConnector,
     pub(super) manner: Manner,
+    pub(super) deadlines: Arc<Deadlines>,
     pool: Mutex<Pool>,
 }
 
@@ -129,7 +131,8 @@ impl Shared {
             last_failure: "the connection was given up".to_owned(),
             next_id: 0,
         };
-        Self { authority, name, connector, manner, pool: Mutex::new(pool) }
+        let deadlines = Arc::new(Deadlines::new(manner.timeout));
+        Self { authority, name, connector, manner, deadlines, pool: Mutex::new(pool) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Pool> {

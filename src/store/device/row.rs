@@ -14,6 +14,11 @@ pub struct AddressRow {
 }
 
 impl AddressRow {
+    /// Without the keys that only browsers have.
+    pub fn phone(kind: i16, address: String) -> Self {
+        Self { kind, address, p256dh: None, auth: None, vapid_key: None }
+    }
+
     /// `row` names the row should it make no sense.
     pub fn parse(self, row: impl std::fmt::Display) -> Result<Address, StoreError> {
         let Some(kind) = AddressKind::from_code(self.kind) else {

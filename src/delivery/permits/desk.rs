@@ -1,0 +1,210 @@
+//! Hands out one quota: leases ahead of need what the next moments want, and gives each permit at its moment.
+//!
+//! The next lease is asked for while half of the last is still in hand, so the database's answer is never waited for while permits
+//! fall due; and a permit that could not be given at its moment (the processor was busy) is made up for, a little faster than the
+//! rate. Both together are what keeps a paced broadcast at its pace.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use super::queues::Queues;
+use super::stock::{Lot, Stock};
+use super::{BLOCK, WINDOW, Want};
+use crate::store::patience::soon;
+use crate::store::permit::{self, Ask, Leased};
+use crate::telemetry::Metric;
+
+/// How far ahead bulk may spend the quota; urgent traffic may go twice as far, so it never finds everything spent.
+const BULK_HORIZON: Duration = WINDOW;
+const URGENT_HORIZON: Duration = Duration::from_millis(400);
+
+/// Between two questions to a spent quota, at least.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A quota that is closed for longer sends away who waits: a batch in hand is better looked at again later.
+const WORTH_WAITING: Duration = Duration::from_secs(1);
+
+/// A quota nobody asked for in this long forgets what it had leased.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Hands out one quota.
+pub(super) struct Desk {
+    pool: PgPool,
+    name: String,
+    quota: NonZeroU32,
+    ramp: Duration,
+    asked: mpsc::UnboundedReceiver<Want>,
+    queues: Queues,
+    stock: Stock,
+    pace: Pace,
+    leasing: Option<JoinHandle<Answer>>,
+    /// There is no use in asking for more before.
+    again: Instant,
+}
+
+/// What became of asking for a lease.
+enum Answer {
+    Granted(Lot),
+    /// Not now.
+    Later(Duration),
+    /// Not for so long that nobody should wait.
+    Closed(Duration),
+}
+
+impl Desk {
+    pub(super) fn new(
+        pool: PgPool,
+        name: &str,
+        quota: NonZeroU32,
+        ramp: Duration,
+        burst: Duration,
+        asked: mpsc::UnboundedReceiver<Want>,
+    ) -> Self {
+        Self {
+            pool,
+            name: name.to_owned(),
+            quota,
+            ramp,
+            asked,
+            queues: Queues::default(),
+            stock: Stock::default(),
+            pace: Pace::new(f64::from(quota.get()), burst),
+            leasing: None,
+            again: Instant::now(),
+        }
+    }
+
+    pub(super) async fn serve(mut self) {
+        loop {
+            self.collect();
+            if self.queues.is_empty() {
+                match tokio::time::timeout(IDLE, self.asked.recv()).await {
+                    Ok(Some(want)) => self.queues.push(want),
+                    Ok(None) => return,
+                    // What was leased long ago was meant for that moment.
+                    Err(_) => self.stock.clear(),
+                }
+                continue;
+            }
+            let least = self.queues.next_count();
+            let Some(due) = self.stocked(least).await else { continue };
+            tokio::time::sleep_until(due).await;
+            self.pace.ready(least).await;
+            // The choice comes last: an emergency that arrived while we waited goes first.
+            self.collect();
+            if let Some(want) = self.queues.pop() {
+                // Whoever gave up waiting, for a stop or an expiry, uses nothing.
+                if want.go.is_closed() {
+                    continue;
+                }
+                if want.count > least {
+                    self.pace.ready(want.count - least).await;
+                }
+                self.stock.take(want.count);
+                want.go.send(Ok(())).ok();
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Ok(want) = self.asked.try_recv() {
+            self.push(want);
+        }
+    }
+
+    fn push(&mut self, want: Want) {
+        let was_urgent = self.queues.is_urgent();
+        self.queues.push(want);
+        if self.queues.is_urgent() && !was_urgent {
+            // It may go further ahead than what was refused before.
+            self.again = Instant::now();
+        }
+    }
+
+    /// When the next permit falls due, if there are `least` of them; leases more ahead of need. Without them, waits a moment.
+    async fn stocked(&mut self, least: u32) -> Option<Instant> {
+        let now = Instant::now();
+        self.stock.forget_before(now);
+        if self.leasing.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.answered().await;
+        }
+        let left = self.stock.left();
+        if self.leasing.is_none() && now >= self.again && (left < least || left < self.window() / 2)
+        {
+            self.leasing = Some(self.lease());
+        }
+        if left >= least {
+            return self.stock.next();
+        }
+        if self.leasing.is_some() {
+            self.answered().await;
+        } else {
+            tokio::select! {
+                () = tokio::time::sleep_until(self.again) => {}
+                Some(want) = self.asked.recv() => self.push(want),
+            }
+        }
+        None
+    }
+
+    async fn answered(&mut self) {
+        let Some(leasing) = self.leasing.take() else { return };
+        // It never panics, and nobody aborts it.
+        let answer = leasing.await.unwrap_or(Answer::Later(WINDOW));
+        match answer {
+            Answer::Granted(lot) => {
+                Metric::PermitRate.set(lot.rate, &[("quota", &self.name)]);
+                self.pace.change(lot.rate);
+                self.stock.add(lot);
+            }
+            Answer::Later(wait) => self.again = Instant::now() + wait,
+            Answer::Closed(wait) => {
+                self.stock.clear();
+                self.queues.send_away(wait);
+            }
+        }
+    }
+
+    /// Permits of one window at the rate of the last lease.
+    fn window(&self) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate of at most 2^32 by 0.2 s"
+        )]
+        let window = (self.pace.rate * WINDOW.as_secs_f64()) as u32;
+        window
+    }
+
+    /// Asks for what is wanted, or for a whole window where wants follow upon each other.
+    fn lease(&self) -> JoinHandle<Answer> {
+        let steady = self.stock.left() > 0;
+        let wanted = if steady { u32::MAX } else { self.queues.wanted() };
+        let count = wanted.min(self.window()).max(BLOCK);
+        let horizon = if self.queues.is_urgent() { URGENT_HORIZON } else { BULK_HORIZON };
+        let (pool, name) = (self.pool.clone(), self.name.clone());
+        let (quota, ramp) = (f64::from(self.quota.get()), self.ramp);
+        tokio::spawn(async move {
+            let ask = Ask { name: &name, quota, count, horizon, ramp };
+            match soon(permit::lease(&pool, ask)).await {
+                Ok(Leased::Granted(lease)) => {
+                    let from = Instant::now() + lease.starts_in;
+                    Answer::Granted(Lot { from, rate: lease.rate, left: count, given: 0 })
+                }
+                Ok(Leased::Spent(wait)) => Answer::Later(wait.clamp(PAUSE, WINDOW)),
+                Ok(Leased::Closed(wait)) if wait <= WORTH_WAITING => Answer::Later(wait),
+                Ok(Leased::Closed(wait)) => Answer::Closed(wait),
+                Err(error) => {
+                    tracing::warn!(%error, quota = name, "no permits: the database does not answer");
+                    Answer::Later(WINDOW)
+                }
+            }
+        })
+    }
+}
