@@ -35,6 +35,12 @@ bench: ## what a push costs beside the raw HTTP/2 ceiling, up to five million de
 	@cargo build --release --locked --features sim --bin loa --bin loa-sim --bin loa-bench
 	@BENCH='$(BENCH)' scripts/bench
 
+.PHONY: profile
+profile: ## a flame graph of each process while it broadcasts, docs/performance/flame-*.svg (needs the right to record the machine)
+	@scripts/tools build profile bench
+	@scripts/services up
+	@scripts/profile
+
 .PHONY: chaos
 chaos: ## everything breaks while alerts go out to 200,000 phones; counts who got them (CHAOS_ROUNDS=50, CHAOS_SEED, CHAOS_DEVICES)
 	@scripts/tools build
