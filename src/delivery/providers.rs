@@ -111,7 +111,7 @@ impl Providers {
             (Frame::WebPush(frame), Some(client)) => (frame, client),
         };
         let subscriptions = addresses.filter_map(|address| match address {
-            Address::WebPush(subscription) => Some(subscription.clone()),
+            Address::WebPush(subscription) => Some((**subscription).clone()),
             Address::Fcm(_) | Address::Apns { .. } => None,
         });
         let sealed = client.seal_many(frame, subscriptions.collect(), class).await;

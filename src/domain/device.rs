@@ -82,8 +82,8 @@ pub enum Address {
         /// Which of Apple's two worlds issued the token.
         environment: ApnsEnvironment,
     },
-    /// A browser.
-    WebPush(WebPushSubscription),
+    /// A browser. Apart, because it is five times as large as the others, of which a dispatcher holds many.
+    WebPush(Box<WebPushSubscription>),
 }
 
 impl Address {

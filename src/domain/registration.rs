@@ -154,7 +154,8 @@ fn parse_address(
             parse_fid(request.token, broken).map(|fid| Address::Fcm(FcmTarget::Fid(fid)))
         }
         Some("apns") => parse_apns(request.token, request.environment.as_deref(), broken),
-        Some("webpush") => parse_subscription(&request, rules, broken).map(Address::WebPush),
+        Some("webpush") => parse_subscription(&request, rules, broken)
+            .map(|subscription| Address::WebPush(Box::new(subscription))),
         Some(_) => {
             broken.push(one_of("kind", "fcm_token, fcm_fid, apns, webpush"));
             None

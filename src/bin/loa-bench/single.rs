@@ -154,7 +154,7 @@ async fn encrypt_and_post(
     let subscriptions: Vec<_> = devices
         .into_iter()
         .filter_map(|device| match device.address {
-            Address::WebPush(subscription) => Some(subscription),
+            Address::WebPush(subscription) => Some(*subscription),
             Address::Fcm(_) | Address::Apns { .. } => None,
         })
         .collect();

@@ -92,7 +92,8 @@ mod tests {
             auth: [0; 16],
             vapid_key: "k".to_owned(),
         };
-        Target { number, address: Address::WebPush(subscription), language: Arc::clone(language) }
+        let address = Address::WebPush(Box::new(subscription));
+        Target { number, address, language: Arc::clone(language) }
     }
 
     #[test]

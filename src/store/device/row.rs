@@ -39,12 +39,12 @@ impl AddressRow {
                 let (Some(p256dh), Some(auth), Some(vapid_key)) = keys else {
                     return Err(StoreError::inconsistent("device", "p256dh", row));
                 };
-                Address::WebPush(WebPushSubscription {
+                Address::WebPush(Box::new(WebPushSubscription {
                     endpoint: self.address,
                     p256dh,
                     auth,
                     vapid_key,
-                })
+                }))
             }
         })
     }
