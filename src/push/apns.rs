@@ -10,7 +10,7 @@ mod provider_token;
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::clock::Clock;
 use crate::config::apns::Apns as ApnsConfig;
@@ -21,14 +21,14 @@ use crate::domain::retry::Waits;
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
 use super::transport::{
-    Answer, Authority, ConnectionId, Host, Load, Manner, TrafficClass, Trust, Turn,
+    Answer, Authority, ConnectionId, Host, Load, Manner, Post, TrafficClass, Trust, Turn,
 };
 use super::{Left, trust};
 
 pub use message::ApnsFrame;
 
 use answer::Refusal;
-use message::Options;
+use message::{Options, Token};
 use provider_token::{Minted, ProviderToken};
 
 /// The client of one Apple team and app. Cheap to clone: clones share connections and the provider token.
@@ -90,13 +90,13 @@ impl Apns {
         turn: &Turn<'_>,
     ) -> Result<(), PushError> {
         let host = self.host(environment);
-        let uri = host.uri(message::path(token)?);
+        let token = Token::of(token)?;
         let minted = self.inner.token.current()?;
         let waits = &self.inner.waits;
-        match post(host, &uri, frame, &minted, turn, None, waits).await? {
+        match post(host, token, frame, &minted, turn, None, waits).await? {
             Ok(()) => Ok(()),
             // Rare, so it is kept out of the many futures that are under way at once.
-            Err(refused) => Box::pin(self.mend(refused, host, &uri, frame, minted, turn)).await,
+            Err(refused) => Box::pin(self.mend(refused, host, token, frame, minted, turn)).await,
         }
     }
 
@@ -105,7 +105,7 @@ impl Apns {
         &self,
         (refusal, connection): (Refusal, ConnectionId),
         host: &Host,
-        uri: &Uri,
+        token: Token<'_>,
         frame: &ApnsFrame,
         minted: Arc<Minted>,
         turn: &Turn<'_>,
@@ -122,7 +122,7 @@ impl Apns {
             Refusal::Final(error) | Refusal::Trouble(error) => return Err(error),
         };
         let waits = &self.inner.waits;
-        let second = post(host, uri, frame, &minted, turn, Some(connection), waits).await?;
+        let second = post(host, token, frame, &minted, turn, Some(connection), waits).await?;
         second.map_err(|(refusal, _)| refusal.into_final())
     }
 
@@ -156,7 +156,7 @@ type Posted = Result<(), (Refusal, ConnectionId)>;
 
 async fn post(
     host: &Host,
-    uri: &Uri,
+    token: Token<'_>,
     frame: &ApnsFrame,
     minted: &Minted,
     turn: &Turn<'_>,
@@ -164,8 +164,12 @@ async fn post(
     waits: &Waits,
 ) -> Result<Posted, PushError> {
     let headers = frame.complete(&minted.bearer);
-    let Answer { status, body, connection, .. } =
-        host.post_elsewhere(avoid, uri, &headers, &frame.body, turn).await?;
+    let make = || Post {
+        uri: host.uri(token.path()),
+        headers: HeaderMap::clone(&headers),
+        body: frame.body.clone(),
+    };
+    let Answer { status, body, connection, .. } = host.post_elsewhere(avoid, &make, turn).await?;
     if status == StatusCode::OK {
         return Ok(Ok(()));
     }

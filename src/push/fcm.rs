@@ -19,7 +19,7 @@ use crate::domain::message::PushMessage;
 use crate::domain::retry::Waits;
 
 use super::error::{FrameError, PushError, SetupError};
-use super::transport::{Answer, Authority, Body, Host, Load, Manner, TrafficClass, Turn};
+use super::transport::{Answer, Authority, Body, Host, Load, Manner, Post, TrafficClass, Turn};
 use super::{Left, trust};
 
 pub use message::FcmFrame;
@@ -95,26 +95,32 @@ impl Fcm {
             // Rare, so it is kept out of the many futures that are under way at once; as is all that follows a refusal.
             None => Box::pin(self.inner.grant.headers()).await?,
         };
-        let body = frame.body_for(target);
-        let answer = self.inner.host.post(&self.inner.uri, &headers, &body, turn).await?;
+        let make = || self.request(&headers, frame.body_for(target));
+        let answer = self.inner.host.post(&make, turn).await?;
         if answer.status == StatusCode::OK {
             return Ok(());
         }
         match self.classify(&answer) {
             Refusal::Final(error) => Err(error),
-            Refusal::Token(_) => Box::pin(self.send_renewed(&headers, &body, turn)).await,
+            Refusal::Token(_) => Box::pin(self.send_renewed(&headers, frame, target, turn)).await,
         }
+    }
+
+    fn request(&self, headers: &HeaderMap, body: Body) -> Post {
+        Post { uri: self.inner.uri.clone(), headers: headers.clone(), body }
     }
 
     /// Tokens are also revoked before their time: one new one, one more attempt.
     async fn send_renewed(
         &self,
         refused: &Arc<HeaderMap>,
-        body: &Body,
+        frame: &FcmFrame,
+        target: &FcmTarget,
         turn: &Turn<'_>,
     ) -> Result<(), PushError> {
         let headers = self.inner.grant.renew(refused).await?;
-        let answer = self.inner.host.post(&self.inner.uri, &headers, body, turn).await?;
+        let make = || self.request(&headers, frame.body_for(target));
+        let answer = self.inner.host.post(&make, turn).await?;
         if answer.status == StatusCode::OK {
             return Ok(());
         }

@@ -162,6 +162,17 @@ impl std::fmt::Display for Authority {
     }
 }
 
+/// What is posted. Made when its stream is there, and moved from there on: a copy of each part costs a hundredth of a push.
+#[derive(Debug)]
+pub struct Post {
+    /// Absolute, at the host that it is posted to; see [`Host::uri`].
+    pub uri: Uri,
+    /// All headers but those that HTTP/2 itself needs.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+}
+
 /// What the peer answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -248,35 +259,31 @@ impl Host {
         self.shared.leave(connection, why);
     }
 
-    /// Posts `body` and waits for the answer, whatever its status.
+    /// Posts what `make` makes and waits for the answer, whatever its status.
     ///
-    /// A request that certainly was not processed (GOAWAY below its stream, `REFUSED_STREAM`) is repeated once.
+    /// A request that certainly was not processed (GOAWAY below its stream, `REFUSED_STREAM`) is made and sent once more.
     pub async fn post(
         &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        body: &Body,
+        make: &(dyn Fn() -> Post + Send + Sync),
         turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
-        self.post_elsewhere(None, uri, headers, body, turn).await
+        self.post_elsewhere(None, make, turn).await
     }
 
     /// As [`Host::post`], on another connection than `avoid` if there is one with a free stream.
     pub async fn post_elsewhere(
         &self,
         avoid: Option<ConnectionId>,
-        uri: &Uri,
-        headers: &HeaderMap,
-        body: &Body,
+        make: &(dyn Fn() -> Post + Send + Sync),
         turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
         let lease = self.lease(turn.class, avoid).await?;
-        match self.exchange(lease, uri, headers, body, turn).await {
+        match self.exchange(lease, make, turn).await {
             // Rare, so it is kept out of the many futures that are under way at once.
             Err(TransportError::NotSent(_)) => {
                 let again = async {
                     let lease = self.lease(turn.class, avoid).await?;
-                    self.exchange(lease, uri, headers, body, turn).await
+                    self.exchange(lease, make, turn).await
                 };
                 Box::pin(again).await
             }
@@ -315,22 +322,11 @@ impl Host {
     async fn exchange(
         &self,
         mut lease: Lease,
-        uri: &Uri,
-        headers: &HeaderMap,
-        body: &Body,
+        make: &(dyn Fn() -> Post + Send + Sync),
         turn: &Turn<'_>,
     ) -> Result<Answer, TransportError> {
         let deadlines = &self.shared.deadlines;
-        let asking = Asking {
-            lease: &mut lease,
-            deadlines,
-            uri,
-            headers,
-            body,
-            turn,
-            sent: None,
-            waiting: None,
-        };
+        let asking = Asking { lease: &mut lease, deadlines, make, turn, sent: None, waiting: None };
         let response = asking.await?;
         let (head, mut body) = response.into_parts();
         // From here on the answer is known, whatever becomes of its body.
@@ -348,9 +344,7 @@ impl Host {
 struct Asking<'a> {
     lease: &'a mut Lease,
     deadlines: &'a Arc<Deadlines>,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-    body: &'a Body,
+    make: &'a (dyn Fn() -> Post + Send + Sync),
     turn: &'a Turn<'a>,
     sent: Option<h2::client::ResponseFuture>,
     waiting: Option<Waiting>,
@@ -398,16 +392,17 @@ impl Asking<'_> {
         if self.turn.may_start.is_some_and(|may_start| !may_start()) {
             return Err(TransportError::Withheld);
         }
+        let Post { uri, headers, body } = (self.make)();
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
-        request.uri_mut().clone_from(self.uri);
-        request.headers_mut().clone_from(self.headers);
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
         let sent = self.lease.handle().send_request(request, false);
         let (response, mut stream) = sent.map_err(|error| not_sent(&error))?;
         self.sent = Some(response);
         // A failure to queue the body means that the stream was reset meanwhile; the response says how, and that decides.
-        if let Err(error) = stream.send_data(self.body.clone(), true) {
+        if let Err(error) = stream.send_data(body, true) {
             tracing::debug!(%error, "the peer answered before it had the request's body");
         }
         Ok(())

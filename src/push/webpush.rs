@@ -26,7 +26,7 @@ use crate::domain::retry::Waits;
 use super::error::{FrameError, PushError, SetupError};
 use super::jwt::Es256Key;
 use super::payload::Whole;
-use super::transport::{Body, Load, Manner, TrafficClass, Turn};
+use super::transport::{Body, Load, Manner, Post, TrafficClass, Turn};
 use super::{LONGEST, Left, trust};
 
 pub use endpoint::{EndpointPolicy, EndpointRefused};
@@ -164,7 +164,12 @@ impl WebPush {
     /// Posts what was sealed. `Ok` means accepted by the push service, which is not delivered.
     pub async fn post(&self, sealed: &Sealed, turn: &Turn<'_>) -> Result<(), PushError> {
         let host = sealed.service.host();
-        let answer = host.post(&sealed.uri, &sealed.headers, &sealed.body, turn).await?;
+        let make = || Post {
+            uri: sealed.uri.clone(),
+            headers: sealed.headers.clone(),
+            body: sealed.body.clone(),
+        };
+        let answer = host.post(&make, turn).await?;
         if answer.status.is_success() {
             self.inner.services.accepted(&sealed.service);
             return Ok(());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::task::JoinHandle;
 
-use loa::push::transport::{Answer, Host, Manner, TrafficClass, TransportError};
+use loa::push::transport::{Answer, Host, Manner, Post, TrafficClass, TransportError};
 
 use crate::push_peer::{Certificate, Peer, Session, authority};
 
@@ -26,7 +26,12 @@ fn post(host: &Host, class: TrafficClass) -> JoinHandle<Outcome> {
     let host = host.clone();
     tokio::spawn(async move {
         let uri = host.authority().uri("/push").expect("a URI");
-        host.post(&uri, &HeaderMap::new(), &Bytes::from_static(b"{}").into(), &class.into()).await
+        let make = || Post {
+            uri: uri.clone(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"{}").into(),
+        };
+        host.post(&make, &class.into()).await
     })
 }
 

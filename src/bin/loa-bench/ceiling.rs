@@ -13,7 +13,7 @@ use loa::clock::{Clock as _, SystemClock};
 use loa::domain::device::{FcmTarget, Provider};
 use loa::domain::message::PushMessage;
 use loa::push::jwt::{Es256Key, Rs256Key};
-use loa::push::transport::{Authority, Host, Manner, Trust};
+use loa::push::transport::{Authority, Body, Host, Manner, Post, Trust};
 use loa::push::{Apns, Fcm, Left, TrafficClass};
 use loa::stage::Stage;
 use serde_json::{Value, json};
@@ -179,8 +179,9 @@ async fn access_token(stage: &Stage) -> anyhow::Result<String> {
     let host = Host::new(authority, &trust, Manner::default()).map_err(anyhow::Error::msg)?;
     let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
-    let answer =
-        host.post(&uri, &headers, &Bytes::from(form).into(), &TrafficClass::Urgent.into()).await?;
+    let body = Body::from(Bytes::from(form));
+    let make = || Post { uri: uri.clone(), headers: headers.clone(), body: body.clone() };
+    let answer = host.post(&make, &TrafficClass::Urgent.into()).await?;
     let answer: Value = serde_json::from_slice(&answer.body)?;
     Ok(answer["access_token"].as_str().context("no access token")?.to_owned())
 }

@@ -110,18 +110,28 @@ impl ApnsFrame {
     }
 }
 
-/// The path of one device. Tokens are hexadecimal, of whatever length; anything else never came from Apple.
-pub(super) fn path(token: &str) -> Result<PathAndQuery, PushError> {
-    const HEAD: &str = "/3/device/";
-    if token.is_empty() || token.len() > 512 || !is_hexadecimal(token) {
-        // not Apple's word, so no reason to forget it
-        return Err(PushError::Refused("the token is not hexadecimal"));
+/// A device's token. Tokens are hexadecimal, of whatever length; anything else never came from Apple.
+#[derive(Clone, Copy)]
+pub(super) struct Token<'a>(&'a str);
+
+impl<'a> Token<'a> {
+    pub(super) fn of(token: &'a str) -> Result<Self, PushError> {
+        if token.is_empty() || token.len() > 512 || !is_hexadecimal(token) {
+            // not Apple's word, so no reason to forget it
+            return Err(PushError::Refused("the token is not hexadecimal"));
+        }
+        Ok(Self(token))
     }
-    let mut path = String::with_capacity(HEAD.len() + token.len());
-    path.push_str(HEAD);
-    path.push_str(token);
-    // Unwrap safety: hexadecimal digits are lawful in a path.
-    Ok(PathAndQuery::try_from(path).expect("a lawful path"))
+
+    /// The path of its device.
+    pub(super) fn path(self) -> PathAndQuery {
+        const HEAD: &str = "/3/device/";
+        let mut path = String::with_capacity(HEAD.len() + self.0.len());
+        path.push_str(HEAD);
+        path.push_str(self.0);
+        // Unwrap safety: hexadecimal digits are lawful in a path.
+        PathAndQuery::try_from(path).expect("a lawful path")
+    }
 }
 
 /// Without short cuts, so that the compiler looks at many bytes at once.

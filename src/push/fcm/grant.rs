@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::push::error::{PushError, Scope, excerpt};
 use crate::push::jwt::Rs256Key;
 use crate::push::transport::{
-    Answer, Authority, Body, Host, Manner, TrafficClass, TransportError, Trust,
+    Answer, Authority, Body, Host, Manner, Post, TrafficClass, TransportError, Trust,
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
@@ -213,7 +213,8 @@ impl Grant {
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
         let asked_at = self.clock.instant();
-        let answer = self.host.post(&self.uri, &headers, &form, &TrafficClass::Urgent.into()).await;
+        let make = || Post { uri: self.uri.clone(), headers: headers.clone(), body: form.clone() };
+        let answer = self.host.post(&make, &TrafficClass::Urgent.into()).await;
         // Whatever became of the token's request, the push itself has not been sent.
         let answer = answer.map_err(|error| match error {
             TransportError::Withheld => PushError::Withheld,

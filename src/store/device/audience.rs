@@ -126,7 +126,7 @@ pub struct BatchDevice {
 ///
 /// As rows of their own, devices take a twelfth of the dispatcher's processor time just to be read; a whole batch as one row, each
 /// connection keeps a buffer of half a megabyte.
-const ROW: i64 = 250;
+const ROW: i64 = 100;
 
 /// Devices of consecutive numbers, column by column.
 #[derive(Default)]
