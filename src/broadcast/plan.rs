@@ -10,6 +10,7 @@ use super::engine::Engine;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::id::BroadcastId;
+use crate::queue::consumer::Settle;
 use crate::queue::message::Task;
 use crate::queue::publisher::Publication;
 use crate::store::batch::{self, PlannedRange};
@@ -89,6 +90,28 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
         batch::planned(&mut conn, id).await
     })
     .await
+}
+
+/// What becomes of the task of a plan that could not be made. One that breaks a rule would break it again: the broadcast is parked, with
+/// an alarm, until a person lets it go on.
+pub async fn failed(engine: &Engine, id: BroadcastId, error: &StoreError) -> Settle {
+    let again = matches!(error, StoreError::Database(_)) && error.broken_constraint().is_none();
+    if again {
+        tracing::warn!(broadcast = %id, %error, "planning has to wait: {error}");
+        return Settle::Requeue;
+    }
+    tracing::error!(broadcast = %id, %error, "broadcast {id} is parked, it cannot be planned: {error}");
+    let parking = soon(async {
+        let mut conn = engine.urgent.acquire().await?;
+        broadcast::park(&mut conn, id, &format!("it cannot be planned: {error}")).await
+    });
+    match parking.await {
+        Ok(()) => Settle::Ack,
+        Err(error) => {
+            tracing::warn!(broadcast = %id, %error, "parking has to wait: {error}");
+            Settle::Requeue
+        }
+    }
 }
 
 async fn next(

@@ -11,12 +11,13 @@ mod stock;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::config::pacing::Pacing;
 use crate::domain::broadcast::Lane;
 use crate::store::patience::soon;
@@ -35,6 +36,7 @@ const WINDOW: Duration = Duration::from_millis(200);
 pub struct Permits {
     pool: PgPool,
     pacing: Pacing,
+    clock: Arc<dyn Clock>,
     quotas: Mutex<HashMap<String, mpsc::UnboundedSender<Want>>>,
 }
 
@@ -47,8 +49,8 @@ struct Want {
 
 impl Permits {
     /// Leases go through `pool`; quotas come from the configuration.
-    pub fn new(pool: PgPool, pacing: Pacing) -> Self {
-        Self { pool, pacing, quotas: Mutex::default() }
+    pub fn new(pool: PgPool, pacing: Pacing, clock: Arc<dyn Clock>) -> Self {
+        Self { pool, pacing, clock, quotas: Mutex::default() }
     }
 
     /// Waits for `count` (at most [`BLOCK`]) permits of the quota `name`, whose whole fleet may make `per_second` requests a
@@ -93,8 +95,8 @@ impl Permits {
             return wants.clone();
         }
         let (wants, asked) = mpsc::unbounded_channel();
-        let ramp = Duration::from_secs(u64::from(self.pacing.ramp_seconds));
-        let desk = Desk::new(self.pool.clone(), name, per_second, ramp, self.pacing.burst(), asked);
+        let (pool, clock) = (self.pool.clone(), Arc::clone(&self.clock));
+        let desk = Desk::new(pool, clock, name, per_second, &self.pacing, asked);
         tokio::spawn(desk.serve());
         quotas.insert(name.to_owned(), wants.clone());
         wants

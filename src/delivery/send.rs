@@ -5,6 +5,7 @@
 //! service's devices out: what was not tried stays open.
 
 mod blocks;
+mod judge;
 mod run;
 
 use std::collections::VecDeque;
@@ -29,11 +30,11 @@ use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
 use crate::domain::retry::Waits;
-use crate::push::{Left, PushError, Scope, TrafficClass, Turn, Verdict};
+use crate::push::{Left, PushError, TrafficClass, Turn};
 use crate::store::patience::soon;
 use crate::telemetry::Metric;
 
-use blocks::{Block, origin_quota, queues};
+use blocks::{Block, queues};
 use run::Run;
 
 /// Requests of one slice under way at once, at most.
@@ -331,101 +332,6 @@ impl Sender {
             decided => decided,
         };
         open.map_err(|closed| run.break_off(BrokenOff::Gate(closed))).is_ok()
-    }
-
-    async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered<'_>) {
-        let Answered { push, answer: Some(answer) } = answered else { return };
-        let Push { target, load, parcel, .. } = &*push;
-        let breaker = self.breaker(slice.provider);
-        let Err(error) = answer else {
-            breaker.accepted();
-            self.services.answered(&load.quota);
-            run.record(target, Outcome::Accepted);
-            return;
-        };
-        let verdict = error.verdict();
-        match &verdict {
-            Verdict::Ambiguous | Verdict::NotSent => self.unanswered(slice.provider, &load.quota),
-            // While it waited for a stream the gate closed or its service asked for a pause: not tried, and the run knows.
-            Verdict::Withheld => return,
-            // It never left, so nobody answered.
-            _ if matches!(parcel, Parcel::Spoilt(_)) => {}
-            _ => {
-                breaker.answered();
-                self.services.answered(&load.quota);
-            }
-        }
-        match verdict {
-            Verdict::Forget { since } => run.dead(target, since),
-            Verdict::Refused(_) => run.record(target, Outcome::Refused),
-            Verdict::Suspect => run.suspect(target),
-            Verdict::OurFault(what) => {
-                if run.our_fault(target) {
-                    let labels = [("provider", slice.provider.as_str())];
-                    Metric::OurFaults.add(1, &labels);
-                    tracing::error!(provider = %slice.provider, what, "a message of ours is called malformed: {what}");
-                }
-            }
-            Verdict::Later { after, scope, slow_down } => {
-                run.record(target, Outcome::Due);
-                self.later(slice.provider, scope, after, slow_down, run).await;
-            }
-            Verdict::Park(reason) => {
-                breaker.park(&reason);
-                run.break_off(BrokenOff::Parked);
-            }
-            Verdict::Ambiguous => run.record(target, Outcome::DueUnknown),
-            Verdict::NotSent => run.record(target, Outcome::Due),
-            Verdict::Withheld => {}
-        }
-    }
-
-    /// Many in a row park a provider, or have one push service left alone.
-    fn unanswered(&self, provider: Provider, quota: &str) {
-        match provider {
-            Provider::Fcm | Provider::Apns => self.breaker(provider).unreachable(),
-            Provider::WebPush => self.services.unanswered(quota),
-        }
-    }
-
-    async fn later(
-        &self,
-        provider: Provider,
-        scope: Scope,
-        after: Option<Duration>,
-        slow_down: bool,
-        run: &Run,
-    ) {
-        let mut wait = after.unwrap_or(self.waits.throttled);
-        let quota = match scope {
-            Scope::Device => {
-                run.ask(after.map(|after| after.min(self.waits.longest_leave)));
-                return;
-            }
-            Scope::Provider => {
-                run.ask_all(after);
-                // At once and in every slice; what other dispatchers do, the quota decides.
-                self.services.leave_alone(provider.as_str(), wait);
-                if slow_down {
-                    run.break_off(BrokenOff::LeftAlone(wait));
-                }
-                provider.as_str().to_owned()
-            }
-            // Its word binds its own devices, not those of the others in the batch.
-            Scope::Origin(origin) => {
-                let quota = origin_quota(&origin);
-                wait = wait.min(self.waits.longest_leave);
-                self.services.leave_alone(&quota, wait);
-                run.leave_out(wait);
-                quota
-            }
-        };
-        if slow_down {
-            Metric::Throttled.add(1, &[("provider", provider.as_str())]);
-        }
-        if slow_down && run.slow_down(&quota) {
-            self.permits.slow_down(&quota, wait).await;
-        }
     }
 
     /// Draws the conclusions that need all the answers.

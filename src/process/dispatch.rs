@@ -32,9 +32,9 @@ use crate::queue::{
 };
 use crate::shutdown::{Drained, Shutdown};
 use crate::store::batch::{self, BatchKey};
+use crate::store::device;
 use crate::store::liveness::Announcement;
 use crate::store::patience::soon;
-use crate::store::{StoreError, device};
 use crate::upkeep::due::Due;
 use crate::upkeep::heartbeat::Heartbeat;
 use crate::upkeep::relay;
@@ -91,7 +91,7 @@ impl Dispatcher {
         let sender = Arc::new(Sender {
             pool: pools.urgent.clone(),
             gate: Arc::clone(&gate),
-            permits: Permits::new(pools.urgent.clone(), config.pacing.clone()),
+            permits: Permits::new(pools.urgent.clone(), config.pacing.clone(), Arc::clone(&clock)),
             providers,
             breakers: breakers.clone(),
             services: Services::new(Arc::clone(&clock), config.waits),
@@ -237,11 +237,7 @@ async fn handle(engine: Arc<Engine>, delivery: Delivery) -> Settle {
     match Task::parse(&delivery.body) {
         Ok(Task::PlanV1 { broadcast }) => match plan::plan(&engine, broadcast).await {
             Ok(()) => Settle::Ack,
-            Err(error @ StoreError::Inconsistent { .. }) => Settle::Dead(error.to_string()),
-            Err(error) => {
-                tracing::warn!(%broadcast, %error, "planning has to wait: {error}");
-                Settle::Requeue
-            }
+            Err(error) => plan::failed(&engine, broadcast, &error).await,
         },
         Ok(Task::PushV1 { broadcast, provider, first }) => {
             dispatch::dispatch(&engine, BatchKey { broadcast, provider, first }).await

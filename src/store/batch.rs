@@ -375,6 +375,7 @@ fn key_of(
 pub async fn unplanned(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
     let rows = sqlx::query_scalar!(
         "select id from broadcast where state = 'planning' and created_at < clock_timestamp() - interval '1 second'
+           and (parked_reason is null or stopped_at is not null or expires_at <= clock_timestamp())
          order by created_at limit 100 for update skip locked"
     )
     .fetch_all(conn)

@@ -266,7 +266,7 @@ async fn raise_epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// The seal did not verify: nothing of it is sent until a person has looked.
+/// Something is wrong with it that trying again does not mend: nothing more of it is sent until a person has looked.
 pub async fn park(
     conn: &mut PgConnection,
     id: BroadcastId,

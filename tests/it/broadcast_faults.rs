@@ -13,8 +13,8 @@ use crate::support::fleet::{Fleet, OnAir, Setup};
 
 const BATCH: u32 = 200;
 
-/// Batches one dispatcher holds at once: twelve of each of three providers.
-const HELD: i64 = 3 * 12;
+/// Batches of an emergency one dispatcher holds at once, of all three providers.
+const HELD: i64 = 6 + 6 + 4;
 
 fn setup(vhost: &Vhost, pace: u32) -> Setup {
     Setup { devices: 6_000, batch_size: BATCH, pace, amqp_url: vhost.config().url.expose().clone() }
@@ -180,6 +180,28 @@ async fn invariant_1_a_tampered_seal_parks_the_broadcast_until_a_person_has_mend
         .execute(&fleet.app.pool)
         .await
         .expect("the backup");
+    let officer = fleet.approver.id;
+    control::resume(&fleet.app.pool, officer, on_air.broadcast).await.expect("it is parked");
+    fleet.completed(&on_air).await;
+    let report = fleet.report(&on_air).await;
+    assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
+}
+
+#[sqlx::test]
+async fn a_plan_that_breaks_a_rule_is_parked_until_a_person_lets_it_go_on(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    fleet.dispatch().await;
+    let rule = "alter table batch add constraint no_batch_at_all check (planned < 0) not valid";
+    sqlx::query(rule).execute(&fleet.app.pool).await.expect("a rule that no plan keeps");
+    let on_air = fleet.approve().await;
+    let parked = fleet.until(&on_air, |progress| progress.parked_reason.is_some()).await;
+    let reason = parked.parked_reason.expect("a reason");
+    assert!(reason.contains("no_batch_at_all"), "{reason}");
+    sqlx::query("alter table batch drop constraint no_batch_at_all")
+        .execute(&fleet.app.pool)
+        .await
+        .expect("it is gone");
     let officer = fleet.approver.id;
     control::resume(&fleet.app.pool, officer, on_air.broadcast).await.expect("it is parked");
     fleet.completed(&on_air).await;

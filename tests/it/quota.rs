@@ -1,7 +1,9 @@
 //! The fleet's rate stays within the quota, whoever joins and leaves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use loa::clock::SystemClock;
 use loa::config::Config;
 use loa::delivery::permits::Permits;
 use loa::domain::broadcast::Lane;
@@ -66,7 +68,7 @@ async fn slower_is_obeyed_at_once_and_forgiven_bit_by_bit(pool: PgPool) {
 #[sqlx::test]
 async fn whoever_waits_for_a_closed_quota_is_sent_away_instead_of_holding_a_batch(pool: PgPool) {
     permit::slow_down(&pool, "fcm", Duration::from_mins(15)).await.unwrap();
-    let permits = Permits::new(pool, Config::for_testing().pacing);
+    let permits = Permits::new(pool, Config::for_testing().pacing, Arc::new(SystemClock));
     let taken = permits.take("fcm", 1000, Lane::Emergency, 50).await;
     assert!(taken.is_err_and(|wait| wait > Duration::from_mins(14)));
     assert_eq!(permits.take("apns", 1000, Lane::Bulk, 50).await, Ok(()));

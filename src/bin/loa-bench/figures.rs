@@ -271,6 +271,7 @@ impl Figures {
         kept["machine"] = json!(machine);
         kept["fcm_us_by_process"] = json!(by_process(self.parts));
         kept["mixed_us_by_process"] = json!(by_process(self.mixed_parts));
+        kept["webpush_bare_pps"] = json!(self.webpush_bare_pps);
         kept["apns_dispatch_cpu_us"] = json!(self.apns_dispatch_cpu_us);
         kept["webpush_dispatch_cpu_us"] = json!(self.webpush_dispatch_cpu_us);
         Ok(kept)

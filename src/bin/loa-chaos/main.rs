@@ -48,13 +48,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = run(&arguments) => ended,
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-        }
-    });
-    match ended {
+    match runtime.block_on(run(&arguments)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -72,7 +66,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         arguments.rounds, arguments.devices
     );
     let scale = Scale::of(arguments.devices);
-    let mut world = World::prepare(scale).await?;
+    let mut world = tokio::select! {
+        world = World::prepare(scale) => world?,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+    };
     if let Err(why) = &world.disk {
         eprintln!("chaos: SKIPPED DiskFull: no file system of its own for PostgreSQL ({why})");
     }
@@ -82,7 +79,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut ripening = Ripening::default();
     for number in arguments.from..arguments.from + arguments.rounds {
         let mut dice = Dice::of_round(seed, number);
-        let played = one(&mut world, scale, &mut ripening, &mut dice).await;
+        // A round that is interrupted does not count; those before it are told of all the same.
+        let played = tokio::select! {
+            played = one(&mut world, scale, &mut ripening, &mut dice) => played,
+            _ = tokio::signal::ctrl_c() => {
+                say(&bar, &format!("round {number}: interrupted"));
+                break;
+            }
+        };
         let (round, verdict, ended) = match played {
             Ok(played) => played,
             Err(error) => {
@@ -136,7 +140,6 @@ fn say(bar: &ProgressBar, text: &str) {
 }
 
 fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> String {
-    let faults: Vec<String> = round.faults.iter().map(ToString::to_string).collect();
     let ended = match ended {
         [] => String::new(),
         some => format!(" · ended by themselves: {}", some.join(", ")),
@@ -144,7 +147,7 @@ fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> Stri
     format!(
         "round {number:>3} {:?} · {} · {:.1} s · lost {} unaccounted {} doubled {} late {}+{}{ended}",
         round.shape,
-        faults.join(", "),
+        round::names(&round.faults),
         verdict.seconds,
         verdict.lost,
         verdict.unaccounted,

@@ -152,8 +152,15 @@ pub async fn play(
     };
     let work = office.carry(shape, on_air, second, begun + later);
     let (harmed, told) = tokio::join!(harm, work);
-    harmed?;
-    Ok(Round { shape, faults, told: told? })
+    let named = || format!("{shape:?} · {}", names(&faults));
+    harmed.with_context(named)?;
+    let told = told.with_context(named)?;
+    Ok(Round { shape, faults, told })
+}
+
+/// The faults of a round, as they are printed.
+pub fn names(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The desks of the round, with the stage in others' hands.

@@ -122,8 +122,9 @@ impl Costs {
             broker_us: parts.rabbitmq,
             simulator_us: parts.simulator,
             batch: 2_000,
-            in_flight: 12,
-            streams: [900.0, 900.0, 200.0],
+            in_flight: 6,
+            // FCM allows about a hundred on a connection.
+            streams: [400.0, 900.0, 200.0],
             round_trip: 0.05,
             // Seven in ten browsers are at one push service, which is paced at 2,000 a second.
             quota: [10_000.0, 10_000.0, 2_000.0 / 0.7],
@@ -182,8 +183,8 @@ impl Costs {
             ),
             row(
                 "requests under way, a dispatcher",
-                "900, 900, 200".to_owned(),
-                "what ships: connections × streams",
+                "400, 900, 200".to_owned(),
+                "what ships: connections × streams; FCM allows some 100 on each",
             ),
             row(
                 "round trip to a provider",

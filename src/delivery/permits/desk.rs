@@ -5,6 +5,7 @@
 //! rate. Both together are what keeps a paced broadcast at its pace.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -16,6 +17,8 @@ use super::pace::Pace;
 use super::queues::Queues;
 use super::stock::{Lot, Stock};
 use super::{BLOCK, WINDOW, Want};
+use crate::clock::Clock;
+use crate::config::pacing::Pacing;
 use crate::store::patience::soon;
 use crate::store::permit::{self, Ask, Leased};
 use crate::telemetry::Metric;
@@ -36,6 +39,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Hands out one quota.
 pub(super) struct Desk {
     pool: PgPool,
+    clock: Arc<dyn Clock>,
     name: String,
     quota: NonZeroU32,
     ramp: Duration,
@@ -60,23 +64,25 @@ enum Answer {
 impl Desk {
     pub(super) fn new(
         pool: PgPool,
+        clock: Arc<dyn Clock>,
         name: &str,
         quota: NonZeroU32,
-        ramp: Duration,
-        burst: Duration,
+        pacing: &Pacing,
         asked: mpsc::UnboundedReceiver<Want>,
     ) -> Self {
+        let again = Instant::from_std(clock.instant());
         Self {
             pool,
+            clock,
             name: name.to_owned(),
             quota,
-            ramp,
+            ramp: pacing.ramp(),
             asked,
             queues: Queues::default(),
             stock: Stock::default(),
-            pace: Pace::new(f64::from(quota.get()), burst),
+            pace: Pace::new(f64::from(quota.get()), pacing.burst()),
             leasing: None,
-            again: Instant::now(),
+            again,
         }
     }
 
@@ -123,13 +129,13 @@ impl Desk {
         self.queues.push(want);
         if self.queues.is_urgent() && !was_urgent {
             // It may go further ahead than what was refused before.
-            self.again = Instant::now();
+            self.again = self.now();
         }
     }
 
     /// When the next permit falls due, if there are `least` of them; leases more ahead of need. Without them, waits a moment.
     async fn stocked(&mut self, least: u32) -> Option<Instant> {
-        let now = Instant::now();
+        let now = self.now();
         self.stock.forget_before(now);
         if self.leasing.as_ref().is_some_and(JoinHandle::is_finished) {
             self.answered().await;
@@ -163,12 +169,16 @@ impl Desk {
                 self.pace.change(lot.rate);
                 self.stock.add(lot);
             }
-            Answer::Later(wait) => self.again = Instant::now() + wait,
+            Answer::Later(wait) => self.again = self.now() + wait,
             Answer::Closed(wait) => {
                 self.stock.clear();
                 self.queues.send_away(wait);
             }
         }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_std(self.clock.instant())
     }
 
     /// Permits of one window at the rate of the last lease.
@@ -188,13 +198,14 @@ impl Desk {
         let wanted = if steady { u32::MAX } else { self.queues.wanted() };
         let count = wanted.min(self.window()).max(BLOCK);
         let horizon = if self.queues.is_urgent() { URGENT_HORIZON } else { BULK_HORIZON };
-        let (pool, name) = (self.pool.clone(), self.name.clone());
+        let (pool, clock) = (self.pool.clone(), Arc::clone(&self.clock));
+        let name = self.name.clone();
         let (quota, ramp) = (f64::from(self.quota.get()), self.ramp);
         tokio::spawn(async move {
             let ask = Ask { name: &name, quota, count, horizon, ramp };
             match soon(permit::lease(&pool, ask)).await {
                 Ok(Leased::Granted(lease)) => {
-                    let from = Instant::now() + lease.starts_in;
+                    let from = Instant::from_std(clock.instant()) + lease.starts_in;
                     Answer::Granted(Lot { from, rate: lease.rate, left: count, given: 0 })
                 }
                 Ok(Leased::Spent(wait)) => Answer::Later(wait.clamp(PAUSE, WINDOW)),

@@ -9,7 +9,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use super::BLOCK;
 
 /// How much faster than its rate a desk may go while it makes up for a moment in which it did not get its turn.
-const CATCHING_UP: f64 = 1.03;
+const CATCHING_UP: f64 = 1.05;
 
 /// `governor`'s default burst is a whole second's quota; ours is a few milliseconds of it.
 pub(super) struct Pace {

@@ -81,6 +81,11 @@ impl Stock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+
+    fn now() -> Instant {
+        Instant::from_std(SystemClock.instant())
+    }
 
     fn lot(from: Instant, left: u32) -> Lot {
         Lot { from, rate: 1000.0, left, given: 0 }
@@ -88,7 +93,7 @@ mod tests {
 
     #[test]
     fn each_permit_has_its_moment_across_leases() {
-        let now = Instant::now();
+        let now = now();
         let later = now + Duration::from_millis(500);
         let mut stock = Stock::default();
         assert_eq!((stock.left(), stock.next()), (0, None));
@@ -102,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_was_handed_out_beyond_the_stock_is_taken_from_the_next_lease() {
-        let now = Instant::now();
+        let now = now();
         let mut stock = Stock::default();
         stock.add(lot(now, 10));
         stock.take(50);
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_moment_long_past_is_somebody_elses() {
-        let now = Instant::now();
+        let now = now();
         let mut stock = Stock::default();
         stock.add(lot(now, 100));
         stock.forget_before(now + Duration::from_millis(250));
