@@ -98,16 +98,18 @@ async fn work(engine: &Arc<Engine>, key: BatchKey) -> Result<(), DispatchError> 
     };
     let lane = opened.alert.lane;
     let pool = engine.pool_of(lane);
-    engine.sender.precedence.sign(lane);
-    engine.sender.precedence.wait(lane).await;
     let Claim::Taken(claimed) = claim(engine, pool, key).await? else {
         return Ok(());
     };
     let mut ledger = Ledger::of(key.first, lane, &claimed);
     // From here on everything ends in a settlement: a batch left claimed by a live process would be nobody's.
-    let ending = match closing(&opened) {
-        Some(ending) => ending,
-        None => pushed(engine, key, &opened, &claimed, &mut ledger).await,
+    let ending = if let Some(ending) = closing(&opened) {
+        ending
+    } else {
+        // With the claim in hand: a batch that nobody holds is published again.
+        engine.sender.precedence.sign(lane);
+        engine.sender.precedence.wait(lane).await;
+        pushed(engine, key, &opened, &claimed, &mut ledger).await
     };
     let waits = &engine.sender.waits;
     let accepted = settle(pool, key, lane, &claimed, ledger, waits, ending).await?;

@@ -92,26 +92,51 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     .await
 }
 
-/// What becomes of the task of a plan that could not be made. One that breaks a rule would break it again: the broadcast is parked, with
-/// an alarm, until a person lets it go on.
+/// What becomes of the task of a plan that could not be made.
+///
+/// One that breaks a rule would break it again. A broadcast of which nothing is planned yet is parked, with an alarm, until a person lets it go
+/// on; one that is being sent goes on with what is planned, and the rest is tried again; one that has ended ends with what is planned.
 pub async fn failed(engine: &Engine, id: BroadcastId, error: &StoreError) -> Settle {
     let again = matches!(error, StoreError::Database(_)) && error.broken_constraint().is_none();
     if again {
         tracing::warn!(broadcast = %id, %error, "planning has to wait: {error}");
         return Settle::Requeue;
     }
-    tracing::error!(broadcast = %id, %error, "broadcast {id} is parked, it cannot be planned: {error}");
-    let parking = soon(async {
-        let mut conn = engine.urgent.acquire().await?;
-        broadcast::park(&mut conn, id, &format!("it cannot be planned: {error}")).await
-    });
-    match parking.await {
-        Ok(()) => Settle::Ack,
+    tracing::error!(broadcast = %id, %error, "broadcast {id} cannot be planned: {error}");
+    match soon(give_up(engine, id, error)).await {
+        Ok(settle) => settle,
         Err(error) => {
-            tracing::warn!(broadcast = %id, %error, "parking has to wait: {error}");
+            tracing::warn!(broadcast = %id, %error, "what becomes of the plan has to wait: {error}");
             Settle::Requeue
         }
     }
+}
+
+async fn give_up(
+    engine: &Engine,
+    id: BroadcastId,
+    error: &StoreError,
+) -> Result<Settle, StoreError> {
+    let mut tx = engine.urgent.begin().await?;
+    let Some(found) = broadcast::find(&mut tx, id).await? else {
+        return Ok(Settle::Dead(error.to_string()));
+    };
+    let mut planned = 0;
+    for provider in Provider::ALL {
+        planned = planned.max(batch::planning_cursor(&mut tx, id, provider).await?);
+    }
+    let settle = if found.stopped_at.is_some() || found.expires <= engine.sender.gate.database_now()
+    {
+        batch::planned(&mut tx, id).await?;
+        Settle::Ack
+    } else if planned == 0 {
+        broadcast::park(&mut tx, id, &format!("it cannot be planned: {error}")).await?;
+        Settle::Ack
+    } else {
+        Settle::Requeue
+    };
+    tx.commit().await?;
+    Ok(settle)
 }
 
 async fn next(

@@ -99,8 +99,9 @@ pub async fn lease(pool: &PgPool, ask: Ask<'_>) -> Result<Leased, StoreError> {
            from permit, (select clock_timestamp() as now) as clock where name = $1"#,
         ask.name
     )
-    .fetch_one(pool)
+    .fetch_optional(pool)
     .await?;
+    let Some(row) = row else { return Ok(Leased::Spent(Duration::ZERO)) };
     let wait = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
     Ok(match row.closed {
         Some(closed) => Leased::Closed(wait(closed)),

@@ -210,6 +210,21 @@ async fn a_plan_that_breaks_a_rule_is_parked_until_a_person_lets_it_go_on(pool: 
 }
 
 #[sqlx::test]
+async fn a_plan_that_breaks_a_rule_ends_when_its_broadcast_is_stopped(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+    fleet.dispatch().await;
+    let rule = "alter table batch add constraint no_batch_at_all check (planned < 0) not valid";
+    sqlx::query(rule).execute(&fleet.app.pool).await.expect("a rule that no plan keeps");
+    let on_air = fleet.approve().await;
+    fleet.until(&on_air, |progress| progress.parked_reason.is_some()).await;
+    let officer = fleet.approver.id;
+    control::stop(&fleet.app.pool, &SystemClock, officer, on_air.broadcast).await.expect("it runs");
+    let told = fleet.completed(&on_air).await;
+    assert_eq!((told.audience, told.tally.accepted), (0, 0), "nothing was planned, nothing sent");
+}
+
+#[sqlx::test]
 async fn a_dead_push_service_holds_up_its_own_browsers_only(pool: PgPool) {
     let vhost = Vhost::create().await;
     let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;

@@ -75,7 +75,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?;
     let bar = ProgressBar::new(arguments.rounds.into()).with_style(style);
-    let (mut sum, mut sound) = (Sum::default(), true);
+    let (mut sum, mut sound, mut interrupted) = (Sum::default(), true, false);
     let mut ripening = Ripening::default();
     for number in arguments.from..arguments.from + arguments.rounds {
         let mut dice = Dice::of_round(seed, number);
@@ -84,6 +84,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             played = one(&mut world, scale, &mut ripening, &mut dice) => played,
             _ = tokio::signal::ctrl_c() => {
                 say(&bar, &format!("round {number}: interrupted"));
+                interrupted = true;
                 break;
             }
         };
@@ -107,12 +108,16 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     bar.finish_and_clear();
     let skipped = world.disk.is_err();
-    world.end().await;
+    tokio::select! {
+        () = world.end() => {}
+        _ = tokio::signal::ctrl_c() => eprintln!("chaos: not waiting for the servers"),
+    }
     if skipped {
         eprintln!("chaos: SKIPPED 1 fault: DiskFull");
     }
     // Last, so that it is the last line whatever the services said.
     println!("{}", serde_json::to_string(&sum.line())?);
+    anyhow::ensure!(!interrupted, "interrupted");
     Ok(sound)
 }
 

@@ -237,7 +237,7 @@ impl Report {
             "minutes_to_last_64_dispatchers_no_quota": by_size(&|row| minutes(&self.unpaced[3][row])),
             "dispatchers_for_5_minutes": by_size(&|row| json!(self.goals[row].dispatchers)),
             "fcm_quota_for_5_minutes": by_size(&|row| json!((self.goals[row].rates[0] * 60.0).round())),
-            "error_pct": self.checks.iter().map(|check| (check.what.to_owned(), json!(check.error_percent().round()))).collect::<serde_json::Map<_, _>>(),
+            "error_pct": self.checks.iter().map(|check| (check.what.clone(), json!(check.error_percent().round()))).collect::<serde_json::Map<_, _>>(),
         })
     }
 }

@@ -48,8 +48,38 @@ pub(super) struct Desk {
     stock: Stock,
     pace: Pace,
     leasing: Option<JoinHandle<Answer>>,
+    /// Whether that was asked for with the horizon of urgent traffic.
+    asked_urgently: bool,
     /// There is no use in asking for more before.
     again: Instant,
+    demand: Demand,
+}
+
+/// What this desk hands out, window by window: as much again is worth leasing ahead, more would lie idle and be another's.
+struct Demand {
+    since: Instant,
+    now: u32,
+    before: u32,
+}
+
+impl Demand {
+    fn taken(&mut self, now: Instant, count: u32) {
+        self.roll(now);
+        self.now += count;
+    }
+
+    fn of_a_window(&mut self, now: Instant) -> u32 {
+        self.roll(now);
+        self.now.max(self.before)
+    }
+
+    fn roll(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed >= WINDOW {
+            self.before = if passed < 2 * WINDOW { self.now } else { 0 };
+            (self.now, self.since) = (0, now);
+        }
+    }
 }
 
 /// What became of asking for a lease.
@@ -80,9 +110,12 @@ impl Desk {
             asked,
             queues: Queues::default(),
             stock: Stock::default(),
-            pace: Pace::new(f64::from(quota.get()), pacing.burst()),
+            // Until a lease tells the rate: in a ramp, or after a 429, it is a fraction of the quota.
+            pace: Pace::new(f64::from(BLOCK) / WINDOW.as_secs_f64(), pacing.burst()),
             leasing: None,
+            asked_urgently: false,
             again,
+            demand: Demand { since: again, now: 0, before: 0 },
         }
     }
 
@@ -93,8 +126,11 @@ impl Desk {
                 match tokio::time::timeout(IDLE, self.asked.recv()).await {
                     Ok(Some(want)) => self.queues.push(want),
                     Ok(None) => return,
-                    // What was leased long ago was meant for that moment.
-                    Err(_) => self.stock.clear(),
+                    // What was leased long ago, or is being leased, was meant for that moment.
+                    Err(_) => {
+                        self.leasing = None;
+                        self.stock.clear();
+                    }
                 }
                 continue;
             }
@@ -113,6 +149,7 @@ impl Desk {
                     self.pace.ready(want.count - least).await;
                 }
                 self.stock.take(want.count);
+                self.demand.taken(self.now(), want.count);
                 want.go.send(Ok(())).ok();
             }
         }
@@ -135,15 +172,16 @@ impl Desk {
 
     /// When the next permit falls due, if there are `least` of them; leases more ahead of need. Without them, waits a moment.
     async fn stocked(&mut self, least: u32) -> Option<Instant> {
-        let now = self.now();
-        self.stock.forget_before(now);
         if self.leasing.as_ref().is_some_and(JoinHandle::is_finished) {
             self.answered().await;
         }
+        let now = self.now();
+        self.stock.forget_before(now);
         let left = self.stock.left();
-        if self.leasing.is_none() && now >= self.again && (left < least || left < self.window() / 2)
-        {
-            self.leasing = Some(self.lease());
+        let ahead = self.demand.of_a_window(now).min(self.window());
+        if self.leasing.is_none() && now >= self.again && (left < least || left < ahead) {
+            let needed = left < least;
+            self.leasing = Some(self.lease(needed, 2 * ahead));
         }
         if left >= least {
             return self.stock.next();
@@ -169,6 +207,10 @@ impl Desk {
                 self.pace.change(lot.rate);
                 self.stock.add(lot);
             }
+            // What is too far ahead for bulk may be near enough for what has come meanwhile.
+            Answer::Later(_) if self.queues.is_urgent() && !self.asked_urgently => {
+                self.again = self.now();
+            }
             Answer::Later(wait) => self.again = self.now() + wait,
             Answer::Closed(wait) => {
                 self.stock.clear();
@@ -192,12 +234,12 @@ impl Desk {
         window
     }
 
-    /// Asks for what is wanted, or for a whole window where wants follow upon each other.
-    fn lease(&self) -> JoinHandle<Answer> {
-        let steady = self.stock.left() > 0;
-        let wanted = if steady { u32::MAX } else { self.queues.wanted() };
-        let count = wanted.min(self.window()).max(BLOCK);
-        let horizon = if self.queues.is_urgent() { URGENT_HORIZON } else { BULK_HORIZON };
+    /// Asks for what is wanted, or for `ahead` where wants follow upon each other; never for more than a window.
+    fn lease(&mut self, needed: bool, ahead: u32) -> JoinHandle<Answer> {
+        let count = self.queues.wanted().max(ahead).min(self.window()).max(BLOCK);
+        // Notices that are not waiting yet must not take from under an emergency what it may need elsewhere.
+        self.asked_urgently = self.queues.has_emergency() || (needed && self.queues.is_urgent());
+        let horizon = if self.asked_urgently { URGENT_HORIZON } else { BULK_HORIZON };
         let (pool, clock) = (self.pool.clone(), Arc::clone(&self.clock));
         let name = self.name.clone();
         let (quota, ramp) = (f64::from(self.quota.get()), self.ramp);

@@ -59,6 +59,10 @@ impl Queues {
         self.emergency.is_empty() && self.personal.is_empty() && self.bulk.is_empty()
     }
 
+    pub(super) fn has_emergency(&self) -> bool {
+        !self.emergency.is_empty()
+    }
+
     pub(super) fn is_urgent(&self) -> bool {
         !(self.emergency.is_empty() && self.personal.is_empty())
     }

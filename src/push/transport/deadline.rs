@@ -90,8 +90,13 @@ impl Waiting {
         let mut list = self.deadlines.lock();
         let looks = list.looks;
         let entry = &mut list.waiting[self.key];
-        entry.waker.clone_from(waker);
-        entry.is_late(looks)
+        let late = entry.is_late(looks);
+        let old = (!entry.waker.will_wake(waker))
+            .then(|| std::mem::replace(&mut entry.waker, waker.clone()));
+        drop(list);
+        // After the lock: what a waker's drop does is not ours.
+        drop(old);
+        late
     }
 }
 
@@ -103,10 +108,22 @@ impl Drop for Waiting {
     }
 }
 
+/// Somebody else watches when this one ends, even with its runtime.
+struct Watching(Weak<Deadlines>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Some(deadlines) = self.0.upgrade() {
+            deadlines.lock().watched = false;
+        }
+    }
+}
+
 async fn watch(deadlines: Weak<Deadlines>, timeout: Duration) {
+    let watching = Watching(deadlines);
     loop {
         tokio::time::sleep(timeout / u32::try_from(LOOKS).unwrap_or(1)).await;
-        if !deadlines.upgrade().is_some_and(|deadlines| deadlines.look()) {
+        if !watching.0.upgrade().is_some_and(|deadlines| deadlines.look()) {
             return;
         }
     }

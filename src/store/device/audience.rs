@@ -161,6 +161,8 @@ pub async fn read_batch(
             });
         }
     }
+    // As they nearly always come: SQL promises no order to what it gathers.
+    devices.sort_unstable_by_key(|device| device.number);
     Ok(devices)
 }
 
