@@ -1,6 +1,6 @@
 //! Hands out one quota: leases ahead of need what the next moments want, and gives each permit at its moment.
 //!
-//! The next lease is asked for while half of the last is still in hand, so the database's answer is never waited for while permits
+//! The next lease is asked for before the last is used up, as large as what was handed out lately, so the database's answer is never waited for while permits
 //! fall due; and a permit that could not be given at its moment (the processor was busy) is made up for, a little faster than the
 //! rate. Both together are what keeps a paced broadcast at its pace.
 

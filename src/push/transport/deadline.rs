@@ -120,10 +120,12 @@ impl Drop for Watching {
 }
 
 async fn watch(deadlines: Weak<Deadlines>, timeout: Duration) {
-    let watching = Watching(deadlines);
+    let mut watching = Watching(deadlines);
     loop {
         tokio::time::sleep(timeout / u32::try_from(LOOKS).unwrap_or(1)).await;
         if !watching.0.upgrade().is_some_and(|deadlines| deadlines.look()) {
+            // The last look has said so already, and since then another may have begun to watch.
+            watching.0 = Weak::new();
             return;
         }
     }
