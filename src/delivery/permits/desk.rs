@@ -180,8 +180,7 @@ impl Desk {
         let left = self.stock.left();
         let ahead = self.demand.of_a_window(now).min(self.window());
         if self.leasing.is_none() && now >= self.again && (left < least || left < ahead) {
-            let needed = left < least;
-            self.leasing = Some(self.lease(needed, 2 * ahead));
+            self.leasing = Some(self.lease(2 * ahead));
         }
         if left >= least {
             return self.stock.next();
@@ -208,7 +207,7 @@ impl Desk {
                 self.stock.add(lot);
             }
             // What is too far ahead for bulk may be near enough for what has come meanwhile.
-            Answer::Later(_) if self.queues.is_urgent() && !self.asked_urgently => {
+            Answer::Later(_) if self.is_pressing() && !self.asked_urgently => {
                 self.again = self.now();
             }
             Answer::Later(wait) => self.again = self.now() + wait,
@@ -217,6 +216,13 @@ impl Desk {
                 self.queues.send_away(wait);
             }
         }
+    }
+
+    /// Whether the horizon of urgent traffic is called for. Notices that have what they need must not take, ahead of need, what an emergency
+    /// may want elsewhere.
+    fn is_pressing(&self) -> bool {
+        let lacking = self.stock.left() < self.queues.next_count();
+        self.queues.has_emergency() || (lacking && self.queues.is_urgent())
     }
 
     fn now(&self) -> Instant {
@@ -235,10 +241,9 @@ impl Desk {
     }
 
     /// Asks for what is wanted, or for `ahead` where wants follow upon each other; never for more than a window.
-    fn lease(&mut self, needed: bool, ahead: u32) -> JoinHandle<Answer> {
+    fn lease(&mut self, ahead: u32) -> JoinHandle<Answer> {
         let count = self.queues.wanted().max(ahead).min(self.window()).max(BLOCK);
-        // Notices that are not waiting yet must not take from under an emergency what it may need elsewhere.
-        self.asked_urgently = self.queues.has_emergency() || (needed && self.queues.is_urgent());
+        self.asked_urgently = self.is_pressing();
         let horizon = if self.asked_urgently { URGENT_HORIZON } else { BULK_HORIZON };
         let (pool, clock) = (self.pool.clone(), Arc::clone(&self.clock));
         let name = self.name.clone();
