@@ -3,6 +3,8 @@
 //! Only the provider's word about that very address counts, and only while such words do not come by the thousand: a wrong APNs
 //! environment must not empty the registry.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use sqlx::PgPool;
 
 use crate::domain::address::AddressHash;
@@ -22,16 +24,37 @@ pub struct Dead {
     pub since: Option<OffsetDateTime>,
 }
 
+/// Answers of living addresses are told to the database together, so many at a time: they only are what dead ones are compared with,
+/// and each telling is a commit. Those not yet told when a process dies make the brake hold earlier, never later.
+const TOLD_TOGETHER: i64 = 20_000;
+
+/// Answers of living addresses that the database has not been told of, by [`Provider::index`].
+#[derive(Debug, Default)]
+pub struct Alive([AtomicI64; 3]);
+
+impl Alive {
+    /// What to tell the database now: everything, when somebody is dead or enough has come together.
+    fn add(&self, provider: Provider, answered: i64, anybody_dead: bool) -> Option<i64> {
+        let untold = &self.0[provider.index()];
+        let all = untold.fetch_add(answered, Ordering::Relaxed) + answered;
+        (anybody_dead || all >= TOLD_TOGETHER).then(|| untold.swap(0, Ordering::Relaxed))
+    }
+}
+
 /// Counts an attempt's answers and, unless the brake holds, quarantines what is dead. Returns the numbers whose address has
 /// changed since it was read: they are tried again with the new one.
 pub async fn forget(
     pool: &PgPool,
+    alive: &Alive,
     provider: Provider,
     answered: usize,
     dead: &[Dead],
 ) -> Result<Vec<i64>, StoreError> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let suspended = forgetting::count(pool, provider, count(answered), count(dead.len())).await?;
+    let Some(answered) = alive.add(provider, count(answered), !dead.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let suspended = forgetting::count(pool, provider, answered, count(dead.len())).await?;
     let labels = [("provider", provider.as_str())];
     Metric::Gone.add(u64::try_from(dead.len()).unwrap_or(u64::MAX), &labels);
     Metric::ForgettingSuspended.set(if suspended { 1.0 } else { 0.0 }, &labels);

@@ -9,6 +9,7 @@ mod judge;
 mod run;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 
 use super::breaker::Breaker;
-use super::forget;
+use super::forget::{self, Alive};
 use super::gate::{Closed, Gate, InFlight, Pass};
 use super::permits::{BLOCK, Permits};
 use super::precedence::Precedence;
@@ -71,6 +72,8 @@ pub struct Sender {
     pub precedence: Precedence,
     /// How long until something is tried again.
     pub waits: Waits,
+    /// What the dead are compared with.
+    pub alive: Alive,
 }
 
 /// One device to send to.
@@ -274,71 +277,87 @@ impl Sender {
         run: &Run,
         mut push: Box<Push<'a>>,
     ) -> Answered<'a> {
-        if !self.may_start(slice, run).await {
-            return Answered { push, answer: None };
-        }
         let span = push.span.take();
-        // Counted from the moment it leaves until it is answered.
-        let in_flight: Mutex<Option<InFlight>> = Mutex::default();
-        let leave = || match self.may_leave(slice, &push.load.quota) {
-            Ok(started) => {
-                *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
-                true
-            }
-            Err(NotNow::All(why)) => {
-                run.break_off(why);
-                false
-            }
-            Err(NotNow::Block(wait)) => {
-                run.leave_out(wait);
-                false
-            }
-        };
-        let turn = Turn { class, may_start: Some(&leave) };
         let begun = push.timed.then(|| self.gate.clock().instant());
-        let sending =
-            self.providers.send(&push.load.frame, &push.parcel, &push.target.address, &turn);
+        let sending = self.send_when_open(slice, class, run, &push);
         let answer = match span {
             // Few, so they are kept out of the many futures that are under way at once.
             Some(span) => Box::pin(sending.instrument(span)).await,
             None => sending.await,
         };
-        if let Some(begun) = begun {
+        if let (Some(begun), Some(_)) = (begun, &answer) {
             let took = self.gate.clock().instant().saturating_duration_since(begun);
             let labels = [("provider", slice.provider.as_str())];
             Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
         }
-        Answered { push, answer: Some(answer) }
+        Answered { push, answer }
     }
 
-    /// Immediately before a request leaves: it may have waited for its stream while its service asked for a pause, or the gate closed.
+    /// Sends, and waits while the database is silent. The gate is asked when the request has its stream, immediately before it leaves:
+    /// while it waited, its service may have asked for a pause, or the gate closed.
+    async fn send_when_open(
+        &self,
+        slice: &Slice<'_>,
+        class: TrafficClass,
+        run: &Run,
+        push: &Push<'_>,
+    ) -> Option<Result<(), PushError>> {
+        let Push { load, parcel, target, .. } = push;
+        loop {
+            if run.is_broken_off() {
+                return None;
+            }
+            // Counted from the moment it leaves until it is answered.
+            let in_flight: Mutex<Option<InFlight>> = Mutex::default();
+            let silent = AtomicBool::new(false);
+            let leave = || match self.may_leave(slice, &load.quota) {
+                Ok(started) => {
+                    *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+                    true
+                }
+                Err(NotNow::All(BrokenOff::Gate(Closed::Silent))) => {
+                    silent.store(true, Ordering::Relaxed);
+                    false
+                }
+                Err(NotNow::All(why)) => {
+                    run.break_off(why);
+                    false
+                }
+                Err(NotNow::Block(wait)) => {
+                    run.leave_out(wait);
+                    false
+                }
+            };
+            let turn = Turn { class, may_start: Some(&leave) };
+            let answer = self.providers.send(&load.frame, parcel, &target.address, &turn).await;
+            if !silent.load(Ordering::Relaxed) {
+                return Some(answer);
+            }
+            // Rare, so it is kept out of the many futures that are under way at once.
+            if let Err(closed) = Box::pin(slice.pass.wait()).await {
+                run.break_off(BrokenOff::Gate(closed));
+                return None;
+            }
+        }
+    }
+
     fn may_leave(&self, slice: &Slice<'_>, quota: &str) -> Result<InFlight, NotNow> {
+        if self.breaker(slice.provider).is_parked() {
+            return Err(NotNow::All(BrokenOff::Parked));
+        }
         match self.services.asked(quota) {
             Some(wait) => Err(left_alone(slice.provider, wait)),
             None => slice.pass.start().map_err(|closed| NotNow::All(BrokenOff::Gate(closed))),
         }
     }
 
-    async fn may_start(&self, slice: &Slice<'_>, run: &Run) -> bool {
-        if run.is_broken_off() {
-            return false;
-        }
-        if self.breaker(slice.provider).is_parked() {
-            run.break_off(BrokenOff::Parked);
-            return false;
-        }
-        let open = match slice.pass.check() {
-            Err(Closed::Silent) => Box::pin(slice.pass.wait()).await,
-            decided => decided,
-        };
-        open.map_err(|closed| run.break_off(BrokenOff::Gate(closed))).is_ok()
-    }
-
     /// Draws the conclusions that need all the answers.
     async fn conclude(&self, provider: Provider, run: Run) -> Report {
         let (mut report, dead) = run.conclude();
         let answered = report.outcomes.len();
-        let changed = match soon(forget::forget(&self.pool, provider, answered, &dead)).await {
+        let changed = match soon(forget::forget(&self.pool, &self.alive, provider, answered, &dead))
+            .await
+        {
             Ok(changed) => changed,
             Err(error) => {
                 // What was sent must be recorded whatever happens here; a dead address is called dead again next time.

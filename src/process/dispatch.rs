@@ -16,6 +16,7 @@ use crate::broadcast::{Engine, dispatch, plan};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, dispatch as settings};
 use crate::delivery::breaker::Breaker;
+use crate::delivery::forget::Alive;
 use crate::delivery::gate::Gate;
 use crate::delivery::permits::Permits;
 use crate::delivery::precedence::Precedence;
@@ -98,6 +99,7 @@ impl Dispatcher {
             rooms: Rooms::default(),
             precedence: Precedence::new(Arc::clone(&clock)),
             waits: config.waits,
+            alive: Alive::default(),
         });
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {

@@ -155,6 +155,8 @@ impl Simulators {
             .arg("--dir")
             .arg(&own)
             .args(further)
+            // Its register of phones in large pages: every token is looked up in another place of it.
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(directory.join("sim.log"))?)

@@ -150,3 +150,19 @@ async fn the_boundary_scan_reads_the_index_only(pool: PgPool) {
     let plan = plan.join("\n");
     assert!(plan.contains("Index Only Scan using device_active"), "{plan}");
 }
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn an_address_with_a_space_is_kept_out_and_never_shifts_its_neighbours(pool: PgPool) {
+    phones(&pool, 4, 10).await;
+    let spaced = "update device set address = 'two words' where provider = 0 and number = 2";
+    let kept_out = sqlx::query(spaced).execute(&pool).await.unwrap_err().to_string();
+    assert!(kept_out.contains("device_address_without_space"), "{kept_out}");
+
+    // A row from before the constraint.
+    let bare = "alter table device drop constraint device_address_without_space";
+    sqlx::query(bare).execute(&pool).await.unwrap();
+    sqlx::query(spaced).execute(&pool).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    let refused = device::read_batch(&mut conn, Provider::Fcm, 1, 4).await.unwrap_err();
+    assert!(refused.to_string().contains("address"), "{refused}");
+}

@@ -1,6 +1,6 @@
 //! A device is forgotten only on its provider's word, and never by the thousand without a person.
 
-use loa::delivery::forget::{Dead, forget};
+use loa::delivery::forget::{Alive, Dead, forget};
 use loa::domain::device::Provider;
 use loa::store::forgetting;
 use sqlx::PgPool;
@@ -44,12 +44,13 @@ async fn quarantined(pool: &PgPool) -> i64 {
 #[sqlx::test]
 async fn invariant_6_a_wave_of_dead_addresses_waits_for_a_person(pool: PgPool) {
     install(&pool, 3_000).await;
+    let alive = Alive::default();
     let few = dead(&pool, 400).await;
-    forget(&pool, Provider::Fcm, 500, &few).await.expect("forgotten");
+    forget(&pool, &alive, Provider::Fcm, 500, &few).await.expect("forgotten");
     assert_eq!(quarantined(&pool).await, 400, "most are dead, but they are few");
 
     let wave = dead(&pool, 2_000).await;
-    forget(&pool, Provider::Fcm, 2_000, &wave).await.expect("counted");
+    forget(&pool, &alive, Provider::Fcm, 2_000, &wave).await.expect("counted");
     assert_eq!(quarantined(&pool).await, 400, "not one of the wave");
     let suspended = forgetting::suspended(&pool).await.expect("an answer");
     assert_eq!(
@@ -58,19 +59,44 @@ async fn invariant_6_a_wave_of_dead_addresses_waits_for_a_person(pool: PgPool) {
     );
 
     let after = dead(&pool, 410).await;
-    forget(&pool, Provider::Fcm, 2_000, &after).await.expect("counted");
+    forget(&pool, &alive, Provider::Fcm, 2_000, &after).await.expect("counted");
     assert_eq!(quarantined(&pool).await, 400, "nor anybody after it");
 
     forgetting::release(&pool, Provider::Fcm).await.expect("a person has looked");
-    forget(&pool, Provider::Fcm, 2_000, &after).await.expect("forgotten");
+    forget(&pool, &alive, Provider::Fcm, 2_000, &after).await.expect("forgotten");
     assert_eq!(quarantined(&pool).await, 410);
 }
 
 #[sqlx::test]
 async fn the_usual_share_of_dead_addresses_suspends_nothing(pool: PgPool) {
     install(&pool, 2_000).await;
+    let alive = Alive::default();
     let usual = dead(&pool, 1_200).await;
-    forget(&pool, Provider::Fcm, 100_000, &usual).await.expect("forgotten");
+    forget(&pool, &alive, Provider::Fcm, 100_000, &usual).await.expect("forgotten");
     assert_eq!(quarantined(&pool).await, 1_200, "1.2 % of what was sent");
     assert_eq!(forgetting::suspended(&pool).await.expect("an answer"), []);
+}
+
+async fn sent(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("select coalesce(sum(sent), 0)::bigint from provider_day where provider = 0")
+        .fetch_one(pool)
+        .await
+        .expect("a sum")
+}
+
+#[sqlx::test]
+async fn living_addresses_are_counted_together_and_before_anybody_is_called_dead(pool: PgPool) {
+    install(&pool, 10).await;
+    let alive = Alive::default();
+    for _ in 0..9 {
+        forget(&pool, &alive, Provider::Fcm, 2_000, &[]).await.expect("counted");
+    }
+    assert_eq!(sent(&pool).await, 0, "nobody is dead, and nothing is compared");
+    forget(&pool, &alive, Provider::Fcm, 2_000, &[]).await.expect("counted");
+    assert_eq!(sent(&pool).await, 20_000);
+
+    forget(&pool, &alive, Provider::Fcm, 2_000, &[]).await.expect("counted");
+    let one = dead(&pool, 1).await;
+    forget(&pool, &alive, Provider::Fcm, 2_000, &one).await.expect("forgotten");
+    assert_eq!(sent(&pool).await, 24_000, "all that it is compared with");
 }

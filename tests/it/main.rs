@@ -17,6 +17,7 @@ mod claims;
 mod console_desk;
 mod console_gallery;
 mod console_pages;
+mod database_pools;
 mod demo_input;
 mod devices_audience;
 mod devices_import;

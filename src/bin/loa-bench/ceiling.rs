@@ -44,6 +44,7 @@ impl Ceiling {
         client: &Fcm,
         message: &PushMessage,
         left: Left,
+        connections: usize,
     ) -> anyhow::Result<Self> {
         let token: String = first_address(stage, Provider::Fcm).await?;
         let mut body = client.frame(message, left)?.body_for(&FcmTarget::Token(token));
@@ -55,7 +56,7 @@ impl Ceiling {
             ("authorization".to_owned(), format!("Bearer {bearer}")),
             ("content-type".to_owned(), "application/json; charset=UTF-8".to_owned()),
         ];
-        let mut ceiling = Self::new(stage, "fcm", &body, &headers, 100)?;
+        let mut ceiling = Self::new(stage, "fcm", &body, &headers, (connections, 100))?;
         ceiling.arguments.push(uri);
         Ok(ceiling)
     }
@@ -66,6 +67,7 @@ impl Ceiling {
         client: &Apns,
         message: &PushMessage,
         left: Left,
+        connections: usize,
     ) -> anyhow::Result<Self> {
         let frame = client.frame(message, left)?;
         let site = &stage.simulators.site;
@@ -84,7 +86,7 @@ impl Ceiling {
         }
         let mut body = frame.body().clone();
         let body = body.copy_to_bytes(body.remaining());
-        let mut ceiling = Self::new(stage, "apns", &body, &headers, 225)?;
+        let mut ceiling = Self::new(stage, "apns", &body, &headers, (connections, 225))?;
         let tokens: Vec<String> = sqlx::query_scalar(
             "select address from device where provider = 1 order by number limit $1",
         )
@@ -104,13 +106,14 @@ impl Ceiling {
         name: &str,
         body: &[u8],
         headers: &[(String, String)],
-        streams: u32,
+        (connections, streams): (usize, usize),
     ) -> anyhow::Result<Self> {
         let file = stage.file(&format!("h2load.{name}.body"));
         fs::write(&file, body)?;
-        // One thread, as a dispatcher has; four connections and as many streams as the simulator and the dispatcher's configuration allow.
+        // One thread, as a dispatcher has; its connections, and as many streams as the simulator and its configuration allow.
+        let (connections, streams) = (connections.to_string(), streams.to_string());
         let mut arguments: Vec<String> =
-            ["-t", "1", "-c", "4", "-m", &streams.to_string(), "-d"].map(ToOwned::to_owned).into();
+            ["-t", "1", "-c", &connections, "-m", &streams, "-d"].map(ToOwned::to_owned).into();
         arguments.push(text(&file)?);
         for (name, value) in headers {
             arguments.extend(["-H".to_owned(), format!("{name}: {value}")]);

@@ -96,9 +96,9 @@ pub struct Figures {
     /// Microseconds a push to FCM, by process.
     #[serde(skip)]
     pub parts: Option<Parts>,
-    /// Microseconds a push to a province's mixture of a million, by process.
+    /// Microseconds a push to a province's mixture, by process: of 100,000, a million, five million.
     #[serde(skip)]
-    pub mixed_parts: Option<Parts>,
+    pub mixed_parts: [Option<Parts>; 3],
     /// The dispatcher's microseconds a push to a browser, encryption included.
     #[serde(skip)]
     pub webpush_dispatch_cpu_us: Option<f64>,
@@ -235,11 +235,17 @@ impl Figures {
             // Writing to a String cannot fail.
             let _ = writeln!(table, "| {what} | {measured} | {wanted} | {met} |");
         }
-        if let Some(parts) = self.parts {
-            table.push_str("\nWhere the microseconds of a push to FCM go: ");
-            let parts: Vec<String> =
-                parts.iter().map(|(name, us)| format!("{name} {us:.1}")).collect();
-            let _ = writeln!(table, "{}.", parts.join(" · "));
+        let [small, middle, large] = self.mixed_parts;
+        for (whose, parts) in [
+            ("to FCM", self.parts),
+            ("in the mixture of 100,000", small),
+            ("in the mixture of a million", middle),
+            ("in the mixture of five million", large),
+        ] {
+            let Some(parts) = parts else { continue };
+            let parts = parts.map(|(name, us)| format!("{name} {us:.1}"));
+            let parts = parts.join(" · ");
+            let _ = writeln!(table, "\nWhere the microseconds of a push {whose} go: {parts}.");
         }
         table
     }
@@ -270,7 +276,7 @@ impl Figures {
         kept["command"] = json!(command);
         kept["machine"] = json!(machine);
         kept["fcm_us_by_process"] = json!(by_process(self.parts));
-        kept["mixed_us_by_process"] = json!(by_process(self.mixed_parts));
+        kept["mixed_us_by_process"] = json!(by_process(self.mixed_parts[1]));
         kept["webpush_bare_pps"] = json!(self.webpush_bare_pps);
         kept["apns_dispatch_cpu_us"] = json!(self.apns_dispatch_cpu_us);
         kept["webpush_dispatch_cpu_us"] = json!(self.webpush_dispatch_cpu_us);

@@ -7,6 +7,9 @@ use anyhow::Context as _;
 use loa::stage::{Servers, Stage, cpu};
 use serde_json::Value;
 
+/// So many seconds a broker may take to gather its own figures; it does every five.
+const GATHERED_WITHIN: u32 = 30;
+
 /// Processor time since each process began.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
@@ -59,13 +62,8 @@ impl Meter {
         url.set_path("/api/nodes");
         url.set_username("").ok();
         url.set_password(None).ok();
-        let answer = stage.client.get(url).basic_auth(user, password).send().await?;
-        let nodes: Value = answer.error_for_status()?.json().await?;
-        let rabbitmq = nodes[0]["os_pid"].as_str().and_then(|id| id.parse().ok());
-        Ok(Self {
-            postmaster,
-            rabbitmq: rabbitmq.context("RabbitMQ does not tell its process id")?,
-        })
+        let rabbitmq = told_by_rabbitmq(stage, &url, &user, password.as_deref()).await?;
+        Ok(Self { postmaster, rabbitmq })
     }
 
     /// What each has used so far.
@@ -95,6 +93,24 @@ impl Meter {
         }
         Ok(sum + ended_children(self.postmaster)?)
     }
+}
+
+/// The Erlang machine's process id. A broker that was started a moment ago has not gathered it yet.
+async fn told_by_rabbitmq(
+    stage: &Stage,
+    nodes: &url::Url,
+    user: &str,
+    password: Option<&str>,
+) -> anyhow::Result<u32> {
+    for _ in 0..GATHERED_WITHIN {
+        let asking = stage.client.get(nodes.clone()).basic_auth(user, password);
+        let told: Value = asking.send().await?.error_for_status()?.json().await?;
+        if let Some(id) = told[0]["os_pid"].as_str().and_then(|id| id.parse().ok()) {
+            return Ok(id);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    anyhow::bail!("RabbitMQ does not tell its process id")
 }
 
 fn fields(id: u32) -> Option<Vec<String>> {

@@ -30,6 +30,7 @@ pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
         runs.push(theatre.broadcast().await?);
     }
     figures.us_per_push_100k = median(runs.iter().map(Run::all_us).collect());
+    figures.mixed_parts[0] = runs.last().map(Run::cpu_by_process);
     figures.rss_mb_100k = Some(theatre.dispatcher_memory()?);
     // Before anything is stopped: a batch that was never read has no ledger, and would flatter.
     figures.bytes_per_delivery = Some(disk(&theatre).await.context("disk")?);
@@ -53,7 +54,7 @@ pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> a
     theatre.stage.start_dispatch().await?;
     let run = theatre.broadcast().await?;
     figures.mixed_pps = Some(run.per_second());
-    figures.mixed_parts = Some(run.cpu_by_process());
+    figures.mixed_parts[1] = Some(run.cpu_by_process());
     figures.rss_mb_1m = Some(theatre.dispatcher_memory()?);
     if !sizes.large {
         figures.lookup_ms = Some(lookup(&theatre, 1_000_000).await?);
@@ -74,6 +75,7 @@ pub async fn large(servers: &Servers, figures: &mut Figures) -> anyhow::Result<(
     theatre.stage.start_dispatch().await?;
     let run = theatre.broadcast().await?;
     figures.us_per_push_5m = Some(run.all_us());
+    figures.mixed_parts[2] = Some(run.cpu_by_process());
     figures.rss_mb_5m = Some(theatre.dispatcher_memory()?);
     figures.lookup_ms = Some(lookup(&theatre, 5_000_000).await?);
     theatre.stage.stop().await;

@@ -26,7 +26,8 @@ pub async fn fcm(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyh
     let config = configuration(&theatre)?;
     let client = Fcm::new(&config.fcm, Arc::new(SystemClock))?;
     let (message, left) = words(&theatre, Provider::Fcm).await?;
-    let ceiling = Ceiling::fcm(&theatre.stage, &client, &message, left).await?;
+    let connections = config.fcm.connection.connections;
+    let ceiling = Ceiling::fcm(&theatre.stage, &client, &message, left, connections).await?;
     let pairs = Pairs::measure(&theatre, &ceiling, sizes).await?;
     let last = pairs.runs.last().context("no run")?;
     figures.parts = Some(last.cpu_by_process());
@@ -46,7 +47,8 @@ pub async fn apns(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> any
     let config = configuration(&theatre)?;
     let client = Apns::new(&config.apns, Arc::new(SystemClock))?;
     let (message, left) = words(&theatre, Provider::Apns).await?;
-    let ceiling = Ceiling::apns(&theatre.stage, &client, &message, left).await?;
+    let connections = config.apns.connection.connections;
+    let ceiling = Ceiling::apns(&theatre.stage, &client, &message, left, connections).await?;
     let pairs = Pairs::measure(&theatre, &ceiling, sizes).await?;
     figures.apns_ceiling_rps = median(pairs.tops.clone());
     figures.apns_pps = pairs.per_second();
