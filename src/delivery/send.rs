@@ -279,11 +279,13 @@ impl Sender {
     ) -> Answered<'a> {
         let span = push.span.take();
         let begun = push.timed.then(|| self.gate.clock().instant());
-        let sending = self.send_when_open(slice, class, run, &push);
+        // Not one future for both: it would be kept twice, and many are under way at once. Traced are few.
         let answer = match span {
-            // Few, so they are kept out of the many futures that are under way at once.
-            Some(span) => Box::pin(sending.instrument(span)).await,
-            None => sending.await,
+            Some(span) => {
+                let sending = self.send_when_open(slice, class, run, &push);
+                Box::pin(sending.instrument(span)).await
+            }
+            None => self.send_when_open(slice, class, run, &push).await,
         };
         if let (Some(begun), Some(_)) = (begun, &answer) {
             let took = self.gate.clock().instant().saturating_duration_since(begun);

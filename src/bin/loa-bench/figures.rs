@@ -93,6 +93,9 @@ pub struct Figures {
     /// Paced.
     #[serde(skip)]
     pub emergency_slowdown_paced: Option<f64>,
+    /// Microseconds a push of the first broadcast, which forgets one device of twenty: to 100,000 and to five million.
+    #[serde(skip)]
+    pub us_per_push_first: [Option<f64>; 2],
     /// Microseconds a push to FCM, by process.
     #[serde(skip)]
     pub parts: Option<Parts>,
@@ -201,6 +204,13 @@ impl Figures {
                 "",
                 AtMost(1.10),
             ),
+            row(
+                "… of a first broadcast, 5 % dead, 100k",
+                self.us_per_push_first[0],
+                "µs",
+                Free,
+            ),
+            row("… of a first broadcast, 5 % dead, 5M", self.us_per_push_first[1], "µs", Free),
             row(
                 "ledger with indexes, after retries",
                 self.bytes_per_delivery,

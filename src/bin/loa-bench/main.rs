@@ -99,7 +99,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         shown.news("a million devices", &figures);
     }
     if sizes.large && wanted("large") {
-        province::large(&servers, &mut figures).await.context("five million devices")?;
+        province::large(&servers, sizes, &mut figures).await.context("five million devices")?;
         shown.news("five million devices", &figures);
     }
     eprintln!("\n{}", figures.table());

@@ -69,16 +69,32 @@ pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> a
     Ok(())
 }
 
-/// Five million: memory, cost of a push, one device's outcome.
-pub async fn large(servers: &Servers, figures: &mut Figures) -> anyhow::Result<()> {
+/// Five million: memory, one device's outcome, and the cost of a push, in turns with that of a hundred thousand: the machine is not as
+/// fast in one minute as in another.
+pub async fn large(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
+    let mut small = Theatre::open(servers, "beside", Population::mixed(100_000)).await?;
+    small.stage.start_dispatch().await?;
     let mut theatre = Theatre::open(servers, "large", Population::mixed(5_000_000)).await?;
     theatre.stage.start_dispatch().await?;
-    let run = theatre.broadcast().await?;
-    figures.us_per_push_5m = Some(run.all_us());
-    figures.mixed_parts[2] = Some(run.cpu_by_process());
+    let first = [small.broadcast().await?, theatre.broadcast().await?];
+    figures.us_per_push_first = first.map(|run| Some(run.all_us()));
     figures.rss_mb_5m = Some(theatre.dispatcher_memory()?);
+    // From here on nobody is dead any more, there as here.
+    let mut beside = Vec::new();
+    for _ in 0..sizes.pairs {
+        beside.push(small.broadcast().await?);
+    }
+    let run = theatre.broadcast().await?;
+    for _ in 0..sizes.pairs {
+        beside.push(small.broadcast().await?);
+    }
+    figures.us_per_push_100k = median(beside.iter().map(Run::all_us).collect());
+    figures.us_per_push_5m = Some(run.all_us());
+    figures.mixed_parts[0] = beside.last().map(Run::cpu_by_process);
+    figures.mixed_parts[2] = Some(run.cpu_by_process());
     figures.lookup_ms = Some(lookup(&theatre, 5_000_000).await?);
     theatre.stage.stop().await;
+    small.stage.stop().await;
     Ok(())
 }
 
