@@ -204,12 +204,7 @@ impl Figures {
                 "",
                 AtMost(1.10),
             ),
-            row(
-                "… of a first broadcast, 5 % dead, 100k",
-                self.us_per_push_first[0],
-                "µs",
-                Free,
-            ),
+            row("… of a first broadcast, 5 % dead, 100k", self.us_per_push_first[0], "µs", Free),
             row("… of a first broadcast, 5 % dead, 5M", self.us_per_push_first[1], "µs", Free),
             row(
                 "ledger with indexes, after retries",

@@ -3,8 +3,7 @@
 //!
 //! Of ten devices six are Android (`fcm_token`, every tenth of them `fcm_fid`), three are iPhones, one is a browser.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::Hasher;
 use std::io::Write;
 
 use anyhow::Result;
@@ -243,40 +242,75 @@ pub enum Standing {
     Stranger(u64),
 }
 
-/// All demo devices, looked up by address in about 100 ns; 28 bytes a device.
+/// All demo devices, looked up by address.
 pub struct Fleet {
-    known: [HashMap<u64, u32, BuildHasherDefault<AlreadyHashed>>; 3],
+    known: [Register; 3],
     dead: [Vec<bool>; 3],
 }
 
 impl Fleet {
     /// Computes every address once.
     pub fn new(population: Population) -> Self {
-        let mut fleet = Self { known: Default::default(), dead: Default::default() };
+        let mut dead: [Vec<bool>; 3] = Default::default();
+        let mut hashes: [Vec<u64>; 3] = Default::default();
         for n in 0..population.count {
             let provider = population.kind(n).provider() as usize;
-            let number = u32::try_from(fleet.dead[provider].len()).unwrap_or(u32::MAX);
-            fleet.known[provider].insert(address_hash(population.address(n).as_bytes()), number);
-            fleet.dead[provider].push(population.is_dead(n));
+            hashes[provider].push(address_hash(population.address(n).as_bytes()));
+            dead[provider].push(population.is_dead(n));
         }
-        fleet
+        let known = Provider::ALL
+            .map(|provider| Register::of(&hashes[provider as usize], &dead[provider as usize]));
+        Self { known, dead }
     }
 
     /// Whose address this is.
     pub fn standing(&self, provider: Provider, address: &[u8]) -> Standing {
-        let hash = address_hash(address);
-        match self.known[provider as usize].get(&hash) {
-            None => Standing::Stranger(hash),
-            Some(&number) if self.dead[provider as usize][number as usize] => {
-                Standing::Dead(number)
-            }
-            Some(&number) => Standing::Live(number),
-        }
+        self.known[provider as usize].standing(address_hash(address))
     }
 
     /// For each of the provider's devices: is it dead?
     pub fn dead(&self, provider: Provider) -> &[bool] {
         &self.dead[provider as usize]
+    }
+}
+
+/// Devices by the hash of their address: open addressing, at most half full, so that a look-up among millions is one cache line
+/// that is not at hand. A sender shares the machine with us, and must not be slowed by our looking things up.
+struct Register(Vec<Option<(u64, Known)>>);
+
+#[derive(Clone, Copy)]
+struct Known {
+    number: u32,
+    dead: bool,
+}
+
+impl Register {
+    fn of(hashes: &[u64], dead: &[bool]) -> Self {
+        let mut register = Self(vec![None; (hashes.len() * 2).next_power_of_two()]);
+        for (number, (&hash, &dead)) in (0..).zip(hashes.iter().zip(dead)) {
+            let place = register.place(hash);
+            register.0[place] = Some((hash, Known { number, dead }));
+        }
+        register
+    }
+
+    fn standing(&self, hash: u64) -> Standing {
+        match self.0[self.place(hash)] {
+            Some((_, Known { number, dead: true })) => Standing::Dead(number),
+            Some((_, Known { number, dead: false })) => Standing::Live(number),
+            None => Standing::Stranger(hash),
+        }
+    }
+
+    /// Where this hash stands, or would: at its own place or the next that is free.
+    fn place(&self, hash: u64) -> usize {
+        let mask = self.0.len() - 1;
+        #[expect(clippy::cast_possible_truncation, reason = "any of its bits will do")]
+        let mut place = hash as usize & mask;
+        while self.0[place].is_some_and(|(other, _)| other != hash) {
+            place = (place + 1) & mask;
+        }
+        place
     }
 }
 
@@ -295,5 +329,42 @@ impl Hasher for AlreadyHashed {
 
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_device_is_found_by_its_address_and_nobody_else_is() {
+        let population = Population { count: 1_000, dead_percent: 10.0, seed: 7, only: None };
+        let fleet = Fleet::new(population);
+        let mut numbers = [0; 3];
+        for n in 0..population.count {
+            let provider = population.kind(n).provider();
+            let number = numbers[provider as usize];
+            numbers[provider as usize] += 1;
+            let standing = fleet.standing(provider, population.address(n).as_bytes());
+            let expected = match population.is_dead(n) {
+                true => Standing::Dead(number),
+                false => Standing::Live(number),
+            };
+            assert_eq!(standing, expected);
+        }
+        let stranger = fleet.standing(Provider::Fcm, b"nobody");
+        assert_eq!(stranger, Standing::Stranger(address_hash(b"nobody")));
+        let nobody = Fleet::new(Population { count: 0, ..population });
+        assert_eq!(nobody.standing(Provider::Fcm, b"nobody"), stranger);
+    }
+
+    #[test]
+    fn devices_whose_hashes_want_the_same_place_stand_beside_each_other() {
+        let hashes = [8, 16, 24, 0];
+        let register = Register::of(&hashes, &[false, true, false, false]);
+        let found = hashes.map(|hash| register.standing(hash));
+        let expected = [Standing::Live(0), Standing::Dead(1), Standing::Live(2), Standing::Live(3)];
+        assert_eq!(found, expected);
+        assert_eq!(register.standing(32), Standing::Stranger(32));
     }
 }
