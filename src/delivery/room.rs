@@ -40,8 +40,12 @@ impl Rooms {
 impl Room {
     /// May a slice that has `own` requests under way begin another, where the connections have `streams`?
     pub fn admits(&self, own: usize, streams: usize) -> bool {
-        let most = if streams == 0 { UNKNOWN } else { streams + streams / 8 };
-        own < ALWAYS || self.0.load(Ordering::Relaxed) < most
+        own < ALWAYS || self.0.load(Ordering::Relaxed) < most(streams)
+    }
+
+    /// Are more under way than are worth having, where the connections have `streams`?
+    pub fn is_overfull(&self, streams: usize) -> bool {
+        self.0.load(Ordering::Relaxed) > most(streams)
     }
 
     /// Takes a place.
@@ -49,6 +53,10 @@ impl Room {
         self.0.fetch_add(1, Ordering::Relaxed);
         Place(self)
     }
+}
+
+fn most(streams: usize) -> usize {
+    if streams == 0 { UNKNOWN } else { streams + streams / 8 }
 }
 
 impl Drop for Place<'_> {

@@ -6,11 +6,15 @@
 
 mod blocks;
 mod judge;
+mod line;
 mod run;
 
 use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -26,7 +30,7 @@ use super::gate::{Closed, Gate, InFlight, Pass};
 use super::permits::{BLOCK, Permits};
 use super::precedence::Precedence;
 use super::providers::{Frame, Parcel, Providers};
-use super::room::{Place, Rooms};
+use super::room::{Room, Rooms};
 use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
@@ -36,6 +40,7 @@ use crate::store::patience::soon;
 use crate::telemetry::Metric;
 
 use blocks::{Block, queues};
+use line::{Line, Push};
 use run::Run;
 
 /// Requests of one slice under way at once, at most.
@@ -141,70 +146,100 @@ impl Sender {
             Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
             Lane::Bulk => TrafficClass::Bulk,
         };
-        let mut under_way = FuturesUnordered::new();
-        let mut parked = self.breaker(slice.provider).watch();
         let room = self.rooms.of(slice.provider, class);
-        // A trace shows one request of each slice: a broadcast has millions.
-        let mut traced = true;
+        let line = Line::default();
+        let mut hands = FuturesUnordered::new();
         let mut queues = queues(slice.provider, targets).into_iter();
         let mut readying: FuturesUnordered<_> = queues
             .by_ref()
             .take(SIDE_BY_SIDE)
             .map(|queue| self.ready_next(slice, queue, class))
             .collect();
-        while !run.is_broken_off() && !readying.is_empty() {
-            let ready = tokio::select! {
-                Some(ready) = readying.next() => ready,
-                Some(answered) = under_way.next() => {
-                    self.judge(slice, &run, answered).await;
-                    continue;
-                }
-                // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
-                closed = slice.pass.closed() => Err(NotNow::All(BrokenOff::Gate(closed))),
-                () = until_parked(&mut parked) => Err(NotNow::All(BrokenOff::Parked)),
-            };
-            let (queue, block, frame, parcels) = match ready {
-                Ok(ready) => ready,
-                Err(NotNow::Block(wait)) => {
-                    run.leave_out(wait);
-                    readying
-                        .extend(queues.next().map(|queue| self.ready_next(slice, queue, class)));
-                    continue;
-                }
-                Err(NotNow::All(why)) => {
-                    run.break_off(why);
-                    break;
-                }
-            };
-            let next = if queue.is_empty() { queues.next() } else { Some(queue) };
-            readying.extend(next.map(|queue| self.ready_next(slice, queue, class)));
-            let Block { quota, targets, .. } = block;
-            let load = Arc::new(Load { frame, quota });
-            let streams = self.providers.streams(slice.provider, class);
-            // One of each block is timed: all of them would cost more than they tell.
-            let mut timed = true;
-            for (target, parcel) in targets.into_iter().zip(parcels) {
-                while (under_way.len() >= WINDOW || !room.admits(under_way.len(), streams))
-                    && let Some(answered) = under_way.next().await
+        // Permits may be long in coming; a stop, an expiry or a parked provider does not wait for them.
+        let mut over = pin!(self.over(slice));
+        // A trace shows one request of each slice: a broadcast has millions.
+        let mut traced = true;
+        poll_fn(|cx| {
+            loop {
+                while hands.len() < WINDOW
+                    && !line.is_empty()
+                    && room.admits(hands.len(), line.streams())
                 {
-                    self.judge(slice, &run, answered).await;
+                    hands.push(self.work(slice, class, &run, &line, room));
                 }
-                let timed = std::mem::take(&mut timed);
-                let span = std::mem::take(&mut traced).then(|| {
-                    let provider = slice.provider.as_str();
-                    tracing::info_span!(parent: &slice.trace, "request", provider)
-                });
-                let place = room.enter();
-                let load = Arc::clone(&load);
-                let push = Box::new(Push { target, load, parcel, timed, span, _place: place });
-                under_way.push(self.send_one(slice, class, &run, push));
+                if let Poll::Ready(Some(())) = hands.poll_next_unpin(cx) {
+                    continue;
+                }
+                if run.is_broken_off() {
+                    line.clear();
+                    return if hands.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+                }
+                if readying.is_empty() && hands.is_empty() && line.is_empty() {
+                    return Poll::Ready(());
+                }
+                if readying.is_empty() || !line.is_low() {
+                    return Poll::Pending;
+                }
+                match readying.poll_next_unpin(cx) {
+                    Poll::Ready(Some(Ok((queue, block, frame, parcels)))) => {
+                        let next = if queue.is_empty() { queues.next() } else { Some(queue) };
+                        readying.extend(next.map(|queue| self.ready_next(slice, queue, class)));
+                        let span = std::mem::take(&mut traced).then(|| {
+                            let provider = slice.provider.as_str();
+                            tracing::info_span!(parent: &slice.trace, "request", provider)
+                        });
+                        line.add(block, frame, parcels, span);
+                        line.set_streams(self.providers.streams(slice.provider, class));
+                    }
+                    Poll::Ready(Some(Err(NotNow::Block(wait)))) => {
+                        run.leave_out(wait);
+                        let next = queues.next();
+                        readying.extend(next.map(|queue| self.ready_next(slice, queue, class)));
+                    }
+                    Poll::Ready(Some(Err(NotNow::All(why)))) => run.break_off(why),
+                    Poll::Ready(None) => {}
+                    Poll::Pending => {
+                        let Poll::Ready(why) = over.as_mut().poll(cx) else {
+                            return Poll::Pending;
+                        };
+                        run.break_off(why);
+                    }
+                }
+            }
+        })
+        .await;
+        drop((hands, readying));
+        self.conclude(slice.provider, run).await
+    }
+
+    /// Resolves when nothing more of a slice may be sent, however long that takes.
+    async fn over(&self, slice: &Slice<'_>) -> BrokenOff {
+        let mut parked = self.breaker(slice.provider).watch();
+        tokio::select! {
+            closed = slice.pass.closed() => BrokenOff::Gate(closed),
+            () = until_parked(&mut parked) => BrokenOff::Parked,
+        }
+    }
+
+    /// Sends to one device of the line after another. One pair of hands for each stream, kept from push to push: a future for each push
+    /// would have to be made, moved and freed for each.
+    async fn work(
+        &self,
+        slice: &Slice<'_>,
+        class: TrafficClass,
+        run: &Run,
+        line: &Line,
+        room: &Room,
+    ) {
+        let _place = room.enter();
+        while let Some(mut push) = line.next() {
+            if let Some(answer) = self.send_one(slice, class, run, &mut push).await {
+                self.judge(slice, run, &push, answer).await;
+            }
+            if run.is_broken_off() || room.is_overfull(line.streams()) {
+                return;
             }
         }
-        while let Some(answered) = under_way.next().await {
-            self.judge(slice, &run, answered).await;
-        }
-        drop((under_way, readying));
-        self.conclude(slice.provider, run).await
     }
 
     /// The first block of a queue, made ready; with what stands behind it.
@@ -269,30 +304,30 @@ impl Sender {
         taken.map_err(|wait| left_alone(slice.provider, wait))
     }
 
-    /// With the answer; without one, it was not tried.
-    async fn send_one<'a>(
+    /// The answer; without one, it was not tried.
+    async fn send_one(
         &self,
         slice: &Slice<'_>,
         class: TrafficClass,
         run: &Run,
-        mut push: Box<Push<'a>>,
-    ) -> Answered<'a> {
+        push: &mut Push,
+    ) -> Option<Result<(), PushError>> {
         let span = push.span.take();
         let begun = push.timed.then(|| self.gate.clock().instant());
         // Not one future for both: it would be kept twice, and many are under way at once. Traced are few.
         let answer = match span {
             Some(span) => {
-                let sending = self.send_when_open(slice, class, run, &push);
+                let sending = self.send_when_open(slice, class, run, push);
                 Box::pin(sending.instrument(span)).await
             }
-            None => self.send_when_open(slice, class, run, &push).await,
+            None => self.send_when_open(slice, class, run, push).await,
         };
         if let (Some(begun), Some(_)) = (begun, &answer) {
             let took = self.gate.clock().instant().saturating_duration_since(begun);
             let labels = [("provider", slice.provider.as_str())];
             Metric::PushSeconds.observe(took.as_secs_f64(), &labels);
         }
-        Answered { push, answer }
+        answer
     }
 
     /// Sends, and waits while the database is silent. The gate is asked when the request has its stream, immediately before it leaves:
@@ -302,7 +337,7 @@ impl Sender {
         slice: &Slice<'_>,
         class: TrafficClass,
         run: &Run,
-        push: &Push<'_>,
+        push: &Push,
     ) -> Option<Result<(), PushError>> {
         let Push { load, parcel, target, .. } = push;
         loop {
@@ -395,26 +430,4 @@ enum NotNow {
     Block(Duration),
     /// Nor is anything else of the slice.
     All(BrokenOff),
-}
-
-/// What the devices of a block have in common while they are under way.
-struct Load {
-    frame: Frame,
-    quota: String,
-}
-
-/// A device and what it is sent.
-struct Push<'a> {
-    target: Target,
-    load: Arc<Load>,
-    parcel: Parcel,
-    timed: bool,
-    span: Option<Span>,
-    _place: Place<'a>,
-}
-
-/// With the answer; without one, it was not tried.
-struct Answered<'a> {
-    push: Box<Push<'a>>,
-    answer: Option<Result<(), PushError>>,
 }

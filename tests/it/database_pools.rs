@@ -4,7 +4,7 @@ use loa::config::Secret;
 use loa::config::database::Database;
 use loa::process::database::Pools;
 use loa::shutdown::Shutdown;
-use sqlx::{Executor as _, PgPool};
+use sqlx::{ConnectOptions as _, Executor as _, PgPool};
 
 /// Pools of one connection each, at the same database.
 async fn pools(pool: &PgPool) -> Pools {

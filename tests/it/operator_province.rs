@@ -48,7 +48,7 @@ async fn a_provider_that_is_left_out_is_missed_only_while_it_has_devices(pool: P
     }
 
     let iphone = "insert into device (installation, provider, number, kind, address, address_hash)
-                  values (gen_random_uuid(), 1, 1, 2, 'an iPhone', sha256('an iPhone'))";
+                  values (gen_random_uuid(), 1, 1, 2, 'an-iPhone', sha256('an-iPhone'))";
     sqlx::query(iphone).execute(&pool).await.expect("the first iPhone");
     let page = server.shows(|page| page["can_broadcast"] == json!(false)).await;
     assert_eq!(parts(&page), ["apns"]);

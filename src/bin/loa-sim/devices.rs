@@ -346,10 +346,8 @@ mod tests {
             let number = numbers[provider as usize];
             numbers[provider as usize] += 1;
             let standing = fleet.standing(provider, population.address(n).as_bytes());
-            let expected = match population.is_dead(n) {
-                true => Standing::Dead(number),
-                false => Standing::Live(number),
-            };
+            let expected =
+                if population.is_dead(n) { Standing::Dead(number) } else { Standing::Live(number) };
             assert_eq!(standing, expected);
         }
         let stranger = fleet.standing(Provider::Fcm, b"nobody");

@@ -1,5 +1,6 @@
 //! A slice cut into what is sent together: devices that share a quota and a language.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -36,9 +37,8 @@ fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
     let mut open: Vec<usize> = Vec::new();
     for target in targets {
         let quota = quota_of(provider, &target.address);
-        let alike = |at: &usize| {
-            blocks[*at].quota == quota.as_str() && blocks[*at].language == target.language
-        };
+        let alike =
+            |at: &usize| blocks[*at].quota == *quota && blocks[*at].language == target.language;
         match open.iter().position(alike) {
             Some(which) if blocks[open[which]].targets.len() < size => {
                 blocks[open[which]].targets.push(target);
@@ -48,7 +48,7 @@ fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
                     Some(which) => open[which] = blocks.len(),
                     None => open.push(blocks.len()),
                 }
-                let language = Arc::clone(&target.language);
+                let (quota, language) = (quota.into_owned(), Arc::clone(&target.language));
                 let mut targets = Vec::with_capacity(size);
                 targets.push(target);
                 blocks.push(Block { quota, language, targets });
@@ -58,10 +58,10 @@ fn blocks(provider: Provider, targets: Vec<Target>) -> Vec<Block> {
     blocks
 }
 
-fn quota_of(provider: Provider, address: &Address) -> String {
+fn quota_of(provider: Provider, address: &Address) -> Cow<'static, str> {
     match address {
-        Address::WebPush(subscription) => origin_quota(&service_of(&subscription.endpoint)),
-        Address::Fcm(_) | Address::Apns { .. } => provider.as_str().to_owned(),
+        Address::WebPush(subscription) => origin_quota(&service_of(&subscription.endpoint)).into(),
+        Address::Fcm(_) | Address::Apns { .. } => provider.as_str().into(),
     }
 }
 

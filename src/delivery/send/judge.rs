@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::blocks::origin_quota;
+use super::line::Push;
 use super::run::Run;
-use super::{Answered, BrokenOff, Push, Sender, Slice};
+use super::{BrokenOff, Sender, Slice};
 use crate::delivery::providers::Parcel;
 use crate::domain::broadcast::Outcome;
 use crate::domain::device::Provider;
@@ -13,8 +14,13 @@ use crate::telemetry::Metric;
 
 impl Sender {
     /// Records what an answer means for its device, and tells whom else it concerns.
-    pub(super) async fn judge(&self, slice: &Slice<'_>, run: &Run, answered: Answered<'_>) {
-        let Answered { push, answer: Some(answer) } = answered else { return };
+    pub(super) async fn judge(
+        &self,
+        slice: &Slice<'_>,
+        run: &Run,
+        push: &Push,
+        answer: Result<(), PushError>,
+    ) {
         let Err(error) = answer else {
             self.breaker(slice.provider).accepted();
             self.services.answered(&push.load.quota);
@@ -22,16 +28,10 @@ impl Sender {
             return;
         };
         // Rare, so it is kept out of what is done for each of the many that are accepted.
-        Box::pin(self.judge_refusal(slice, run, &push, &error)).await;
+        Box::pin(self.judge_refusal(slice, run, push, &error)).await;
     }
 
-    async fn judge_refusal(
-        &self,
-        slice: &Slice<'_>,
-        run: &Run,
-        push: &Push<'_>,
-        error: &PushError,
-    ) {
+    async fn judge_refusal(&self, slice: &Slice<'_>, run: &Run, push: &Push, error: &PushError) {
         let Push { target, load, parcel, .. } = push;
         let breaker = self.breaker(slice.provider);
         let verdict = error.verdict();
