@@ -43,15 +43,17 @@ impl Room {
         own < ALWAYS || self.0.load(Ordering::Relaxed) < most(streams)
     }
 
-    /// Are more under way than are worth having, where the connections have `streams`?
-    pub fn is_overfull(&self, streams: usize) -> bool {
-        self.0.load(Ordering::Relaxed) > most(streams)
-    }
-
     /// Takes a place.
     pub fn enter(&self) -> Place<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Place(self)
+    }
+}
+
+impl Place<'_> {
+    /// Are more under way than are worth having, where the connections have `streams`? Streams go with their connections.
+    pub fn is_one_too_many(&self, streams: usize) -> bool {
+        self.0.0.load(Ordering::Relaxed) > most(streams)
     }
 }
 
@@ -80,6 +82,9 @@ mod tests {
             rooms.of(Provider::Fcm, TrafficClass::Urgent).admits(200, 400),
             "an emergency has its own"
         );
+        let last = places.last().expect("one of them");
+        assert!(!last.is_one_too_many(400));
+        assert!(last.is_one_too_many(300), "a connection was lost");
         drop(places);
         assert!(room.admits(200, 400));
     }

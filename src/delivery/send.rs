@@ -7,9 +7,9 @@
 mod blocks;
 mod judge;
 mod line;
+mod ready;
 mod run;
 
-use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,20 +27,21 @@ use tracing::{Instrument as _, Span};
 use super::breaker::Breaker;
 use super::forget::{self, Alive};
 use super::gate::{Closed, Gate, InFlight, Pass};
-use super::permits::{BLOCK, Permits};
+use super::permits::Permits;
 use super::precedence::Precedence;
-use super::providers::{Frame, Parcel, Providers};
-use super::room::{Room, Rooms};
+use super::providers::Providers;
+use super::room::{Place, Rooms};
 use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
 use crate::domain::retry::Waits;
-use crate::push::{Left, PushError, TrafficClass, Turn};
+use crate::push::{PushError, TrafficClass, Turn};
 use crate::store::patience::soon;
 use crate::telemetry::Metric;
 
-use blocks::{Block, queues};
+use blocks::queues;
 use line::{Line, Push};
+use ready::{NotNow, left_alone};
 use run::Run;
 
 /// Requests of one slice under way at once, at most.
@@ -48,13 +49,6 @@ const WINDOW: usize = 256;
 
 /// Push services of one slice whose blocks are made ready side by side: browsers know a handful, strangers may invent more.
 const SIDE_BY_SIDE: usize = 64;
-
-/// So long a slice waits for permits of one push service: one that must be pushed to slowly would otherwise hold every batch in hand,
-/// and with them everybody else's browsers.
-const WORTH_WAITING: Duration = Duration::from_secs(3);
-
-/// So long after that its devices are left to those whose turn it is.
-const ANOTHER_TURN: Duration = Duration::from_secs(1);
 
 /// Everything needed to push.
 #[derive(Debug)]
@@ -161,11 +155,12 @@ impl Sender {
         let mut traced = true;
         poll_fn(|cx| {
             loop {
-                while hands.len() < WINDOW
-                    && !line.is_empty()
-                    && room.admits(hands.len(), line.streams())
-                {
-                    hands.push(self.work(slice, class, &run, &line, room));
+                // At most one for each that waits; those at work take from the line as well.
+                for _ in 0..line.len() {
+                    if hands.len() >= WINDOW || !room.admits(hands.len(), line.streams()) {
+                        break;
+                    }
+                    hands.push(self.work(slice, class, &run, &line, room.enter()));
                 }
                 if let Poll::Ready(Some(())) = hands.poll_next_unpin(cx) {
                     continue;
@@ -174,7 +169,7 @@ impl Sender {
                     line.clear();
                     return if hands.is_empty() { Poll::Ready(()) } else { Poll::Pending };
                 }
-                if readying.is_empty() && hands.is_empty() && line.is_empty() {
+                if readying.is_empty() && hands.is_empty() && line.len() == 0 {
                     return Poll::Ready(());
                 }
                 if readying.is_empty() || !line.is_low() {
@@ -229,79 +224,16 @@ impl Sender {
         class: TrafficClass,
         run: &Run,
         line: &Line,
-        room: &Room,
+        place: Place<'_>,
     ) {
-        let _place = room.enter();
         while let Some(mut push) = line.next() {
             if let Some(answer) = self.send_one(slice, class, run, &mut push).await {
                 self.judge(slice, run, &push, answer).await;
             }
-            if run.is_broken_off() || room.is_overfull(line.streams()) {
+            if run.is_broken_off() || place.is_one_too_many(line.streams()) {
                 return;
             }
         }
-    }
-
-    /// The first block of a queue, made ready; with what stands behind it.
-    async fn ready_next(
-        &self,
-        slice: &Slice<'_>,
-        mut queue: VecDeque<Block>,
-        class: TrafficClass,
-    ) -> Result<(VecDeque<Block>, Block, Frame, Vec<Parcel>), NotNow> {
-        let block = queue.pop_front().ok_or(NotNow::Block(Duration::ZERO))?;
-        let (frame, parcels) = self.ready(slice, &block, class).await?;
-        Ok((queue, block, frame, parcels))
-    }
-
-    /// Permits, then the frame, whose time left is that of this moment, then a parcel for each device.
-    async fn ready(
-        &self,
-        slice: &Slice<'_>,
-        block: &Block,
-        class: TrafficClass,
-    ) -> Result<(Frame, Vec<Parcel>), NotNow> {
-        let closed = |closed| NotNow::All(BrokenOff::Gate(closed));
-        self.services.admit(&block.quota).map_err(|wait| left_alone(slice.provider, wait))?;
-        self.precedence.wait(slice.lane).await;
-        self.permit(slice, &block.quota, block.targets.len()).await?;
-        self.precedence.sign(slice.lane);
-        if let Some(wait) = self.services.asked(&block.quota) {
-            return Err(left_alone(slice.provider, wait));
-        }
-        slice.pass.wait().await.map_err(closed)?;
-        let left = Left::until(slice.expires, slice.pass.now());
-        let left = left.ok_or_else(|| closed(Closed::Expired))?;
-        let frame = (slice.message)(&block.language)
-            .ok_or_else(|| PushError::OurFault("the sealed text has no Vietnamese".into()))
-            .and_then(|message| self.providers.frame(slice.provider, &message, left));
-        let frame = frame.map_err(|error| {
-            // Nothing of this message can be sent here; the devices stay open, the alarm says why.
-            tracing::error!(provider = %slice.provider, %error, "no message can be built: {error}");
-            self.breaker(slice.provider).park(&error.to_string());
-            NotNow::All(BrokenOff::Parked)
-        })?;
-        let addresses = block.targets.iter().map(|target| &target.address);
-        let parcels = self.providers.wrap(&frame, addresses, class).await;
-        Ok((frame, parcels))
-    }
-
-    async fn permit(&self, slice: &Slice<'_>, quota: &str, count: usize) -> Result<(), NotNow> {
-        let pacing = self.permits.pacing();
-        let per_second = match slice.provider {
-            Provider::Fcm => pacing.fcm_per_second,
-            Provider::Apns => pacing.apns_per_second,
-            Provider::WebPush => pacing.webpush_per_origin_per_second,
-        };
-        let count = u32::try_from(count).unwrap_or(BLOCK);
-        let taking = self.permits.take(quota, per_second, slice.lane, count);
-        let taken = match slice.provider {
-            Provider::Fcm | Provider::Apns => taking.await,
-            Provider::WebPush => {
-                tokio::time::timeout(WORTH_WAITING, taking).await.unwrap_or(Err(ANOTHER_TURN))
-            }
-        };
-        taken.map_err(|wait| left_alone(slice.provider, wait))
     }
 
     /// The answer; without one, it was not tried.
@@ -411,23 +343,7 @@ impl Sender {
     }
 }
 
-/// One push service's pause leaves the others' devices in; a provider's own is everybody's.
-fn left_alone(provider: Provider, wait: Duration) -> NotNow {
-    match provider {
-        Provider::Fcm | Provider::Apns => NotNow::All(BrokenOff::LeftAlone(wait)),
-        Provider::WebPush => NotNow::Block(wait),
-    }
-}
-
 async fn until_parked(parked: &mut watch::Receiver<Option<String>>) {
     // The guard must not live across an await.
     drop(parked.wait_for(Option::is_some).await);
-}
-
-/// Why a block is not sent now.
-enum NotNow {
-    /// Its service is left alone for so long; the rest of the slice goes on.
-    Block(Duration),
-    /// Nor is anything else of the slice.
-    All(BrokenOff),
 }

@@ -66,14 +66,14 @@ impl Line {
         self.ready().pop_front()
     }
 
-    /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.ready().is_empty()
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.ready().len()
     }
 
     /// Whether it is time to make more ready.
     pub(super) fn is_low(&self) -> bool {
-        self.ready().len() < LOW
+        self.len() < LOW
     }
 
     /// Nobody is sent to any more: whoever is left was not tried.
