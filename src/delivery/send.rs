@@ -276,6 +276,11 @@ impl Sender {
             if run.is_broken_off() {
                 return None;
             }
+            // Before its client is asked: it would fetch new credentials for a provider that has just refused them.
+            if self.breaker(slice.provider).is_parked() {
+                run.break_off(BrokenOff::Parked);
+                return None;
+            }
             // Counted from the moment it leaves until it is answered.
             let in_flight: Mutex<Option<InFlight>> = Mutex::default();
             let silent = AtomicBool::new(false);
@@ -311,9 +316,6 @@ impl Sender {
     }
 
     fn may_leave(&self, slice: &Slice<'_>, quota: &str) -> Result<InFlight, NotNow> {
-        if self.breaker(slice.provider).is_parked() {
-            return Err(NotNow::All(BrokenOff::Parked));
-        }
         match self.services.asked(quota) {
             Some(wait) => Err(left_alone(slice.provider, wait)),
             None => slice.pass.start().map_err(|closed| NotNow::All(BrokenOff::Gate(closed))),

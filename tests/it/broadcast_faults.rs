@@ -187,14 +187,20 @@ async fn invariant_1_a_tampered_seal_parks_the_broadcast_until_a_person_has_mend
     assert_eq!((&report["lost"], &report["duplicates"]), (&json!(0), &json!(0)), "{report:#}");
 }
 
-#[sqlx::test]
-async fn a_plan_that_breaks_a_rule_is_parked_until_a_person_lets_it_go_on(pool: PgPool) {
-    let vhost = Vhost::create().await;
-    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
+/// A broadcast whose plan breaks a rule of the database, approved.
+async fn unplannable(pool: PgPool, vhost: &Vhost) -> (Fleet, OnAir) {
+    let mut fleet = Fleet::start(pool, &setup(vhost, 0)).await;
     fleet.dispatch().await;
     let rule = "alter table batch add constraint no_batch_at_all check (planned < 0) not valid";
     sqlx::query(rule).execute(&fleet.app.pool).await.expect("a rule that no plan keeps");
     let on_air = fleet.approve().await;
+    (fleet, on_air)
+}
+
+#[sqlx::test]
+async fn a_plan_that_breaks_a_rule_is_parked_until_a_person_lets_it_go_on(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let (fleet, on_air) = unplannable(pool, &vhost).await;
     let parked = fleet.until(&on_air, |progress| progress.parked_reason.is_some()).await;
     let reason = parked.parked_reason.expect("a reason");
     assert!(reason.contains("no_batch_at_all"), "{reason}");
@@ -212,11 +218,7 @@ async fn a_plan_that_breaks_a_rule_is_parked_until_a_person_lets_it_go_on(pool: 
 #[sqlx::test]
 async fn a_plan_that_breaks_a_rule_ends_when_its_broadcast_is_stopped(pool: PgPool) {
     let vhost = Vhost::create().await;
-    let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
-    fleet.dispatch().await;
-    let rule = "alter table batch add constraint no_batch_at_all check (planned < 0) not valid";
-    sqlx::query(rule).execute(&fleet.app.pool).await.expect("a rule that no plan keeps");
-    let on_air = fleet.approve().await;
+    let (fleet, on_air) = unplannable(pool, &vhost).await;
     fleet.until(&on_air, |progress| progress.parked_reason.is_some()).await;
     let officer = fleet.approver.id;
     control::stop(&fleet.app.pool, &SystemClock, officer, on_air.broadcast).await.expect("it runs");
