@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries .ci/run
 
 .PHONY: help
 help: ## this list
@@ -23,16 +23,10 @@ help: ## this list
 
 .PHONY: demo
 demo: ## a warning from an agency's desk to 100,000 simulated phones (DEVICES=N: fewer or more; EXIT=1: end by itself)
-	@scripts/tools build
-	@scripts/services up
-	@cargo build --release --locked --features sim --bin loa --bin loa-sim --bin loa-demo
 	@EXIT='$(EXIT)' DEVICES='$(DEVICES)' scripts/demo
 
 .PHONY: bench
 bench: ## what a push costs beside the raw HTTP/2 ceiling, up to five million devices (BENCH=quick: under five minutes); writes docs/performance.md
-	@scripts/tools build bench
-	@scripts/services up
-	@cargo build --release --locked --features sim --bin loa --bin loa-sim --bin loa-bench
 	@BENCH='$(BENCH)' scripts/bench
 
 .PHONY: profile
@@ -43,16 +37,10 @@ profile: ## a flame graph of each process while it broadcasts, docs/performance/
 
 .PHONY: chaos
 chaos: ## everything breaks while alerts go out to 200,000 phones; counts who got them (CHAOS_ROUNDS=50, CHAOS_SEED, CHAOS_DEVICES)
-	@scripts/tools build
-	@scripts/services up
-	@cargo build --release --locked --features sim
 	@CHAOS_ROUNDS='$(CHAOS_ROUNDS)' CHAOS_SEED='$(CHAOS_SEED)' CHAOS_DEVICES='$(CHAOS_DEVICES)' scripts/chaos
 
 .PHONY: soak
 soak: ## half an hour of mixed traffic; memory and file descriptors must stay flat (SOAK_MINUTES=30, SOAK_DEVICES, SOAK_SEED, SOAK_PLOT=FILE)
-	@scripts/tools build
-	@scripts/services up
-	@cargo build --release --locked --features sim --bin loa --bin loa-sim --bin loa-soak
 	@SOAK_MINUTES='$(SOAK_MINUTES)' SOAK_DEVICES='$(SOAK_DEVICES)' SOAK_SEED='$(SOAK_SEED)' SOAK_PLOT='$(SOAK_PLOT)' scripts/soak
 
 .PHONY: scale

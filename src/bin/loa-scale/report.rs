@@ -30,6 +30,8 @@ const GOAL: f64 = 300.0;
 const DATABASE_CORES: u32 = 8;
 /// Cores of a machine for dispatchers.
 const MACHINE_CORES: f64 = 8.0;
+/// Nodes that hold each message, and the fewest of a broker that outlives one of them.
+const QUORUM: f64 = 3.0;
 /// A partition beyond this takes too long to vacuum and to index anew.
 const PARTITION_BYTES: f64 = 10e9;
 
@@ -161,7 +163,7 @@ impl Report {
     fn told_goals(&self, text: &mut String, costs: &Costs) {
         let _ = write!(
             text,
-            "\n### The last device within {:.0} minutes\n\n| devices | dispatchers | their cores | machines of {MACHINE_CORES:.0} cores | FCM must grant, a minute | × default | APNs must take | one push service must take | database, cores | broker, cores | messages/s |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+            "\n### The last device within {:.0} minutes\n\n| devices | dispatchers | their cores | machines of {MACHINE_CORES:.0} cores | FCM must grant, a minute | × default | APNs must take | one push service must take | database, cores | broker, cores | broker, nodes | messages/s |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
             GOAL / 60.0
         );
         for (devices, goal) in SIZES.iter().zip(&self.goals) {
@@ -174,12 +176,14 @@ impl Report {
             let machines = (own / MACHINE_CORES)
                 .max(f64::from(goal.dispatchers.unwrap_or(MOST)) / MACHINE_CORES)
                 .ceil();
+            // A quorum queue writes everything on three nodes, and outlives the loss of one.
+            let nodes = (broker * QUORUM / MACHINE_CORES).ceil().max(QUORUM);
             let messages = goal.outcome.messages as f64 / last;
             let [fcm, apns, webpush] = goal.rates;
             let origin = webpush * 2_000.0 / costs.quota[WEBPUSH];
             let _ = writeln!(
                 text,
-                "| {} | {fleet} | {own:.1} | {machines:.0} | {} | {:.1} | {}/s | {}/s | {database:.2} | {broker:.2} | {messages:.0} |",
+                "| {} | {fleet} | {own:.1} | {machines:.0} | {} | {:.1} | {}/s | {}/s | {database:.2} | {broker:.2} | {nodes:.0} | {messages:.0} |",
                 short(*devices),
                 short((fcm * 60.0).round() as u64),
                 fcm / costs.quota[0],
@@ -269,7 +273,8 @@ fn rate(costs: &Costs, devices: f64) -> f64 {
 
 fn checks(costs: &Costs) -> Vec<Check> {
     let only = |provider: Option<usize>| {
-        let mut costs = costs.clone();
+        let alone = provider.and_then(|_| Costs::alone(costs.measured.clone()).ok());
+        let mut costs = alone.unwrap_or_else(|| costs.clone());
         // Nothing was refused there, and nothing is far.
         (costs.retry_share, costs.round_trip) = (0.0, 0.0);
         if let Some(provider) = provider {
