@@ -280,8 +280,10 @@ fn record(
         Some(BrokenOff::Gate(closed)) => ending_of(*closed),
         Some(BrokenOff::Parked) => Ending::BrokenOff { again: waits.parked },
         Some(BrokenOff::LeftAlone(wait)) => {
-            Ending::BrokenOff { again: (*wait).max(report.asked.unwrap_or_default()) }
+            Ending::BrokenOff { again: report.left_alone(*wait, waits) }
         }
+        // Whoever was in hand then counts as tried without an answer.
+        Some(BrokenOff::Panicked) => Ending::BrokenOff { again: Duration::ZERO },
         // With some accepted it goes on at once, for it was one device's matter; otherwise it would only be refused again.
         Some(BrokenOff::OurFault) if accepted > 0 => Ending::BrokenOff { again: Duration::ZERO },
         Some(BrokenOff::OurFault) => Ending::BrokenOff { again: waits.broken },

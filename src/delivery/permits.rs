@@ -98,6 +98,7 @@ impl Permits {
         let (pool, clock) = (self.pool.clone(), Arc::clone(&self.clock));
         let desk = Desk::new(pool, clock, name, per_second, &self.pacing, asked);
         tokio::spawn(desk.serve());
+        quotas.retain(|_, wants| !wants.is_closed());
         quotas.insert(name.to_owned(), wants.clone());
         wants
     }

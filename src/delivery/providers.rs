@@ -165,7 +165,7 @@ impl Providers {
                 let of = |environment| apns.streams(environment, class);
                 of(ApnsEnvironment::Production) + of(ApnsEnvironment::Sandbox)
             }),
-            Provider::WebPush => self.webpush.as_ref().map(|webpush| webpush.load().streams),
+            Provider::WebPush => self.webpush.as_ref().map(|webpush| webpush.streams(class)),
         };
         streams.unwrap_or(0)
     }

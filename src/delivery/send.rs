@@ -11,14 +11,15 @@ mod ready;
 mod run;
 
 use std::future::{Future as _, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -47,6 +48,9 @@ use run::Run;
 /// Requests of one slice under way at once, at most.
 const WINDOW: usize = 256;
 
+/// After a silence of the database of so long, what was ready to be sent is made ready anew.
+const LONG_SILENCE: Duration = Duration::from_secs(2);
+
 /// Push services of one slice whose blocks are made ready side by side: browsers know a handful, strangers may invent more.
 const SIDE_BY_SIDE: usize = 64;
 
@@ -72,7 +76,7 @@ pub struct Sender {
     /// How long until something is tried again.
     pub waits: Waits,
     /// What the dead are compared with.
-    pub alive: Alive,
+    pub alive: Arc<Alive>,
 }
 
 /// One device to send to.
@@ -114,6 +118,16 @@ pub struct Report {
     pub broken_off: Option<BrokenOff>,
 }
 
+impl Report {
+    /// How long a slice is left alone that was broken off for `wait`. Whoever was refused comes again no sooner than after any other
+    /// failure, whatever its provider says ("Retry-After: 0"): these rounds are not counted as attempts.
+    pub fn left_alone(&self, wait: Duration, waits: &Waits) -> Duration {
+        let refused = self.outcomes.iter().any(|(_, outcome)| outcome.is_open());
+        let least = if refused { waits.first_repeat } else { Duration::ZERO };
+        wait.max(self.asked.unwrap_or_default()).max(least)
+    }
+}
+
 /// Why a slice was not tried to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokenOff {
@@ -125,6 +139,8 @@ pub enum BrokenOff {
     LeftAlone(Duration),
     /// The provider calls the message malformed, and nobody accepted it.
     OurFault,
+    /// Somebody panicked; the others' outcomes are kept.
+    Panicked,
 }
 
 impl Sender {
@@ -160,9 +176,11 @@ impl Sender {
                     if hands.len() >= WINDOW || !room.admits(hands.len(), line.streams()) {
                         break;
                     }
-                    hands.push(self.work(slice, class, &run, &line, room.enter()));
+                    let hand = self.work(slice, class, &run, &line, room.enter());
+                    hands.push(AssertUnwindSafe(hand).catch_unwind());
                 }
-                if let Poll::Ready(Some(())) = hands.poll_next_unpin(cx) {
+                // One that panicked has said so to the run; the panic itself is reported by its hook.
+                if let Poll::Ready(Some(_)) = hands.poll_next_unpin(cx) {
                     continue;
                 }
                 if run.is_broken_off() {
@@ -227,9 +245,11 @@ impl Sender {
         place: Place<'_>,
     ) {
         while let Some(mut push) = line.next() {
+            let in_hand = run.take_in_hand(&push.target);
             if let Some(answer) = self.send_one(slice, class, run, &mut push).await {
                 self.judge(slice, run, &push, answer).await;
             }
+            drop(in_hand);
             if run.is_broken_off() || place.is_one_too_many(line.streams()) {
                 return;
             }
@@ -285,6 +305,8 @@ impl Sender {
             let in_flight: Mutex<Option<InFlight>> = Mutex::default();
             let silent = AtomicBool::new(false);
             let leave = || match self.may_leave(slice, &load.quota) {
+                // While it waited for a stream, the message was called malformed, or the credentials refused.
+                _ if run.is_broken_off() => false,
                 Ok(started) => {
                     *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
                     true
@@ -308,11 +330,20 @@ impl Sender {
                 return Some(answer);
             }
             // Rare, so it is kept out of the many futures that are under way at once.
-            if let Err(closed) = Box::pin(slice.pass.wait()).await {
+            if let Err(closed) = Box::pin(self.outlast_silence(slice)).await {
                 run.break_off(BrokenOff::Gate(closed));
                 return None;
             }
         }
+    }
+
+    /// Waits while the database is silent. After a long silence nothing that was ready may leave: its message says how long it is good for,
+    /// and its permits were meant for another moment.
+    async fn outlast_silence(&self, slice: &Slice<'_>) -> Result<(), Closed> {
+        let begun = self.gate.clock().instant();
+        slice.pass.wait().await?;
+        let took = self.gate.clock().instant().saturating_duration_since(begun);
+        if took < LONG_SILENCE { Ok(()) } else { Err(Closed::Silent) }
     }
 
     fn may_leave(&self, slice: &Slice<'_>, quota: &str) -> Result<InFlight, NotNow> {

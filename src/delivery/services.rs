@@ -16,6 +16,9 @@ use crate::telemetry::Metric;
 /// Requests in a row without an answer, after which a service counts as away.
 const AWAY_AFTER: u32 = 16;
 
+/// What the quotas of push services are called, before the service's name.
+pub(super) const ORIGIN: &str = "webpush:";
+
 /// So many services are remembered: browsers know a handful, strangers may invent more.
 const REMEMBERED: usize = 256;
 
@@ -122,7 +125,9 @@ impl Services {
 fn remember<'a>(troubled: &'a mut HashMap<String, Trouble>, quota: &str) -> &'a mut Trouble {
     if troubled.len() >= REMEMBERED && !troubled.contains_key(quota) {
         let until = |trouble: &Trouble| trouble.away_until.max(trouble.asked_until);
-        let first = troubled.iter().min_by_key(|(_, trouble)| until(trouble));
+        // Never a provider's own word: only push services can be invented.
+        let services = troubled.iter().filter(|(name, _)| name.starts_with(ORIGIN));
+        let first = services.min_by_key(|(_, trouble)| until(trouble));
         if let Some(first) = first.map(|(name, _)| name.clone()) {
             troubled.remove(&first);
         }

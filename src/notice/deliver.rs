@@ -345,12 +345,15 @@ impl Attempt {
             Some(BrokenOff::Gate(Closed::Expired)) => close(&mut own, Closing::Expired),
             // Nobody can stop a notice; should it ever be, it stays stopped.
             Some(BrokenOff::Gate(Closed::Stopped)) => close(&mut own, Closing::Stopped),
-            Some(BrokenOff::Gate(Closed::Held | Closed::Orphaned | Closed::Silent)) => {
+            Some(
+                BrokenOff::Gate(Closed::Held | Closed::Orphaned | Closed::Silent)
+                | BrokenOff::Panicked,
+            ) => {
                 self.broken_off = self.broken_off.max(Some(Duration::ZERO));
             }
             Some(BrokenOff::Parked) => self.broken_off = self.broken_off.max(Some(waits.parked)),
             Some(BrokenOff::LeftAlone(wait)) => {
-                self.broken_off = self.broken_off.max(Some(*wait));
+                self.broken_off = self.broken_off.max(Some(report.left_alone(*wait, waits)));
             }
             Some(BrokenOff::OurFault) => {
                 self.broken_off = self.broken_off.max(Some(waits.doubtful));

@@ -89,6 +89,7 @@ impl Dispatcher {
         refusal::demo_accounts(config, &pools.urgent).await?;
         let gate = Gate::new(Arc::clone(&clock));
         let breakers = Provider::ALL.map(|provider| Breaker::new(provider, config.waits));
+        let alive = Arc::new(Alive::default());
         let sender = Arc::new(Sender {
             pool: pools.urgent.clone(),
             gate: Arc::clone(&gate),
@@ -99,7 +100,7 @@ impl Dispatcher {
             rooms: Rooms::default(),
             precedence: Precedence::new(Arc::clone(&clock)),
             waits: config.waits,
-            alive: Alive::default(),
+            alive: Arc::clone(&alive),
         });
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {
@@ -127,6 +128,7 @@ impl Dispatcher {
             config.dispatch.clone(),
         ));
         spawn_upkeep(config, &pools, &publisher, shutdown, &end);
+        shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
         let consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
         for provider in Provider::ALL {
             let own = consumers.iter().filter(|(of, _)| *of == Some(provider));

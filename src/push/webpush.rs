@@ -215,6 +215,11 @@ impl WebPush {
         &self.inner.policy
     }
 
+    /// How many requests of a class the connections to all push services take at once.
+    pub fn streams(&self, class: TrafficClass) -> usize {
+        self.inner.services.streams(class)
+    }
+
     /// What the connections to all push services are doing.
     pub fn load(&self) -> Load {
         self.inner.services.load()

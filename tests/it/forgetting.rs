@@ -1,9 +1,12 @@
 //! A device is forgotten only on its provider's word, and never by the thousand without a person.
 
+use std::sync::Arc;
+
 use loa::delivery::forget::{Alive, Dead, forget};
 use loa::domain::device::Provider;
 use loa::store::forgetting;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 /// FCM devices numbered from one.
 async fn install(pool: &PgPool, count: i64) {
@@ -99,4 +102,18 @@ async fn living_addresses_are_counted_together_and_before_anybody_is_called_dead
     let one = dead(&pool, 1).await;
     forget(&pool, &alive, Provider::Fcm, 2_000, &one).await.expect("forgotten");
     assert_eq!(sent(&pool).await, 24_000, "all that it is compared with");
+}
+
+#[sqlx::test]
+async fn what_was_not_yet_told_of_living_addresses_is_told_when_the_process_ends(pool: PgPool) {
+    let alive = Arc::new(Alive::default());
+    forget(&pool, &alive, Provider::Apns, 700, &[]).await.expect("noted");
+    let sent = "select coalesce(sum(sent), 0)::bigint from provider_day";
+    let told: i64 = sqlx::query_scalar(sent).fetch_one(&pool).await.expect("a sum");
+    assert_eq!(told, 0, "a commit for each batch would be too much");
+    let end = CancellationToken::new();
+    end.cancel();
+    alive.tell(pool.clone(), end).await;
+    let told: i64 = sqlx::query_scalar(sent).fetch_one(&pool).await.expect("a sum");
+    assert_eq!(told, 700);
 }

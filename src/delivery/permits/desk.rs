@@ -36,6 +36,9 @@ const WORTH_WAITING: Duration = Duration::from_secs(1);
 /// A quota nobody asked for in this long forgets what it had leased.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// A desk to which nobody came in this long is closed.
+const DESERTED: Duration = Duration::from_mins(1);
+
 /// Hands out one quota.
 pub(super) struct Desk {
     pool: PgPool,
@@ -126,6 +129,8 @@ impl Desk {
                 match tokio::time::timeout(IDLE, self.asked.recv()).await {
                     Ok(Some(want)) => self.queues.push(want),
                     Ok(None) => return,
+                    // Whoever asks from now on opens another desk.
+                    Err(_) if self.is_deserted() => self.asked.close(),
                     // What was leased long ago, or is being leased, was meant for that moment.
                     Err(_) => {
                         self.leasing = None;
@@ -153,6 +158,12 @@ impl Desk {
                 want.go.send(Ok(())).ok();
             }
         }
+    }
+
+    /// Strangers can invent push services; a desk for each of them must not stay for ever.
+    fn is_deserted(&mut self) -> bool {
+        let unused = self.now().saturating_duration_since(self.demand.since);
+        unused >= DESERTED
     }
 
     fn collect(&mut self) {
@@ -248,11 +259,15 @@ impl Desk {
         let (pool, clock) = (self.pool.clone(), Arc::clone(&self.clock));
         let name = self.name.clone();
         let (quota, ramp) = (f64::from(self.quota.get()), self.ramp);
+        let asked = Instant::from_std(clock.instant());
         tokio::spawn(async move {
             let ask = Ask { name: &name, quota, count, horizon, ramp };
             match soon(permit::lease(&pool, ask)).await {
                 Ok(Leased::Granted(lease)) => {
-                    let from = Instant::from_std(clock.instant()) + lease.starts_in;
+                    let now = Instant::from_std(clock.instant());
+                    // What was long in coming was meant for the moments after it was asked for; those of now are others'.
+                    let late = now.saturating_duration_since(asked) > WINDOW;
+                    let from = if late { asked } else { now } + lease.starts_in;
                     Answer::Granted(Lot { from, rate: lease.rate, left: count, given: 0 })
                 }
                 Ok(Leased::Spent(wait)) => Answer::Later(wait.clamp(PAUSE, WINDOW)),

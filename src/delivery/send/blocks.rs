@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Target;
 use crate::delivery::permits::BLOCK;
+use crate::delivery::services::ORIGIN;
 use crate::domain::device::{Address, Language, Provider};
 
 /// Devices that share a quota and a language, at most [`BLOCK`] of them.
@@ -67,7 +68,7 @@ fn quota_of(provider: Provider, address: &Address) -> Cow<'static, str> {
 
 /// The quota of one push service.
 pub(super) fn origin_quota(service: &str) -> String {
-    format!("webpush:{service}")
+    format!("{ORIGIN}{service}")
 }
 
 /// Host, and port unless it is 443: how `push` names a service when it asks for less.

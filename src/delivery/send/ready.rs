@@ -47,8 +47,9 @@ impl Sender {
         class: TrafficClass,
     ) -> Result<(Frame, Vec<Parcel>), NotNow> {
         let closed = |closed| NotNow::All(BrokenOff::Gate(closed));
-        self.services.admit(&block.quota).map_err(|wait| left_alone(slice.provider, wait))?;
         self.precedence.wait(slice.lane).await;
+        // Not before: whoever is let through to look whether a service is back must not look only when others have gone first.
+        self.services.admit(&block.quota).map_err(|wait| left_alone(slice.provider, wait))?;
         self.permit(slice, &block.quota, block.targets.len()).await?;
         self.precedence.sign(slice.lane);
         if let Some(wait) = self.services.asked(&block.quota) {

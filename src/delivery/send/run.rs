@@ -58,6 +58,11 @@ impl Run {
         self.gathered().suspects.push((target.number, address));
     }
 
+    /// From here until this is dropped somebody is sending to `target`.
+    pub(super) fn take_in_hand(&self, target: &Target) -> InHand<'_> {
+        InHand { run: self, number: target.number }
+    }
+
     /// The provider calls the request malformed. Unless the same message was accepted elsewhere, that is true of every other device
     /// as well: no more is sent. Returns whether it is the first of the slice.
     pub(super) fn our_fault(&self, target: &Target) -> bool {
@@ -136,6 +141,21 @@ impl Run {
     }
 }
 
+/// A device that is being sent to. Should that panic, nobody knows what became of it; the others' outcomes are known.
+pub(super) struct InHand<'r> {
+    run: &'r Run,
+    number: i64,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.run.gathered().report.outcomes.push((self.number, Outcome::DueUnknown));
+            self.run.break_off(BrokenOff::Panicked);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -171,6 +191,34 @@ mod tests {
         let (report, _) = run.conclude();
         assert_eq!(report.outcomes, [(1, Outcome::Accepted), (2, Outcome::Failed)]);
         assert_eq!(report.broken_off, None);
+    }
+
+    #[test]
+    fn who_panics_costs_nobody_else_an_outcome_and_its_own_device_may_have_rung() {
+        let run = Run::default();
+        drop(run.take_in_hand(&target(1)));
+        run.record(&target(1), Outcome::Accepted);
+        let sending = std::panic::AssertUnwindSafe(|| {
+            let _in_hand = run.take_in_hand(&target(2));
+            panic!("in the test");
+        });
+        assert!(std::panic::catch_unwind(sending).is_err());
+        assert!(run.is_broken_off());
+        let (report, _) = run.conclude();
+        assert_eq!(report.outcomes, [(1, Outcome::Accepted), (2, Outcome::DueUnknown)]);
+        assert_eq!(report.broken_off, Some(BrokenOff::Panicked));
+    }
+
+    #[test]
+    fn a_short_word_of_the_provider_does_not_bring_the_refused_back_at_once() {
+        let waits = crate::domain::retry::Waits::default();
+        let again = |outcome, asked| {
+            let report = Report { outcomes: vec![(1, outcome)], asked, broken_off: None };
+            report.left_alone(Duration::ZERO, &waits).as_secs()
+        };
+        assert_eq!(again(Outcome::Due, None), 10);
+        assert_eq!(again(Outcome::Due, Some(Duration::from_mins(1))), 60);
+        assert_eq!(again(Outcome::Accepted, None), 0, "the others only wait for their turn");
     }
 
     #[test]

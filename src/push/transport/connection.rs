@@ -5,11 +5,13 @@
 //! when a PING stays unanswered.
 
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use h2::client::SendRequest;
 use h2::{Ping, PingPong};
 use tokio::sync::oneshot;
@@ -203,7 +205,9 @@ struct Watch {
 
 impl Watch {
     async fn drive(mut self, mut wire: Wire) {
-        let why = poll_fn(|cx| self.poll(cx, &mut wire)).await;
+        let driving = AssertUnwindSafe(poll_fn(|cx| self.poll(cx, &mut wire))).catch_unwind();
+        // A panic is reported by its hook; a connection that nobody drives must not stay in the pool.
+        let why = driving.await.unwrap_or_else(|_| "its driver has panicked".to_owned());
         if let Some(shared) = self.shared.upgrade() {
             shared.lost(self.slot, self.id, &why);
         }

@@ -82,11 +82,13 @@ pub(super) struct Lease {
     id: ConnectionId,
     /// Taken when the lease is given back.
     handle: Option<SendRequest<Body>>,
+    asked: bool,
     answered: bool,
 }
 
 impl Lease {
     pub(super) fn handle(&mut self) -> &mut SendRequest<Body> {
+        self.asked = true;
         // Unwrap safety: only `drop` and `Shared::take_back` take it, and after either the lease is gone.
         self.handle.as_mut().expect("a lease has its handle until it is given back")
     }
@@ -107,7 +109,7 @@ impl Drop for Lease {
         }
         let shared = self.shared.clone();
         let mut pool = shared.lock();
-        // A handle of a connection that was replaced is returned, and dropped after the lock.
+        // A handle that is not kept is returned, and dropped after the lock.
         let stale = take_back(&mut pool, self);
         shared.serve_lines(&mut pool);
         drop(pool);
@@ -223,7 +225,7 @@ impl Shared {
         let handle = open.handles.pop().unwrap_or_else(|| open.original.clone());
         let (id, worn) = (open.id, open.served >= self.manner.replace_after);
         let handle = Some(handle);
-        let lease = Lease { shared: self.clone(), slot, id, handle, answered: false };
+        let lease = Lease { shared: self.clone(), slot, id, handle, asked: false, answered: false };
         if worn {
             self.dial(pool, slot);
         }
@@ -256,13 +258,18 @@ impl Shared {
     }
 }
 
-/// Ends a lease: its stream is free again. Returns the handle when its connection no longer is in the pool.
+/// Ends a lease: its stream is free again. Returns the handle when it is not to be used again: its connection no longer is in the pool, or
+/// its request was given up. `h2` remembers in the handle a request that waits to be opened; only with the handle is it given up for good,
+/// and cannot leave when its alert may have been stopped.
 fn take_back(pool: &mut Pool, lease: &mut Lease) -> Option<SendRequest<Body>> {
     let handle = lease.handle.take()?;
     let Some(open) = pool.slots[lease.slot].open.as_mut().filter(|open| open.id == lease.id) else {
         return Some(handle);
     };
     open.in_flight -= 1;
+    if lease.asked && !lease.answered {
+        return Some(handle);
+    }
     open.handles.push(handle);
     if lease.answered && !open.proven {
         open.proven = true;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::retry::Waits;
 use crate::push::error::{PushError, Scope};
-use crate::push::transport::{Authority, Host, Load, Manner, Trust};
+use crate::push::transport::{Authority, Host, Load, Manner, TrafficClass, Trust};
 
 /// So many services are kept connected; browsers know a handful, and a wildcard must not let strangers open thousands.
 const KEPT: usize = 64;
@@ -61,6 +61,11 @@ impl Services {
     pub(super) fn known(&self) -> Vec<Arc<Service>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.values().cloned().collect()
+    }
+
+    pub(super) fn streams(&self, class: TrafficClass) -> usize {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|service| service.host.streams(class)).sum()
     }
 
     pub(super) fn load(&self) -> Load {
