@@ -129,3 +129,14 @@ pub async fn slow_down(pool: &PgPool, name: &str, closed: Duration) -> Result<()
     .await?;
     Ok(())
 }
+
+/// Clears away quotas of push services to which nobody has pushed for a month: strangers may invent services, each with a row.
+pub async fn prune(pool: &PgPool) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from permit where name like 'webpush:%'
+         and greatest(next_at, share_at, closed_until) < now() - interval '30 days'"
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}

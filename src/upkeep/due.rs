@@ -19,7 +19,7 @@ use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
 use crate::store::patience::soon;
-use crate::store::{StoreError, broadcast, idempotency, liveness, lock, notice, outbox};
+use crate::store::{StoreError, broadcast, idempotency, liveness, lock, notice, outbox, permit};
 use crate::telemetry::Metric;
 
 /// Between scans.
@@ -52,13 +52,19 @@ pub struct Due {
 }
 
 impl Due {
+    async fn tidy(&self) -> Result<(), StoreError> {
+        idempotency::prune(&self.pool).await?;
+        permit::prune(&self.pool).await?;
+        Ok(())
+    }
+
     /// Scans until `end`.
     pub async fn run(self, end: CancellationToken) {
         for scan in 0u32.. {
             if scan.is_multiple_of(TIDY_EVERY)
-                && let Err(error) = soon(idempotency::prune(&self.pool)).await
+                && let Err(error) = soon(self.tidy()).await
             {
-                tracing::warn!(%error, "old answers could not be cleared away: {error}");
+                tracing::warn!(%error, "what is old could not be cleared away: {error}");
             }
             let scanned = match soon(self.observe()).await {
                 Ok(()) => self.scan().await,

@@ -133,3 +133,16 @@ async fn a_ramp_begins_anew_after_two_minutes_without_a_push_and_not_sooner(pool
         assert_eq!(rate < 100.0, !full, "{idle}: {rate}");
     }
 }
+
+#[sqlx::test]
+async fn a_push_service_that_nobody_uses_is_cleared_away_and_no_other(pool: PgPool) {
+    for (name, days) in [("fcm", 400), ("webpush:old.example", 31), ("webpush:new.example", 29)] {
+        let row =
+            "insert into permit (name, next_at) values ($1, now() - make_interval(days => $2))";
+        sqlx::query(row).bind(name).bind(days).execute(&pool).await.unwrap();
+    }
+    assert_eq!(permit::prune(&pool).await.unwrap(), 1);
+    let left = "select name from permit order by name";
+    let left: Vec<String> = sqlx::query_scalar(left).fetch_all(&pool).await.unwrap();
+    assert_eq!(left, ["fcm", "webpush:new.example"]);
+}
