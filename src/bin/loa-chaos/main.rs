@@ -5,10 +5,13 @@
 //! a fault that explains it. The last line on standard output is one JSON object; the exit status is 0 only if nothing was violated.
 //! `docs/chaos.md` explains the rounds and what counts as what.
 
+mod answer;
 mod disk;
 mod fault;
 mod round;
+mod scale;
 mod verdict;
+mod witness;
 mod world;
 
 use std::process::ExitCode;
@@ -18,8 +21,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use loa::stage::{Desk, Dice};
 
 use round::{Ripening, Round};
+use scale::Scale;
 use verdict::{Sum, Verdict};
-use world::{Scale, World};
+use witness::Evidence;
+use world::World;
 
 /// Lets everything break while alerts are broadcast, and counts who got them.
 #[derive(Parser)]
@@ -115,6 +120,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if skipped {
         eprintln!("chaos: SKIPPED 1 fault: DiskFull");
     }
+    eprintln!("chaos: {}", sum.besides());
     // Last, so that it is the last line whatever the services said.
     println!("{}", serde_json::to_string(&sum.line())?);
     anyhow::ensure!(!interrupted, "interrupted");
@@ -131,7 +137,11 @@ async fn one(
     ripening.sow(Desk::new(&world.stage, &world.people)).await?;
     let round = round::play(world, scale, ripening, dice).await?;
     let ended = world.heal().await?;
-    let verdict = Verdict::of(&world.stage.simulators, &round, scale).await?;
+    let mut verdict = Verdict::default();
+    for told in &round.told {
+        let seen = Evidence::of(&world.stage, told).await?;
+        verdict.add(&seen, &round, &world.bounds);
+    }
     Ok((round, verdict, ended))
 }
 
