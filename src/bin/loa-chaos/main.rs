@@ -16,9 +16,10 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use loa::stage::{Desk, Dice};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use round::{Ripening, Round};
 use scale::Scale;
@@ -31,16 +32,16 @@ use world::World;
 #[command(version)]
 struct Arguments {
     /// How many rounds.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=100_000))]
     rounds: u32,
     /// Where chance begins; without one the clock says. The same seed throws the same faults.
     #[arg(long)]
     seed: Option<u64>,
     /// The first round: to look at one again.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
     from: u32,
-    /// How many devices are installed.
-    #[arg(long, default_value_t = 200_000)]
+    /// How many devices are installed. With fewer than a hundred hardly a fault would meet anybody.
+    #[arg(long, default_value_t = 200_000, value_parser = value_parser!(u32).range(100..=5_000_000))]
     devices: u32,
 }
 
@@ -71,9 +72,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         arguments.rounds, arguments.devices
     );
     let scale = Scale::of(arguments.devices);
+    // Before anything is started: until then a signal ends us at once, and what we started would stay.
+    let mut end = End::await_signals()?;
     let mut world = tokio::select! {
         world = World::prepare(scale) => world?,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        () = end.asked() => anyhow::bail!("interrupted"),
     };
     if let Err(why) = &world.disk {
         eprintln!("chaos: SKIPPED DiskFull: no file system of its own for PostgreSQL ({why})");
@@ -87,7 +90,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         // A round that is interrupted does not count; those before it are told of all the same.
         let played = tokio::select! {
             played = one(&mut world, scale, &mut ripening, &mut dice) => played,
-            _ = tokio::signal::ctrl_c() => {
+            () = end.asked() => {
                 say(&bar, &format!("round {number}: interrupted"));
                 interrupted = true;
                 break;
@@ -115,7 +118,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let skipped = world.disk.is_err();
     tokio::select! {
         () = world.end() => {}
-        _ = tokio::signal::ctrl_c() => eprintln!("chaos: not waiting for the servers"),
+        () = end.asked() => eprintln!("chaos: not waiting for the servers"),
     }
     if skipped {
         eprintln!("chaos: SKIPPED 1 fault: DiskFull");
@@ -125,6 +128,26 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     println!("{}", serde_json::to_string(&sum.line())?);
     anyhow::ensure!(!interrupted, "interrupted");
     Ok(sound)
+}
+
+/// Somebody wants us to end. A signal that comes while nobody asks is kept until somebody does.
+struct End([Signal; 3]);
+
+impl End {
+    fn await_signals() -> std::io::Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 /// A round, its mending, its verdict, and which processes ended by themselves.

@@ -41,6 +41,7 @@ impl World {
     pub async fn prepare(scale: Scale) -> anyhow::Result<Self> {
         let home = std::env::temp_dir().join(format!("loa-chaos-{}", uuid::Uuid::new_v4()));
         let mut servers = Servers::private(home.clone()).context("PostgreSQL and RabbitMQ")?;
+        disk::require_local(&home)?;
         let wires = [wire(servers.database_url()).await?, wire(servers.amqp_url()).await?];
         servers.behind(&wires[0], &wires[1]);
         let servers = Arc::new(servers);
