@@ -97,13 +97,12 @@ fn move_onto(mount: &Path, aside: &Path, image: &Path) -> anyhow::Result<()> {
         run("cp", &["-a", &format!("{}/.", aside.display()), &text(mount)])
             .inspect_err(|_| drop(run("umount", &[&text(mount)])))
     });
-    match moved {
+    if moved.is_ok() {
         // It lies below the servers' directory and goes with it, if not now.
-        Ok(()) => drop(fs::remove_dir_all(aside)),
-        Err(_) => {
-            drop(fs::remove_dir(mount));
-            fs::rename(aside, mount).context("the database could not be put back")?;
-        }
+        drop(fs::remove_dir_all(aside));
+    } else {
+        drop(fs::remove_dir(mount));
+        fs::rename(aside, mount).context("the database could not be put back")?;
     }
     moved
 }

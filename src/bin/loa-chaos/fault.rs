@@ -210,8 +210,9 @@ impl Kind {
 }
 
 impl Fault {
-    /// One to three of them, on different things, within `span`.
-    pub fn draw(dice: &mut Dice, span: Duration) -> Vec<Self> {
+    /// One to three of them, on different things, within `span`. Where the `disk` cannot be filled the database is restarted instead;
+    /// how often that was.
+    pub fn draw(dice: &mut Dice, span: Duration, disk: bool) -> (Vec<Self>, u32) {
         let count = dice.between(1, 3) as usize;
         let mut faults: Vec<Self> = Vec::new();
         while faults.len() < count {
@@ -223,7 +224,12 @@ impl Fault {
             }
         }
         faults.sort_by_key(|fault| fault.at);
-        faults
+        let mut skipped = 0;
+        for fault in faults.iter_mut().filter(|fault| fault.kind == Kind::DiskFull && !disk) {
+            fault.kind = Kind::DatabaseRestart;
+            skipped += 1;
+        }
+        (faults, skipped)
     }
 
     /// What is done, and when: first the harm, then what mends it.
@@ -346,7 +352,8 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for round in 0..400 {
             let mut dice = Dice::of_round(1, round);
-            let faults = Fault::draw(&mut dice, Duration::from_secs(6));
+            let (faults, skipped) = Fault::draw(&mut dice, Duration::from_secs(6), true);
+            assert_eq!(skipped, 0);
             assert!((1..=3).contains(&faults.len()));
             let mut subjects: Vec<u8> = faults.iter().map(|fault| fault.kind.subject()).collect();
             subjects.sort_unstable();
@@ -356,5 +363,22 @@ mod tests {
         }
         // 13 kinds, of which some are of two servers, three providers and eleven answers.
         assert_eq!(seen.len(), 8 + 3 * 2 + 3 * 11 + 3 + 1, "{seen:?}");
+    }
+    #[test]
+    fn a_disk_that_cannot_be_filled_is_a_restart_and_counted_and_changes_no_other_draw() {
+        let (mut full, mut counted) = (0, 0);
+        for round in 0..400 {
+            let draw =
+                |disk| Fault::draw(&mut Dice::of_round(1, round), Duration::from_secs(6), disk);
+            let ((with, _), (without, skipped)) = (draw(true), draw(false));
+            counted += skipped;
+            for (one, other) in with.iter().zip(&without) {
+                let restarted = one.kind == Kind::DiskFull;
+                full += u32::from(restarted);
+                assert_eq!(other.kind, if restarted { Kind::DatabaseRestart } else { one.kind });
+            }
+        }
+        assert_eq!(counted, full);
+        assert!(full > 0);
     }
 }

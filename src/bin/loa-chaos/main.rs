@@ -71,33 +71,62 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "chaos: CHAOS_SEED={seed} · {} rounds · {} devices",
         arguments.rounds, arguments.devices
     );
-    let scale = Scale::of(arguments.devices);
     // Before anything is started: until then a signal ends us at once, and what we started would stay.
     let mut end = End::await_signals()?;
     let mut world = tokio::select! {
-        world = World::prepare(scale) => world?,
+        world = World::prepare(Scale::of(arguments.devices)) => world?,
         () = end.asked() => anyhow::bail!("interrupted"),
     };
     if let Err(why) = &world.disk {
         eprintln!("chaos: SKIPPED DiskFull: no file system of its own for PostgreSQL ({why})");
     }
+    let mut sum = Sum::default();
+    let ended = play(arguments, seed, &mut world, &mut end, &mut sum).await;
+    tokio::select! {
+        () = world.end() => {}
+        () = end.asked() => eprintln!("chaos: not waiting for the servers"),
+    }
+    if sum.skipped > 0 {
+        eprintln!(
+            "chaos: SKIPPED {} faults: DiskFull; restarts of PostgreSQL instead",
+            sum.skipped
+        );
+    }
+    eprintln!("chaos: {}", sum.besides());
+    // Last, so that it is the last line whatever the services said.
+    println!("{}", serde_json::to_string(&sum.line())?);
+    ended
+}
+
+/// Plays all rounds and adds them up; whether nothing was violated. An error when somebody wanted us to end before.
+async fn play(
+    arguments: &Arguments,
+    seed: u64,
+    world: &mut World,
+    end: &mut End,
+    sum: &mut Sum,
+) -> anyhow::Result<bool> {
+    let scale = Scale::of(arguments.devices);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?;
     let bar = ProgressBar::new(arguments.rounds.into()).with_style(style);
-    let (mut sum, mut sound, mut interrupted) = (Sum::default(), true, false);
-    let mut ripening = Ripening::default();
+    let (mut ripening, mut sound) = (Ripening::default(), true);
     for number in arguments.from..arguments.from + arguments.rounds {
         let mut dice = Dice::of_round(seed, number);
         // A round that is interrupted does not count; those before it are told of all the same.
         let played = tokio::select! {
-            played = one(&mut world, scale, &mut ripening, &mut dice) => played,
+            played = one(world, scale, &mut ripening, &mut dice) => played,
             () = end.asked() => {
                 say(&bar, &format!("round {number}: interrupted"));
-                interrupted = true;
-                break;
+                bar.finish_and_clear();
+                anyhow::bail!("interrupted");
             }
         };
-        let (round, verdict, ended) = match played {
-            Ok(played) => played,
+        let violation = match played {
+            Ok((round, verdict, ended)) => {
+                say(&bar, &told(number, &round, &verdict, &ended));
+                sum.add(&round, &verdict);
+                verdict.is_violation().then(|| format!("{verdict:?}"))
+            }
             Err(error) => {
                 say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {error:#}"));
                 say(&bar, &world.logs());
@@ -105,28 +134,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
                 break;
             }
         };
-        say(&bar, &told(number, &round, &verdict, &ended));
-        if verdict.is_violation() {
+        if let Some(what) = violation {
             sound = false;
-            say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {verdict:?}"));
+            say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {what}"));
             say(&bar, &world.logs());
         }
-        sum.add(&round, &verdict);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let skipped = world.disk.is_err();
-    tokio::select! {
-        () = world.end() => {}
-        () = end.asked() => eprintln!("chaos: not waiting for the servers"),
-    }
-    if skipped {
-        eprintln!("chaos: SKIPPED 1 fault: DiskFull");
-    }
-    eprintln!("chaos: {}", sum.besides());
-    // Last, so that it is the last line whatever the services said.
-    println!("{}", serde_json::to_string(&sum.line())?);
-    anyhow::ensure!(!interrupted, "interrupted");
     Ok(sound)
 }
 
@@ -182,8 +197,9 @@ fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> Stri
         [] => String::new(),
         some => format!(" · ended by themselves: {}", some.join(", ")),
     };
+    let unchecked = if round.unchecked_stops() > 0 { " · stop not checked" } else { "" };
     format!(
-        "round {number:>3} {:?} · {} · {:.1} s · lost {} unaccounted {} doubled {} late {}+{}{ended}",
+        "round {number:>3} {:?} · {} · {:.1} s · lost {} unaccounted {} doubled {} late {}+{}{ended}{unchecked}",
         round.shape,
         round::names(&round.faults),
         verdict.seconds,

@@ -64,6 +64,8 @@ pub struct Stop {
 pub struct Round {
     pub shape: Shape,
     pub faults: Vec<Struck>,
+    /// Of these so many stand for another one that this machine does not allow.
+    pub skipped: u32,
     pub told: Vec<Told>,
 }
 
@@ -127,19 +129,11 @@ pub async fn play(
         (None, 5..=7) => Shape::EmergencyDuringBulk,
         (None, _) => Shape::StoppedMidway,
     };
-    let mut faults = Fault::draw(dice, scale.span.mul_f64(0.75));
-    let mut acts = Vec::new();
-    if let Some((_, expires)) = &expiring {
-        // Most of the province waits for a provider that refuses us until three seconds before the end, so that it comes midway.
-        let left = Duration::try_from(*expires - SystemClock.now())?;
-        let hold = |how: &str| Act::Settings(json!({"fcm": {"link": {"credentials": how}}}));
-        acts.push((Duration::ZERO, None, hold("forbidden")));
-        acts.push((left.saturating_sub(Duration::from_secs(3)), None, hold("ok")));
-        let wait = left.saturating_sub(scale.span);
-        for fault in &mut faults {
-            fault.at += wait;
-        }
-    }
+    let (mut faults, skipped) = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
+    let mut acts = match &expiring {
+        Some((_, expires)) => hold_until_just_before(*expires, scale.span, &mut faults)?,
+        None => Vec::new(),
+    };
     for (place, fault) in faults.iter().enumerate() {
         let mut harm = Some(place);
         let all = fault.acts(dice, scale.devices).into_iter();
@@ -151,21 +145,11 @@ pub async fn play(
     let (client, url) = (world.stage.client.clone(), world.stage.url.clone());
     let (people, pool) = (world.people.clone(), world.stage.pool.clone());
     let office = Office { client, url, people, pool };
-    let first = match (&expiring, shape) {
-        (Some((alert, _)), _) => alert.clone(),
-        (None, Shape::Bulk | Shape::EmergencyDuringBulk) => {
-            office.submit(dice.one_of(&BULK)).await?
-        }
-        (None, _) => office.submit(dice.one_of(&EMERGENCIES)).await?,
-    };
-    let second = match shape {
-        Shape::EmergencyDuringBulk => Some(office.submit(dice.one_of(&EMERGENCIES)).await?),
-        Shape::Emergency | Shape::Bulk | Shape::StoppedMidway | Shape::Expiring => None,
-    };
+    let (first, second) = office.submit_for(shape, expiring, dice).await?;
     let begun = Instant::from_std(SystemClock.instant());
     let on_air = office.approve(&first).await?;
+    let named = format!("{shape:?} · {}", names(&faults));
     let mut faults = faults.into_iter().map(Struck::not_yet).collect::<Vec<_>>();
-    let drawn = names(&faults);
     let harm = async {
         for (at, fault, act) in acts {
             sleep_until(begun + at).await;
@@ -177,14 +161,32 @@ pub async fn play(
     };
     let work = office.carry(shape, on_air, second, begun + later);
     let (harmed, told) = tokio::join!(harm, work);
-    let named = || format!("{shape:?} · {drawn}");
-    harmed.with_context(named)?;
-    let told = told.with_context(named)?;
+    harmed.with_context(|| named.clone())?;
+    let told = told.context(named)?;
     let over = told.iter().filter_map(|told| told.progress.completed_at).max();
     for fault in &mut faults {
         look_back(world, scale, fault, over).await?;
     }
-    Ok(Round { shape, faults, told })
+    Ok(Round { shape, faults, skipped, told })
+}
+
+/// What is done when, and the place of the fault it begins, if it begins one.
+type Acts = Vec<(Duration, Option<usize>, Act)>;
+
+/// Has most of the province wait for a provider that refuses us until three seconds before the end, so that it comes midway; the
+/// faults come in the last `span`.
+fn hold_until_just_before(
+    expires: OffsetDateTime,
+    span: Duration,
+    faults: &mut [Fault],
+) -> anyhow::Result<Acts> {
+    let left = Duration::try_from(expires - SystemClock.now())?;
+    for fault in faults {
+        fault.at += left.saturating_sub(span);
+    }
+    let hold = |how: &str| Act::Settings(json!({"fcm": {"link": {"credentials": how}}}));
+    let release = left.saturating_sub(Duration::from_secs(3));
+    Ok(vec![(Duration::ZERO, None, hold("forbidden")), (release, None, hold("ok"))])
 }
 
 /// Does one thing; notes of the `fault` it begins, if it begins one, whether it hit anything.
@@ -219,7 +221,7 @@ async fn look_back(
 }
 
 /// The faults of a round, as they are printed.
-pub fn names(faults: &[Struck]) -> String {
+pub fn names(faults: &[impl ToString]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -240,6 +242,27 @@ impl Office {
         let mut sample = sample(name)?;
         sample.expires_in_minutes = LONG;
         self.desk().submit(&sample).await.with_context(|| format!("submitting {name}"))
+    }
+
+    /// Submits what a round of this shape broadcasts: the first alert, unless one is `expiring`, and the one during it.
+    async fn submit_for(
+        &self,
+        shape: Shape,
+        expiring: Option<(String, OffsetDateTime)>,
+        dice: &mut Dice,
+    ) -> anyhow::Result<(String, Option<String>)> {
+        let first = match (expiring, shape) {
+            (Some((alert, _)), _) => alert,
+            (None, Shape::Bulk | Shape::EmergencyDuringBulk) => {
+                self.submit(dice.one_of(&BULK)).await?
+            }
+            (None, _) => self.submit(dice.one_of(&EMERGENCIES)).await?,
+        };
+        let second = match shape {
+            Shape::EmergencyDuringBulk => Some(self.submit(dice.one_of(&EMERGENCIES)).await?),
+            Shape::Emergency | Shape::Bulk | Shape::StoppedMidway | Shape::Expiring => None,
+        };
+        Ok((first, second))
     }
 
     /// The round's broadcasts from their approval to their end.

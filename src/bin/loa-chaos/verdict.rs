@@ -130,6 +130,8 @@ pub struct Sum {
     line: Line,
     /// Faults that hit nothing.
     missed: u32,
+    /// Draws of a full disk that this machine did not allow.
+    pub skipped: u32,
     unchecked_stops: u32,
     on_their_way: i64,
     emergency: Vec<(f64, u64)>,
@@ -150,6 +152,7 @@ impl Sum {
         line.after_expiry += verdict.after_expiry;
         line.after_stop += verdict.after_stop;
         self.missed += number(missed);
+        self.skipped += round.skipped;
         self.unchecked_stops += round.unchecked_stops();
         self.on_their_way += verdict.on_their_way;
         self.emergency.extend(&verdict.emergency);

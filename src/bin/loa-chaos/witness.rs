@@ -90,19 +90,17 @@ impl Devices {
     /// Adds a provider's. How often each was `seen` comes in the order of the file they were imported from, and the import numbers
     /// them in that order, from 1.
     fn add(&mut self, seen: &[u8], ledger: &[Range]) {
-        let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
-        self.unseen += count(seen.iter().filter(|seen| **seen == 0).count());
-        self.doubled += count(seen.iter().filter(|seen| **seen > 1).count());
+        for times in seen {
+            self.unseen += i64::from(*times == 0);
+            self.doubled += i64::from(*times > 1);
+        }
         for (first, outcomes) in ledger {
-            let accepted = (*first..)
-                .zip(outcomes)
-                .filter(|(_, outcome)| **outcome == Outcome::Accepted.byte());
-            // One of whom the simulators do not know saw nothing.
-            let saw = |number: i64| {
+            for (number, outcome) in (*first..).zip(outcomes) {
+                // One of whom the simulators do not know saw nothing.
                 let place = usize::try_from(number - 1).ok();
-                place.and_then(|place| seen.get(place)).is_some_and(|seen| *seen > 0)
-            };
-            self.unseen_accepted += count(accepted.filter(|(number, _)| !saw(*number)).count());
+                let saw = place.and_then(|place| seen.get(place)).is_some_and(|times| *times > 0);
+                self.unseen_accepted += i64::from(*outcome == Outcome::Accepted.byte() && !saw);
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ fn sound() -> Evidence {
 }
 
 fn round(shape: Shape, faults: Vec<Struck>) -> Round {
-    Round { shape, faults, told: Vec::new() }
+    Round { shape, faults, skipped: 0, told: Vec::new() }
 }
 
 fn verdict(round: &Round, change: impl FnOnce(&mut Evidence)) -> Verdict {
