@@ -307,7 +307,7 @@ impl Struck {
     /// Pushes whose sender cannot know whether they were accepted, at most.
     pub fn ambiguous(&self, bounds: &Bounds) -> i64 {
         match self.fault.kind {
-            Kind::Answers(provider, answer) => {
+            Kind::Answers(provider, answer) if self.at_unix_ms.is_some() => {
                 answer.ambiguous(self.requests, bounds.streams(provider))
             }
             _ => 0,

@@ -137,6 +137,7 @@ fn duplicates_are_explained_by_who_lost_its_claims_and_by_nothing_more() {
         ("serve", vec![hit(Kind::KillServe)], 0),
         ("a lost broker", vec![hit(Kind::BrokerWipe), hit(Kind::Hang(Server::Broker))], 0),
         ("an answer too late", vec![met(Answer::TooLate, 7)], 7),
+        ("one that missed", vec![Struck { at_unix_ms: None, ..met(Answer::TooLate, 7) }], 0),
         ("a broken connection", vec![met(Answer::Disconnect, 2)], 2 * 100),
         ("an answer that came", vec![met(Answer::TooMany, 7), met(Answer::Slow, 7)], 0),
         ("no answer, not accepted", vec![met(Answer::Unanswered, 7)], 0),
