@@ -210,3 +210,19 @@ fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> Stri
         verdict.after_stop,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_nothing_is_refused() {
+        let taken = |flag, value| Arguments::try_parse_from(["loa-chaos", flag, value]).is_ok();
+        for (flag, least, below) in
+            [("--rounds", "1", "0"), ("--from", "1", "0"), ("--devices", "100", "99")]
+        {
+            assert!(taken(flag, least), "{flag} {least}");
+            assert!(!taken(flag, below), "{flag} {below}");
+        }
+    }
+}
