@@ -100,6 +100,8 @@ pub struct Report {
     pub lost: i64,
     /// Devices that saw more than one.
     pub duplicates: i64,
+    /// Different (id, version) among what could be read.
+    pub versions: i64,
 }
 
 /// One provider's part of a report.
@@ -193,6 +195,13 @@ impl Simulators {
     /// What arrived of the messages with this collapse id.
     pub async fn report(&self, collapse: &str) -> anyhow::Result<Report> {
         self.get(&format!("report?cid={collapse}")).await
+    }
+
+    /// How often each device of a provider saw them, in the order in which the population was written; more than nine times are nine.
+    pub async fn seen(&self, collapse: &str, provider: Provider) -> anyhow::Result<Vec<u8>> {
+        let path = format!("seen?cid={collapse}&provider={}", provider.as_str());
+        let digits: String = self.get(&path).await?;
+        Ok(digits.bytes().map(|digit| digit.saturating_sub(b'0')).collect())
     }
 
     /// When it arrived, at one provider or at all.

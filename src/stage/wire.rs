@@ -47,14 +47,16 @@ impl Wire {
         self.address
     }
 
-    /// Every connection hangs, new ones as well, until [`Wire::resume`].
-    pub fn hang(&self) {
+    /// Every connection hangs, new ones as well, until [`Wire::resume`]. Whether there are any.
+    pub fn hang(&self) -> bool {
         self.state.send_modify(|state| state.hanging = u64::MAX);
+        self.is_used()
     }
 
-    /// The connections of now hang; new ones pass.
-    pub fn hang_present(&self) {
+    /// The connections of now hang; new ones pass. Whether there are any.
+    pub fn hang_present(&self) -> bool {
         self.state.send_modify(|state| state.hanging = state.opened);
+        self.is_used()
     }
 
     /// Whatever hangs goes on where it stopped; nothing is lost in between.
@@ -62,9 +64,15 @@ impl Wire {
         self.state.send_modify(|state| state.hanging = 0);
     }
 
-    /// The connections of now are closed; new ones pass.
-    pub fn cut(&self) {
+    /// The connections of now are closed; new ones pass. Whether there are any.
+    pub fn cut(&self) -> bool {
         self.state.send_modify(|state| state.broken = state.opened);
+        self.is_used()
+    }
+
+    fn is_used(&self) -> bool {
+        // Only connections look at the state.
+        self.state.receiver_count() > 0
     }
 }
 

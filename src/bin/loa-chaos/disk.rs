@@ -26,20 +26,10 @@ impl Disk {
         let mount = data(home)?.join("postgres");
         let (aside, image) = (mount.with_extension("aside"), home.join("postgres.img"));
         servers.order(&["stop", "postgres"])?;
-        fs::rename(&mount, &aside)?;
-        fs::create_dir(&mount)?;
-        let mounted = mount_at(&mount, &image);
-        let copied = match &mounted {
-            Ok(()) => run("cp", &["-a", &format!("{}/.", aside.display()), &text(&mount)]),
-            Err(_) => fs::remove_dir(&mount)
-                .and_then(|()| fs::rename(&aside, &mount))
-                .context("the database could not be put back"),
-        };
-        copied?;
+        let moved = move_onto(&mount, &aside, &image);
+        // Wherever it is now, it runs again.
         servers.order(&["start", "postgres"])?;
-        mounted?;
-        fs::remove_dir_all(aside)?;
-        Ok(Self { servers: Arc::clone(servers), mount })
+        moved.map(|()| Self { servers: Arc::clone(servers), mount })
     }
 
     /// Takes all that is left of it.
@@ -71,15 +61,50 @@ impl Drop for Disk {
     }
 }
 
+/// Refuses servers in containers: their data is no directory that we could delete or put a file system beneath.
+pub fn require_local(home: &Path) -> anyhow::Result<()> {
+    let backend = setting(home, "BACKEND")?;
+    ensure!(
+        backend == "local",
+        "chaos breaks its servers from beneath and cannot do so with those of {backend}, which scripts/services took: install \
+         PostgreSQL 15 or newer and RabbitMQ 3.10 or newer on this machine (Debian and Ubuntu: postgresql, rabbitmq-server)"
+    );
+    Ok(())
+}
+
 /// Where `scripts/services` keeps the data of the servers of `home`.
 pub fn data(home: &Path) -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(setting(home, "DATA_DIR")?))
+}
+
+/// What `scripts/services` remembers of the servers of `home`.
+fn setting(home: &Path, name: &str) -> anyhow::Result<String> {
     for instance in fs::read_dir(home)? {
         let Ok(state) = fs::read_to_string(instance?.path().join("services.env")) else { continue };
-        if let Some(line) = state.lines().find_map(|line| line.strip_prefix("DATA_DIR=")) {
-            return Ok(PathBuf::from(line));
+        let mut lines = state.lines().filter_map(|line| line.split_once('='));
+        if let Some((_, value)) = lines.find(|(key, _)| *key == name) {
+            return Ok(value.to_owned());
         }
     }
     anyhow::bail!("{} holds no servers", home.display())
+}
+
+/// Mounts a file system at `mount` and copies there what stood there before. When that fails, everything is as it was.
+fn move_onto(mount: &Path, aside: &Path, image: &Path) -> anyhow::Result<()> {
+    fs::rename(mount, aside)?;
+    let moved = fs::create_dir(mount).context("no directory to mount at").and_then(|()| {
+        mount_at(mount, image)?;
+        run("cp", &["-a", &format!("{}/.", aside.display()), &text(mount)])
+            .inspect_err(|_| drop(run("umount", &[&text(mount)])))
+    });
+    if moved.is_ok() {
+        // It lies below the servers' directory and goes with it, if not now.
+        drop(fs::remove_dir_all(aside));
+    } else {
+        drop(fs::remove_dir(mount));
+        fs::rename(aside, mount).context("the database could not be put back")?;
+    }
+    moved
 }
 
 /// A disk image of ext4, which takes place as it is used; in memory where there are no loop devices.
@@ -103,4 +128,36 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_in_containers_are_refused_by_name() {
+        let home = std::env::temp_dir().join(format!("loa-chaos-test-{}", uuid::Uuid::new_v4()));
+        let told = |backend: &str| {
+            fs::create_dir_all(home.join("loa-1")).expect("a directory");
+            let state = format!("BACKEND={backend}\nDATA_DIR=/somewhere\n");
+            fs::write(home.join("loa-1/services.env"), state).expect("a file");
+            require_local(&home).map_err(|error| error.to_string())
+        };
+        assert_eq!(told("local"), Ok(()));
+        assert!(told("docker").expect_err("refused").contains("those of docker"));
+        fs::remove_dir_all(home).expect("it goes");
+    }
+
+    #[test]
+    fn where_nothing_can_be_mounted_the_data_stays_where_it_was() {
+        let home = std::env::temp_dir().join(format!("loa-chaos-test-{}", uuid::Uuid::new_v4()));
+        let (mount, aside) = (home.join("postgres"), home.join("postgres.aside"));
+        fs::create_dir_all(&mount).expect("a directory");
+        fs::write(mount.join("data"), "all of it").expect("a file");
+        // Somebody else's file is in the way.
+        fs::create_dir_all(aside.join("taken")).expect("a directory");
+        move_onto(&mount, &aside, &home.join("image")).expect_err("it cannot be moved aside");
+        assert_eq!(fs::read_to_string(mount.join("data")).expect("it is there"), "all of it");
+        fs::remove_dir_all(home).expect("it goes");
+    }
 }

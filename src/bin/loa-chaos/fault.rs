@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use loa::domain::device::Provider;
 use loa::stage::Dice;
 use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::scale::{Bounds, DISPATCHERS};
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]
@@ -59,42 +63,6 @@ pub enum Server {
     Broker,
 }
 
-/// Which provider, in the simulators' words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// FCM.
-    Fcm,
-    /// APNs.
-    Apns,
-    /// Web Push.
-    WebPush,
-}
-
-/// What a provider does instead of answering as it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// 429 with a second's Retry-After.
-    TooMany,
-    /// 503.
-    Unavailable,
-    /// 500.
-    InternalError,
-    /// Accepted, but the answer comes after we have given up.
-    TooLate,
-    /// Accepted, and the answer takes a second.
-    Slow,
-    /// Accepted, and the stream is reset instead of an answer.
-    ResetAfterAcceptance,
-    /// RST_STREAM: not processed.
-    RefusedStream,
-    /// GOAWAY after this answer.
-    GoAway,
-    /// GOAWAY without an answer: not processed.
-    GoAwayUnanswered,
-    /// The connection breaks.
-    Disconnect,
-}
-
 /// Something done at a moment.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -132,14 +100,13 @@ pub enum Act {
     Script(Value),
     /// Changes the simulators' settings.
     Settings(Value),
+    /// Google's access tokens become worthless.
+    RevokeTokens,
 }
-
-/// Requests in flight on one connection, which all go with it.
-const STREAMS: u32 = 225;
 
 impl Kind {
     /// A fault by chance; how often each comes is here.
-    fn draw(dice: &mut Dice, disk: bool) -> Self {
+    fn draw(dice: &mut Dice) -> Self {
         use Answer as A;
         let server = dice.one_of(&[Server::Database, Server::Broker]);
         let provider = dice.one_of(&[Provider::Fcm, Provider::Apns, Provider::WebPush]);
@@ -148,6 +115,7 @@ impl Kind {
             A::Unavailable,
             A::InternalError,
             A::TooLate,
+            A::Unanswered,
             A::Slow,
             A::ResetAfterAcceptance,
             A::RefusedStream,
@@ -155,7 +123,7 @@ impl Kind {
             A::GoAwayUnanswered,
             A::Disconnect,
         ]);
-        let drawn = dice.one_of(&[
+        dice.one_of(&[
             Self::KillDispatch,
             Self::KillDispatch,
             Self::KillDispatch,
@@ -175,8 +143,7 @@ impl Kind {
             Self::Answers(provider, answer),
             Self::CredentialsRefused(provider),
             Self::NoOAuth,
-        ]);
-        if drawn == Self::DiskFull && !disk { Self::DatabaseRestart } else { drawn }
+        ])
     }
 
     /// Two faults of one of these at once would be mended by each other's end.
@@ -202,16 +169,18 @@ impl Kind {
         }
     }
 
-    /// Does a process end by it, or its claim on the work in its hands? (Whoever lost its database has lost its lock.)
-    pub fn kills(self) -> bool {
+    /// How many dispatchers lose their claim on the work in their hands, and so may send it twice: the one that is killed; all of
+    /// them when the database is lost, for the lock goes with the connection. What the broker gives out again after it was lost is
+    /// still claimed, and nobody sends it.
+    pub fn dispatchers(self) -> u32 {
         match self {
-            Self::KillDispatch
-            | Self::DatabaseRestart
+            Self::KillDispatch => 1,
+            Self::DatabaseRestart
             | Self::DatabaseSessionsEnded
             | Self::DiskFull
             | Self::Cut(Server::Database)
             | Self::Hang(Server::Database)
-            | Self::HangPresent(Server::Database) => true,
+            | Self::HangPresent(Server::Database) => DISPATCHERS,
             Self::KillServe
             | Self::BrokerRestart
             | Self::BrokerWipe
@@ -221,18 +190,33 @@ impl Kind {
             | Self::HangPresent(Server::Broker)
             | Self::Answers(..)
             | Self::CredentialsRefused(_)
-            | Self::NoOAuth => false,
+            | Self::NoOAuth => 0,
         }
+    }
+
+    /// The provider that refuses because of it, whatever it is asked.
+    pub fn refuser(self) -> Option<Provider> {
+        match self {
+            Self::CredentialsRefused(provider) => Some(provider),
+            Self::NoOAuth => Some(Provider::Fcm),
+            _ => None,
+        }
+    }
+
+    /// Is it a provider's doing, which hits nothing unless a request comes?
+    pub fn meets_requests(self) -> bool {
+        matches!(self, Self::Answers(..)) || self.refuser().is_some()
     }
 }
 
 impl Fault {
-    /// One to three of them, on different things, within `span`.
-    pub fn draw(dice: &mut Dice, span: Duration, disk: bool) -> Vec<Self> {
+    /// One to three of them, on different things, within `span`. Where the `disk` cannot be filled the database is restarted instead;
+    /// how often that was.
+    pub fn draw(dice: &mut Dice, span: Duration, disk: bool) -> (Vec<Self>, u32) {
         let count = dice.between(1, 3) as usize;
         let mut faults: Vec<Self> = Vec::new();
         while faults.len() < count {
-            let kind = Kind::draw(dice, disk);
+            let kind = Kind::draw(dice);
             let at = dice.moment(Duration::from_millis(100), span);
             let lasts = dice.moment(Duration::from_millis(200), Duration::from_secs(5));
             if faults.iter().all(|fault| fault.kind.subject() != kind.subject()) {
@@ -240,29 +224,15 @@ impl Fault {
             }
         }
         faults.sort_by_key(|fault| fault.at);
-        faults
-    }
-
-    /// Pushes whose sender cannot know whether they were accepted, at most, of `devices`.
-    pub fn ambiguous(&self, devices: u32) -> u32 {
-        match self.kind {
-            Kind::Answers(_, answer) => match answer {
-                Answer::TooLate | Answer::ResetAfterAcceptance => answer.times(devices),
-                // The others on that connection had been accepted, perhaps.
-                Answer::Disconnect | Answer::GoAway | Answer::GoAwayUnanswered => {
-                    answer.times(devices) * STREAMS
-                }
-                Answer::TooMany
-                | Answer::Unavailable
-                | Answer::InternalError
-                | Answer::Slow
-                | Answer::RefusedStream => 0,
-            },
-            _ => 0,
+        let mut skipped = 0;
+        for fault in faults.iter_mut().filter(|fault| fault.kind == Kind::DiskFull && !disk) {
+            fault.kind = Kind::DatabaseRestart;
+            skipped += 1;
         }
+        (faults, skipped)
     }
 
-    /// What is done, and when.
+    /// What is done, and when: first the harm, then what mends it.
     pub fn acts(&self, dice: &mut Dice, devices: u32) -> Vec<(Duration, Act)> {
         let (at, end) = (self.at, self.at + self.lasts);
         match self.kind {
@@ -302,12 +272,14 @@ impl Fault {
             }
             Kind::CredentialsRefused(provider) => {
                 let as_if = |how: &str| {
-                    Act::Settings(json!({provider.word(): {"link": {"credentials": how}}}))
+                    Act::Settings(json!({provider.as_str(): {"link": {"credentials": how}}}))
                 };
                 let how = if dice.chance(50) { "unauthorized" } else { "forbidden" };
                 vec![(at, as_if(how)), (end, as_if("ok"))]
             }
             Kind::NoOAuth => vec![
+                // The token at hand is good for an hour; without this nobody would ask for another one.
+                (at, Act::RevokeTokens),
                 (at, Act::Settings(json!({"oauth": {"fail_with": 503}}))),
                 (end, Act::Settings(json!({"oauth": {"fail_with": 0}}))),
             ],
@@ -315,58 +287,44 @@ impl Fault {
     }
 }
 
-impl Provider {
-    /// Its name at the simulators.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Fcm => "fcm",
-            Self::Apns => "apns",
-            Self::WebPush => "webpush",
+/// A fault as it came.
+pub struct Struck {
+    pub fault: Fault,
+    /// When it hit something, milliseconds since 1970; `None`: it missed, and explains nothing.
+    pub at_unix_ms: Option<f64>,
+    /// Requests that met it, where it is a provider's doing.
+    pub requests: i64,
+    /// What that provider had refused until then.
+    pub refused_before: i64,
+}
+
+impl Struck {
+    /// One that is still to come.
+    pub fn not_yet(fault: Fault) -> Self {
+        Self { fault, at_unix_ms: None, requests: 0, refused_before: 0 }
+    }
+
+    /// Pushes whose sender cannot know whether they were accepted, at most.
+    pub fn ambiguous(&self, bounds: &Bounds) -> i64 {
+        match self.fault.kind {
+            Kind::Answers(provider, answer) if self.at_unix_ms.is_some() => {
+                answer.ambiguous(self.requests, bounds.streams(provider))
+            }
+            _ => 0,
         }
+    }
+
+    /// Dispatchers that may repeat what they had in hand of a broadcast that was complete at this moment.
+    pub fn dispatchers(&self, completed_unix_ms: f64) -> i64 {
+        let hit = self.at_unix_ms.is_some_and(|at| at <= completed_unix_ms);
+        if hit { self.fault.kind.dispatchers().into() } else { 0 }
     }
 }
 
-impl Answer {
-    /// How many requests are answered so.
-    fn times(self, devices: u32) -> u32 {
-        match self {
-            Self::TooMany | Self::Unavailable | Self::InternalError => (devices / 200).max(5),
-            Self::TooLate | Self::ResetAfterAcceptance => (devices / 1000).max(3),
-            Self::Slow | Self::RefusedStream => (devices / 100).max(10),
-            Self::GoAway | Self::GoAwayUnanswered | Self::Disconnect => 3,
-        }
-    }
-
-    fn rule(self, provider: Provider, times: u32) -> Value {
-        let (busy, broken) = match provider {
-            Provider::Fcm => ("UNAVAILABLE", "INTERNAL"),
-            Provider::Apns => ("ServiceUnavailable", "InternalServerError"),
-            Provider::WebPush => ("503", "500"),
-        };
-        let many = match provider {
-            Provider::Fcm => "QUOTA_EXCEEDED",
-            Provider::Apns => "TooManyRequests",
-            Provider::WebPush => "429",
-        };
-        let mut rule = match self {
-            Self::TooMany => {
-                json!({"answer": {"status": 429, "error": many, "retry_after": "1"}})
-            }
-            Self::Unavailable => json!({"answer": {"status": 503, "error": busy}}),
-            Self::InternalError => json!({"answer": {"status": 500, "error": broken}}),
-            Self::TooLate => json!({"after_acceptance": true, "delay_ms": 6000}),
-            Self::Slow => json!({"after_acceptance": true, "delay_ms": 1000}),
-            Self::ResetAfterAcceptance => {
-                json!({"after_acceptance": true, "reset": "INTERNAL_ERROR"})
-            }
-            Self::RefusedStream => json!({"reset": "REFUSED_STREAM"}),
-            Self::GoAway => json!({"goaway": {"answer_this": true}, "skip": 200}),
-            Self::GoAwayUnanswered => json!({"goaway": {"answer_this": false}, "skip": 200}),
-            Self::Disconnect => json!({"disconnect": true, "skip": 200}),
-        };
-        rule["provider"] = json!(provider.word());
-        rule["times"] = json!(times);
-        rule
+impl fmt::Display for Struck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fault.fmt(f)?;
+        if self.at_unix_ms.is_none() { f.write_str(" (missed)") } else { Ok(()) }
     }
 }
 
@@ -375,10 +333,10 @@ impl fmt::Display for Fault {
         let at = self.at.as_secs_f64();
         match self.kind {
             Kind::Answers(provider, answer) => {
-                write!(f, "{} {answer:?} @{at:.1}s", provider.word())
+                write!(f, "{} {answer:?} @{at:.1}s", provider.as_str())
             }
             Kind::CredentialsRefused(provider) => {
-                write!(f, "{} CredentialsRefused @{at:.1}s", provider.word())
+                write!(f, "{} CredentialsRefused @{at:.1}s", provider.as_str())
             }
             kind => write!(f, "{kind:?} @{at:.1}s"),
         }
@@ -394,7 +352,8 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for round in 0..400 {
             let mut dice = Dice::of_round(1, round);
-            let faults = Fault::draw(&mut dice, Duration::from_secs(6), true);
+            let (faults, skipped) = Fault::draw(&mut dice, Duration::from_secs(6), true);
+            assert_eq!(skipped, 0);
             assert!((1..=3).contains(&faults.len()));
             let mut subjects: Vec<u8> = faults.iter().map(|fault| fault.kind.subject()).collect();
             subjects.sort_unstable();
@@ -402,7 +361,24 @@ mod tests {
             assert_eq!(subjects.len(), faults.len());
             seen.extend(faults.iter().map(|fault| format!("{:?}", fault.kind)));
         }
-        // 13 kinds, of which some are of two servers, three providers and ten answers.
-        assert_eq!(seen.len(), 8 + 3 * 2 + 3 * 10 + 3 + 1, "{seen:?}");
+        // 13 kinds, of which some are of two servers, three providers and eleven answers.
+        assert_eq!(seen.len(), 8 + 3 * 2 + 3 * 11 + 3 + 1, "{seen:?}");
+    }
+    #[test]
+    fn a_disk_that_cannot_be_filled_is_a_restart_and_counted_and_changes_no_other_draw() {
+        let (mut full, mut counted) = (0, 0);
+        for round in 0..400 {
+            let draw =
+                |disk| Fault::draw(&mut Dice::of_round(1, round), Duration::from_secs(6), disk);
+            let ((with, _), (without, skipped)) = (draw(true), draw(false));
+            counted += skipped;
+            for (one, other) in with.iter().zip(&without) {
+                let restarted = one.kind == Kind::DiskFull;
+                full += u32::from(restarted);
+                assert_eq!(other.kind, if restarted { Kind::DatabaseRestart } else { one.kind });
+            }
+        }
+        assert_eq!(counted, full);
+        assert!(full > 0);
     }
 }

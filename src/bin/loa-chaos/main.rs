@@ -5,37 +5,43 @@
 //! a fault that explains it. The last line on standard output is one JSON object; the exit status is 0 only if nothing was violated.
 //! `docs/chaos.md` explains the rounds and what counts as what.
 
+mod answer;
 mod disk;
 mod fault;
 mod round;
+mod scale;
 mod verdict;
+mod witness;
 mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use loa::stage::{Desk, Dice};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use round::{Ripening, Round};
+use scale::Scale;
 use verdict::{Sum, Verdict};
-use world::{Scale, World};
+use witness::Evidence;
+use world::World;
 
 /// Lets everything break while alerts are broadcast, and counts who got them.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// How many rounds.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=100_000))]
     rounds: u32,
     /// Where chance begins; without one the clock says. The same seed throws the same faults.
     #[arg(long)]
     seed: Option<u64>,
     /// The first round: to look at one again.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
     from: u32,
-    /// How many devices are installed.
-    #[arg(long, default_value_t = 200_000)]
+    /// How many devices are installed. With fewer than a hundred hardly a fault would meet anybody.
+    #[arg(long, default_value_t = 200_000, value_parser = value_parser!(u32).range(100..=5_000_000))]
     devices: u32,
 }
 
@@ -65,31 +71,62 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "chaos: CHAOS_SEED={seed} · {} rounds · {} devices",
         arguments.rounds, arguments.devices
     );
-    let scale = Scale::of(arguments.devices);
+    // Before anything is started: until then a signal ends us at once, and what we started would stay.
+    let mut end = End::await_signals()?;
     let mut world = tokio::select! {
-        world = World::prepare(scale) => world?,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        world = World::prepare(Scale::of(arguments.devices)) => world?,
+        () = end.asked() => anyhow::bail!("interrupted"),
     };
     if let Err(why) = &world.disk {
         eprintln!("chaos: SKIPPED DiskFull: no file system of its own for PostgreSQL ({why})");
     }
+    let mut sum = Sum::default();
+    let ended = play(arguments, seed, &mut world, &mut end, &mut sum).await;
+    tokio::select! {
+        () = world.end() => {}
+        () = end.asked() => eprintln!("chaos: not waiting for the servers"),
+    }
+    if sum.skipped > 0 {
+        eprintln!(
+            "chaos: SKIPPED {} faults: DiskFull; restarts of PostgreSQL instead",
+            sum.skipped
+        );
+    }
+    eprintln!("chaos: {}", sum.besides());
+    // Last, so that it is the last line whatever the services said.
+    println!("{}", serde_json::to_string(&sum.line())?);
+    ended
+}
+
+/// Plays all rounds and adds them up; whether nothing was violated. An error when somebody wanted us to end before.
+async fn play(
+    arguments: &Arguments,
+    seed: u64,
+    world: &mut World,
+    end: &mut End,
+    sum: &mut Sum,
+) -> anyhow::Result<bool> {
+    let scale = Scale::of(arguments.devices);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?;
     let bar = ProgressBar::new(arguments.rounds.into()).with_style(style);
-    let (mut sum, mut sound, mut interrupted) = (Sum::default(), true, false);
-    let mut ripening = Ripening::default();
+    let (mut ripening, mut sound) = (Ripening::default(), true);
     for number in arguments.from..arguments.from + arguments.rounds {
         let mut dice = Dice::of_round(seed, number);
         // A round that is interrupted does not count; those before it are told of all the same.
         let played = tokio::select! {
-            played = one(&mut world, scale, &mut ripening, &mut dice) => played,
-            _ = tokio::signal::ctrl_c() => {
+            played = one(world, scale, &mut ripening, &mut dice) => played,
+            () = end.asked() => {
                 say(&bar, &format!("round {number}: interrupted"));
-                interrupted = true;
-                break;
+                bar.finish_and_clear();
+                anyhow::bail!("interrupted");
             }
         };
-        let (round, verdict, ended) = match played {
-            Ok(played) => played,
+        let violation = match played {
+            Ok((round, verdict, ended)) => {
+                say(&bar, &told(number, &round, &verdict, &ended));
+                sum.add(&round, &verdict);
+                verdict.is_violation().then(|| format!("{verdict:?}"))
+            }
             Err(error) => {
                 say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {error:#}"));
                 say(&bar, &world.logs());
@@ -97,28 +134,35 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
                 break;
             }
         };
-        say(&bar, &told(number, &round, &verdict, &ended));
-        if verdict.is_violation() {
+        if let Some(what) = violation {
             sound = false;
-            say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {verdict:?}"));
+            say(&bar, &format!("round {number}: VIOLATION (seed {seed}): {what}"));
             say(&bar, &world.logs());
         }
-        sum.add(&round, &verdict);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let skipped = world.disk.is_err();
-    tokio::select! {
-        () = world.end() => {}
-        _ = tokio::signal::ctrl_c() => eprintln!("chaos: not waiting for the servers"),
-    }
-    if skipped {
-        eprintln!("chaos: SKIPPED 1 fault: DiskFull");
-    }
-    // Last, so that it is the last line whatever the services said.
-    println!("{}", serde_json::to_string(&sum.line())?);
-    anyhow::ensure!(!interrupted, "interrupted");
     Ok(sound)
+}
+
+/// Somebody wants us to end. A signal that comes while nobody asks is kept until somebody does.
+struct End([Signal; 3]);
+
+impl End {
+    fn await_signals() -> std::io::Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 /// A round, its mending, its verdict, and which processes ended by themselves.
@@ -131,7 +175,11 @@ async fn one(
     ripening.sow(Desk::new(&world.stage, &world.people)).await?;
     let round = round::play(world, scale, ripening, dice).await?;
     let ended = world.heal().await?;
-    let verdict = Verdict::of(&world.stage.simulators, &round, scale).await?;
+    let mut verdict = Verdict::default();
+    for told in &round.told {
+        let seen = Evidence::of(&world.stage, told).await?;
+        verdict.add(&seen, &round, &world.bounds);
+    }
     Ok((round, verdict, ended))
 }
 
@@ -149,8 +197,9 @@ fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> Stri
         [] => String::new(),
         some => format!(" · ended by themselves: {}", some.join(", ")),
     };
+    let unchecked = if round.unchecked_stops() > 0 { " · stop not checked" } else { "" };
     format!(
-        "round {number:>3} {:?} · {} · {:.1} s · lost {} unaccounted {} doubled {} late {}+{}{ended}",
+        "round {number:>3} {:?} · {} · {:.1} s · lost {} unaccounted {} doubled {} late {}+{}{ended}{unchecked}",
         round.shape,
         round::names(&round.faults),
         verdict.seconds,
@@ -160,4 +209,20 @@ fn told(number: u32, round: &Round, verdict: &Verdict, ended: &[String]) -> Stri
         verdict.after_expiry,
         verdict.after_stop,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_nothing_is_refused() {
+        let taken = |flag, value| Arguments::try_parse_from(["loa-chaos", flag, value]).is_ok();
+        for (flag, least, below) in
+            [("--rounds", "1", "0"), ("--from", "1", "0"), ("--devices", "100", "99")]
+        {
+            assert!(taken(flag, least), "{flag} {least}");
+            assert!(!taken(flag, below), "{flag} {below}");
+        }
+    }
 }

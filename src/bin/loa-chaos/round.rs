@@ -14,8 +14,9 @@ use sqlx::{PgPool, Row as _};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::fault::{Act, Fault};
-use crate::world::{Scale, World, unix_ms};
+use crate::fault::{Act, Fault, Kind, Struck};
+use crate::scale::Scale;
+use crate::world::{World, milliseconds, unix_ms};
 
 /// Alerts that go out on the emergency lane, and others that go out in bulk.
 const EMERGENCIES: [&str; 2] = ["01-lu-quet-sat-lo-dat", "02-mua-lon-hoan-luu-bao"];
@@ -44,25 +45,44 @@ pub enum Shape {
 /// One broadcast of a round, ended.
 pub struct Told {
     pub on_air: OnAir,
-    pub lane: &'static str,
     /// When it was over by itself, if that came before its end.
     pub progress: Progress,
-    /// The answer to the stop: when it came, and how many requests were under way.
+    /// The answer to the stop; none when nobody stopped it, it was over, or the answer was lost.
     pub stopped: Option<Stop>,
 }
 
 /// A stop, as it was answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
+    /// When the answer came.
     pub answered_unix_ms: f64,
+    /// How many requests were under way, as it says.
     pub in_flight: i64,
 }
 
 /// A round that has ended.
 pub struct Round {
     pub shape: Shape,
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Struck>,
+    /// Of these so many stand for another one that this machine does not allow.
+    pub skipped: u32,
     pub told: Vec<Told>,
+}
+
+impl Round {
+    /// Do its broadcasts end before everybody was told?
+    pub fn is_cut_short(&self) -> bool {
+        match self.shape {
+            Shape::StoppedMidway | Shape::Expiring => true,
+            Shape::Emergency | Shape::Bulk | Shape::EmergencyDuringBulk => false,
+        }
+    }
+
+    /// Stops of which no answer says from when on nothing may start.
+    pub fn unchecked_stops(&self) -> u32 {
+        let unanswered = self.told.iter().all(|told| told.stopped.is_none());
+        (self.shape == Shape::StoppedMidway && unanswered).into()
+    }
 }
 
 /// Alerts submitted long ago, to be approved as late as the rules admit: none is born with so short a life.
@@ -109,57 +129,99 @@ pub async fn play(
         (None, 5..=7) => Shape::EmergencyDuringBulk,
         (None, _) => Shape::StoppedMidway,
     };
-    let mut faults = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
-    let mut acts = Vec::new();
-    if let Some((_, expires)) = &expiring {
-        // Most of the province waits for a provider that refuses us until three seconds before the end, so that it comes midway.
-        let left = Duration::try_from(*expires - SystemClock.now())?;
-        let hold = |how: &str| Act::Settings(json!({"fcm": {"link": {"credentials": how}}}));
-        acts.push((Duration::ZERO, hold("forbidden")));
-        acts.push((left.saturating_sub(Duration::from_secs(3)), hold("ok")));
-        let wait = left.saturating_sub(scale.span);
-        for fault in &mut faults {
-            fault.at += wait;
-        }
+    let (mut faults, skipped) = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
+    let mut acts = match &expiring {
+        Some((_, expires)) => hold_until_just_before(*expires, scale.span, &mut faults)?,
+        None => Vec::new(),
+    };
+    for (place, fault) in faults.iter().enumerate() {
+        let mut harm = Some(place);
+        let all = fault.acts(dice, scale.devices).into_iter();
+        acts.extend(all.map(|(at, act)| (at, harm.take(), act)));
     }
-    acts.extend(faults.iter().flat_map(|fault| fault.acts(dice, scale.devices)));
-    acts.sort_by_key(|(at, _)| *at);
+    acts.sort_by_key(|(at, _, _)| *at);
     let later = dice.moment(Duration::from_millis(500), scale.span.mul_f64(0.5));
 
     let (client, url) = (world.stage.client.clone(), world.stage.url.clone());
     let (people, pool) = (world.people.clone(), world.stage.pool.clone());
     let office = Office { client, url, people, pool };
-    let first = match (&expiring, shape) {
-        (Some((alert, _)), _) => alert.clone(),
-        (None, Shape::Bulk | Shape::EmergencyDuringBulk) => {
-            office.submit(dice.one_of(&BULK)).await?
-        }
-        (None, _) => office.submit(dice.one_of(&EMERGENCIES)).await?,
-    };
-    let second = match shape {
-        Shape::EmergencyDuringBulk => Some(office.submit(dice.one_of(&EMERGENCIES)).await?),
-        Shape::Emergency | Shape::Bulk | Shape::StoppedMidway | Shape::Expiring => None,
-    };
+    let (first, second) = office.submit_for(shape, expiring, dice).await?;
     let begun = Instant::from_std(SystemClock.instant());
     let on_air = office.approve(&first).await?;
+    let named = format!("{shape:?} · {}", names(&faults));
+    let mut faults = faults.into_iter().map(Struck::not_yet).collect::<Vec<_>>();
     let harm = async {
-        for (at, act) in acts {
+        for (at, fault, act) in acts {
             sleep_until(begun + at).await;
             let what = format!("{act:?}");
-            world.act(act).await.with_context(|| what)?;
+            let fault = fault.and_then(|place| faults.get_mut(place));
+            hurt(world, act, fault).await.with_context(|| what)?;
         }
         anyhow::Ok(())
     };
     let work = office.carry(shape, on_air, second, begun + later);
     let (harmed, told) = tokio::join!(harm, work);
-    let named = || format!("{shape:?} · {}", names(&faults));
-    harmed.with_context(named)?;
-    let told = told.with_context(named)?;
-    Ok(Round { shape, faults, told })
+    harmed.with_context(|| named.clone())?;
+    let told = told.context(named)?;
+    let over = told.iter().filter_map(|told| told.progress.completed_at).max();
+    for fault in &mut faults {
+        look_back(world, scale, fault, over).await?;
+    }
+    Ok(Round { shape, faults, skipped, told })
+}
+
+/// What is done when, and the place of the fault it begins, if it begins one.
+type Acts = Vec<(Duration, Option<usize>, Act)>;
+
+/// Has most of the province wait for a provider that refuses us until three seconds before the end, so that it comes midway; the
+/// faults come in the last `span`.
+fn hold_until_just_before(
+    expires: OffsetDateTime,
+    span: Duration,
+    faults: &mut [Fault],
+) -> anyhow::Result<Acts> {
+    let left = Duration::try_from(expires - SystemClock.now())?;
+    for fault in faults {
+        fault.at += left.saturating_sub(span);
+    }
+    let hold = |how: &str| Act::Settings(json!({"fcm": {"link": {"credentials": how}}}));
+    let release = left.saturating_sub(Duration::from_secs(3));
+    Ok(vec![(Duration::ZERO, None, hold("forbidden")), (release, None, hold("ok"))])
+}
+
+/// Does one thing; notes of the `fault` it begins, if it begins one, whether it hit anything.
+async fn hurt(world: &mut World, act: Act, fault: Option<&mut Struck>) -> anyhow::Result<()> {
+    let Some(fault) = fault else { return world.act(act).await.map(drop) };
+    let now = unix_ms();
+    if let Some(provider) = fault.fault.kind.refuser() {
+        fault.refused_before = world.refused(provider).await?;
+    }
+    fault.at_unix_ms = world.act(act).await?.then_some(now);
+    Ok(())
+}
+
+/// What only the end of the broadcasts shows: a fault that met no request, or came when all was over, has missed.
+async fn look_back(
+    world: &World,
+    scale: Scale,
+    fault: &mut Struck,
+    over: Option<OffsetDateTime>,
+) -> anyhow::Result<()> {
+    let kind = fault.fault.kind;
+    if let Kind::Answers(provider, answer) = kind {
+        fault.requests = i64::from(answer.times(scale.devices)) - world.unmet(provider).await?;
+    } else if let Some(provider) = kind.refuser() {
+        fault.requests = world.refused(provider).await? - fault.refused_before;
+    }
+    let met_none = kind.meets_requests() && fault.requests == 0;
+    if met_none || over.is_some_and(|over| fault.at_unix_ms > Some(milliseconds(over))) {
+        fault.at_unix_ms = None;
+    }
+    Ok(())
 }
 
 /// The faults of a round, as they are printed.
-pub fn names(faults: &[Fault]) -> String {
+pub fn names(faults: &[impl ToString]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -182,6 +244,27 @@ impl Office {
         self.desk().submit(&sample).await.with_context(|| format!("submitting {name}"))
     }
 
+    /// Submits what a round of this shape broadcasts: the first alert, unless one is `expiring`, and the one during it.
+    async fn submit_for(
+        &self,
+        shape: Shape,
+        expiring: Option<(String, OffsetDateTime)>,
+        dice: &mut Dice,
+    ) -> anyhow::Result<(String, Option<String>)> {
+        let first = match (expiring, shape) {
+            (Some((alert, _)), _) => alert,
+            (None, Shape::Bulk | Shape::EmergencyDuringBulk) => {
+                self.submit(dice.one_of(&BULK)).await?
+            }
+            (None, _) => self.submit(dice.one_of(&EMERGENCIES)).await?,
+        };
+        let second = match shape {
+            Shape::EmergencyDuringBulk => Some(self.submit(dice.one_of(&EMERGENCIES)).await?),
+            Shape::Emergency | Shape::Bulk | Shape::StoppedMidway | Shape::Expiring => None,
+        };
+        Ok((first, second))
+    }
+
     /// The round's broadcasts from their approval to their end.
     async fn carry(
         &self,
@@ -190,8 +273,6 @@ impl Office {
         second: Option<String>,
         later: Instant,
     ) -> anyhow::Result<Vec<Told>> {
-        let bulk = matches!(shape, Shape::Bulk | Shape::EmergencyDuringBulk);
-        let lane = if bulk { "bulk" } else { "emergency" };
         let (first, second) = tokio::join!(
             async {
                 let mut stopped = None;
@@ -200,14 +281,14 @@ impl Office {
                     stopped = self.stop(&on_air).await?;
                 }
                 let progress = self.completed(&on_air).await?;
-                anyhow::Ok(Told { on_air, lane, progress, stopped })
+                anyhow::Ok(Told { on_air, progress, stopped })
             },
             async {
                 let Some(alert) = second else { return Ok(None) };
                 sleep_until(later).await;
                 let on_air = self.approve(&alert).await?;
                 let progress = self.completed(&on_air).await?;
-                anyhow::Ok(Some(Told { on_air, lane: "emergency", progress, stopped: None }))
+                anyhow::Ok(Some(Told { on_air, progress, stopped: None }))
             }
         );
         Ok([first?].into_iter().chain(second?).collect())

@@ -1,12 +1,13 @@
-//! What came of a round: our outcomes beside the simulators' counts, and the sums of the whole run.
+//! What is right and what is not: a pure judgement of the evidence, and the sums of the whole run.
 
+use loa::domain::broadcast::Lane;
+use loa::stage::Timeline;
 use serde::Serialize;
 
-use loa::stage::{Simulators, Timeline};
-
-use crate::fault::Fault;
-use crate::round::{Round, Shape, Told};
-use crate::world::{DISPATCHERS, Scale};
+use crate::fault::Struck;
+use crate::round::{Round, Shape};
+use crate::scale::Bounds;
+use crate::witness::Evidence;
 
 /// A request that had left when the alert expired is read by the simulator within this, milliseconds: it shares two cores with
 /// everybody else.
@@ -16,6 +17,7 @@ const ON_ITS_WAY_MS: f64 = 250.0;
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Line {
     pub rounds: u32,
+    /// Those that hit something.
     pub faults: u32,
     /// Devices, summed over all broadcasts.
     pub audience: i64,
@@ -25,7 +27,7 @@ pub struct Line {
     pub unaccounted: i64,
     /// Devices that saw the same (incident, version) more than once.
     pub duplicates: i64,
-    /// The most of a broadcast, by fault that ends a process or its claims; ambiguous answers subtracted.
+    /// The most of a broadcast for each dispatcher that was killed or lost its claims; ambiguous answers subtracted.
     pub max_duplicates_per_kill: i64,
     /// Requests that came after the alert had expired.
     pub after_expiry: i64,
@@ -44,8 +46,12 @@ pub struct Verdict {
     pub duplicates: i64,
     /// Duplicates that nothing explains.
     pub unexplained: i64,
+    /// Broadcasts that were not of one (id, version).
+    pub versions: u32,
     pub per_kill: i64,
     pub after_expiry: i64,
+    /// Requests after the expiry that are excused as having been on their way.
+    pub on_their_way: i64,
     pub after_stop: i64,
     /// How long after the approval an emergency's pushes came: (seconds, how many).
     pub emergency: Vec<(f64, u64)>,
@@ -54,74 +60,48 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Asks the simulators what arrived.
-    pub async fn of(simulators: &Simulators, round: &Round, scale: Scale) -> anyhow::Result<Self> {
-        let mut verdict = Self::default();
-        for told in &round.told {
-            verdict.add(simulators, round, told, scale).await?;
+    /// Judges one more broadcast of the round.
+    pub fn add(&mut self, seen: &Evidence, round: &Round, bounds: &Bounds) {
+        self.audience += seen.audience;
+        self.unaccounted += (seen.outcomes - seen.audience).abs() + seen.pending;
+        self.unaccounted += (seen.audience - bounds.installed).abs();
+        // Nobody is told otherwise than we say; and unless it was stopped or expired, everybody is told.
+        let devices = seen.devices;
+        self.lost += if round.is_cut_short() { devices.unseen_accepted } else { devices.unseen };
+        self.versions += u32::from(seen.versions > 1 || (seen.readable && seen.versions == 0));
+        self.count_duplicates(seen, &round.faults, bounds);
+        let late = since(&seen.timeline, seen.expires_ms + ON_ITS_WAY_MS);
+        self.after_expiry += late;
+        self.on_their_way += since(&seen.timeline, seen.expires_ms) - late;
+        if let Some(stop) = seen.stopped {
+            // What it says was under way cannot be more than our connections carry.
+            let under_way = stop.in_flight.clamp(0, bounds.under_way);
+            let came = since(&seen.timeline, stop.answered_unix_ms);
+            self.after_stop += (came - under_way).max(0);
         }
-        Ok(verdict)
+        if seen.lane == Lane::Emergency && round.shape != Shape::StoppedMidway {
+            self.emergency.extend(delays(&seen.timeline, seen.approved_ms));
+        }
+        let took = seen.last_request_ms.unwrap_or_default() - seen.approved_ms;
+        self.seconds = self.seconds.max(took / 1e3);
     }
 
     /// Is there anything that must not be?
     pub fn is_violation(&self) -> bool {
         [self.lost, self.unaccounted, self.unexplained, self.after_expiry, self.after_stop]
             != [0; 5]
+            || self.versions > 0
     }
 
-    async fn add(
-        &mut self,
-        simulators: &Simulators,
-        round: &Round,
-        told: &Told,
-        scale: Scale,
-    ) -> anyhow::Result<()> {
-        let report = simulators.report(&told.on_air.collapse).await?;
-        let timeline = simulators.timeline(&told.on_air.collapse, None).await?;
-        let Told { progress, on_air, .. } = told;
-        self.audience += progress.audience;
-        let tally = progress.tally;
-        let expected = i64::from(scale.devices);
-        self.unaccounted += (tally.outcomes() - progress.audience).abs() + tally.pending;
-        self.unaccounted += (progress.audience - expected).abs();
-        // Nobody is told otherwise than the sum says; and unless it was stopped or expired, everybody is told.
-        let mut lost = 0;
-        for provider in &progress.providers {
-            let arrived = report.per_provider.get(provider.provider.as_str());
-            let seen = arrived.map_or(0, |arrived| arrived.unique_devices);
-            lost += (provider.tally.accepted - seen).max(0);
-        }
-        if !matches!(round.shape, Shape::StoppedMidway | Shape::Expiring) {
-            lost = lost.max(report.lost);
-        }
-        self.lost += lost;
-        self.count_duplicates(report.duplicates, &round.faults, scale);
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double")]
-        let expires_ms = progress.expires.unix_timestamp_nanos() as f64 / 1e6;
-        self.after_expiry += since(&timeline, expires_ms + ON_ITS_WAY_MS);
-        if let Some(stop) = told.stopped {
-            self.after_stop += (since(&timeline, stop.answered_unix_ms) - stop.in_flight).max(0);
-        }
-        if told.lane == "emergency" && round.shape != Shape::StoppedMidway {
-            self.emergency.extend(delays(&timeline, on_air.approved_unix_ms()));
-        }
-        let took = report.last_request_unix_ms.unwrap_or_default() - on_air.approved_unix_ms();
-        self.seconds = self.seconds.max(took / 1e3);
-        Ok(())
-    }
-
-    fn count_duplicates(&mut self, duplicates: i64, faults: &[Fault], scale: Scale) {
-        let ambiguous: i64 =
-            faults.iter().map(|fault| i64::from(fault.ambiguous(scale.devices))).sum();
-        let kills = faults.iter().filter(|fault| fault.kind.kills()).count();
-        let kills = i64::try_from(kills).unwrap_or(i64::MAX);
-        let beyond = (duplicates - ambiguous).max(0);
-        self.duplicates += duplicates;
-        // A database that is lost is lost to every dispatcher.
-        let each = scale.in_hand() * i64::try_from(DISPATCHERS).unwrap_or(1);
-        self.unexplained += (beyond - kills * each).max(0);
+    fn count_duplicates(&mut self, seen: &Evidence, faults: &[Struck], bounds: &Bounds) {
+        let ambiguous: i64 = faults.iter().map(|fault| fault.ambiguous(bounds)).sum();
+        let kills: i64 = faults.iter().map(|fault| fault.dispatchers(seen.completed_ms)).sum();
+        let beyond = (seen.devices.doubled - ambiguous).max(0);
+        self.duplicates += seen.devices.doubled;
+        // With these, the most for each kill is above what a dispatcher holds exactly when something is unexplained.
+        self.unexplained += (beyond - kills * bounds.in_hand(seen.lane)).max(0);
         if kills > 0 {
-            self.per_kill = self.per_kill.max(beyond / kills);
+            self.per_kill = self.per_kill.max((beyond + kills - 1) / kills);
         }
     }
 }
@@ -148,6 +128,12 @@ fn slots(timeline: &Timeline) -> impl Iterator<Item = (f64, u32)> {
 #[derive(Default)]
 pub struct Sum {
     line: Line,
+    /// Faults that hit nothing.
+    missed: u32,
+    /// Draws of a full disk that this machine did not allow.
+    pub skipped: u32,
+    unchecked_stops: u32,
+    on_their_way: i64,
     emergency: Vec<(f64, u64)>,
 }
 
@@ -155,7 +141,9 @@ impl Sum {
     pub fn add(&mut self, round: &Round, verdict: &Verdict) {
         let line = &mut self.line;
         line.rounds += 1;
-        line.faults += u32::try_from(round.faults.len()).unwrap_or(0);
+        let missed = round.faults.iter().filter(|fault| fault.at_unix_ms.is_none()).count();
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        line.faults += number(round.faults.len() - missed);
         line.audience += verdict.audience;
         line.lost += verdict.lost;
         line.unaccounted += verdict.unaccounted;
@@ -163,7 +151,19 @@ impl Sum {
         line.max_duplicates_per_kill = line.max_duplicates_per_kill.max(verdict.per_kill);
         line.after_expiry += verdict.after_expiry;
         line.after_stop += verdict.after_stop;
+        self.missed += number(missed);
+        self.skipped += round.skipped;
+        self.unchecked_stops += round.unchecked_stops();
+        self.on_their_way += verdict.on_their_way;
         self.emergency.extend(&verdict.emergency);
+    }
+
+    /// What the last line has no room for.
+    pub fn besides(&self) -> String {
+        format!(
+            "{} faults missed · {} stops could not be checked · {} requests read within {ON_ITS_WAY_MS} ms after an expiry",
+            self.missed, self.unchecked_stops, self.on_their_way
+        )
     }
 
     pub fn line(mut self) -> Line {
@@ -180,3 +180,6 @@ impl Sum {
         self.line
     }
 }
+
+#[cfg(test)]
+mod tests;

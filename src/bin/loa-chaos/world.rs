@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use loa::clock::{Clock as _, SystemClock};
-use loa::domain::retry::Waits;
-use loa::stage::{People, Population, Scene, Servers, Stage, Wire};
+use loa::config::Config;
+use loa::domain::device::Provider;
+use loa::stage::{People, Population, Process, Report, Scene, Servers, Stage, Wire};
 use serde_json::json;
+use time::OffsetDateTime;
 
 use crate::disk::{self, Disk};
 use crate::fault::{Act, Server};
-
-/// Dispatchers at the beginning of each round.
-pub const DISPATCHERS: usize = 2;
-
-/// The providers' waits are divided by this.
-const HASTE: u32 = 60;
+use crate::scale::{Bounds, DISPATCHERS, Scale};
 
 /// What the stage, its database and its virtual host are called.
 const NAME: &str = "chaos";
@@ -29,6 +26,8 @@ const RECOVERY: Duration = Duration::from_mins(2);
 pub struct World {
     pub stage: Stage,
     pub people: People,
+    /// What the processes' configuration admits.
+    pub bounds: Bounds,
     wires: [Wire; 2],
     /// None where the machine does not allow it; why.
     pub disk: Result<Disk, String>,
@@ -37,88 +36,12 @@ pub struct World {
     servers: Arc<Servers>,
 }
 
-/// How a batch and a broadcast are cut for so many devices.
-#[derive(Clone, Copy, Debug)]
-pub struct Scale {
-    pub devices: u32,
-    pub batch: u32,
-    /// A broadcast is paced to take at least so long, so that faults meet it.
-    pub span: Duration,
-}
-
-impl Scale {
-    pub fn of(devices: u32) -> Self {
-        Self { devices, batch: (devices / 100).clamp(10, 2_000), span: Duration::from_secs(8) }
-    }
-
-    /// Pushes that a dead process may have sent and not recorded: what it may have in hand of one lane.
-    pub fn in_hand(self) -> i64 {
-        // The larger lane's, of three providers; see `dispatch.batches_in_flight` in config.default.toml.
-        i64::from(self.batch) * 3 * 12
-    }
-
-    fn configuration(self) -> String {
-        let span = u32::try_from(self.span.as_secs()).unwrap_or(1);
-        let pace = |tenths: u32| (self.devices / 10 * tenths / span).max(50);
-        let waits = Waits::default();
-        let seconds = |wait: Duration| (wait / HASTE).as_secs_f64();
-        format!(
-            r"
-[dispatch]
-batch_size = {batch}
-# An emergency of an earlier round must not hold up the bulk of this one.
-bulk_hold_max_hours = 0
-drain_seconds = 10
-
-[pacing]
-fcm_per_second = {fcm}
-apns_per_second = {apns}
-webpush_per_origin_per_second = {webpush}
-ramp_seconds = 0
-
-# What ships, divided by {HASTE}.
-[waits]
-first_repeat_seconds = {first_repeat:.4}
-longest_repeat_seconds = {longest_repeat:.4}
-throttled_seconds = {throttled:.4}
-longest_leave_seconds = {longest_leave:.4}
-apns_trouble_seconds = {apns_trouble:.4}
-apns_tokens_seconds = {apns_tokens:.4}
-oauth_seconds = {oauth:.4}
-parked_seconds = {parked:.4}
-doubtful_seconds = {doubtful:.4}
-broken_seconds = {broken:.4}
-first_probe_seconds = {first_probe:.4}
-longest_probe_seconds = {longest_probe:.4}
-longest_service_probe_seconds = {longest_service_probe:.4}
-",
-            batch = self.batch,
-            fcm = pace(6),
-            apns = pace(3),
-            // Below a few hundred a second a single browser too many puts its whole batch off for a second.
-            webpush = pace(1).max(500),
-            first_repeat = seconds(waits.first_repeat),
-            longest_repeat = seconds(waits.longest_repeat),
-            throttled = seconds(waits.throttled),
-            longest_leave = seconds(waits.longest_leave),
-            apns_trouble = seconds(waits.apns_trouble),
-            apns_tokens = seconds(waits.apns_tokens),
-            oauth = seconds(waits.oauth),
-            parked = seconds(waits.parked),
-            doubtful = seconds(waits.doubtful),
-            broken = seconds(waits.broken),
-            first_probe = seconds(waits.first_probe),
-            longest_probe = seconds(waits.longest_probe),
-            longest_service_probe = seconds(waits.longest_service_probe),
-        )
-    }
-}
-
 impl World {
     /// Servers of our own, wires to them, a stage, everybody installed, all processes ready.
     pub async fn prepare(scale: Scale) -> anyhow::Result<Self> {
         let home = std::env::temp_dir().join(format!("loa-chaos-{}", uuid::Uuid::new_v4()));
         let mut servers = Servers::private(home.clone()).context("PostgreSQL and RabbitMQ")?;
+        disk::require_local(&home)?;
         let wires = [wire(servers.database_url()).await?, wire(servers.amqp_url()).await?];
         servers.behind(&wires[0], &wires[1]);
         let servers = Arc::new(servers);
@@ -139,9 +62,11 @@ impl World {
             }
         }
         stage.set("LOA__BROKER__HEARTBEAT", "2");
+        // The very file the processes read, so that a bound is never of another configuration than theirs.
+        let bounds = Bounds::of(&Config::load(Some(&stage.file("loa.toml")))?, scale);
         let people = People::hire(&stage).await?;
         stage.install_devices()?;
-        let mut world = Self { stage, people, wires, disk, home, servers };
+        let mut world = Self { stage, people, bounds, wires, disk, home, servers };
         world.heal().await?;
         Ok(world)
     }
@@ -165,7 +90,7 @@ impl World {
                 ended.push(format!("dispatch{place}"));
             }
         }
-        for _ in self.stage.running().count()..DISPATCHERS {
+        for _ in self.stage.running().count()..DISPATCHERS as usize {
             self.stage.launch_dispatch()?;
         }
         let client = self.stage.client.clone();
@@ -178,28 +103,12 @@ impl World {
         Ok(ended)
     }
 
-    /// Does one thing.
-    pub async fn act(&mut self, act: Act) -> anyhow::Result<()> {
+    /// Does one thing; whether it hit anything. What a script or a setting hits shows later.
+    pub async fn act(&mut self, act: Act) -> anyhow::Result<bool> {
         match act {
-            Act::KillDispatch(which) => {
-                let mut running: Vec<usize> = Vec::new();
-                for (place, dispatcher) in self.stage.dispatchers.iter().enumerate() {
-                    if dispatcher.is_some() {
-                        running.push(place);
-                    }
-                }
-                if let Some(place) = running.get(which as usize % running.len().max(1))
-                    && let Some(victim) = self.stage.dispatchers[*place].take()
-                {
-                    victim.kill()?;
-                }
-            }
+            Act::KillDispatch(which) => return self.kill_dispatch(which),
             Act::LaunchDispatch => drop(self.stage.launch_dispatch()?),
-            Act::KillServe => {
-                if let Some(serve) = self.stage.serve.take() {
-                    serve.kill()?;
-                }
-            }
+            Act::KillServe => return self.stage.serve.take().map_or(Ok(false), kill),
             Act::LaunchServe => drop(self.stage.launch_serve()?),
             Act::Order(verb, server) => self.order(verb, server).await?,
             Act::ForgetBroker => {
@@ -209,20 +118,36 @@ impl World {
                 self.servers.fresh_vhost(&format!("loa_{NAME}")).await?;
             }
             Act::EndSessions => {
-                let ours = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'loa %'";
-                sqlx::query(ours).execute(&self.stage.pool).await?;
+                let ours = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'loa %'";
+                let ended: i64 = sqlx::query_scalar(ours).fetch_one(&self.stage.pool).await?;
+                return Ok(ended > 0);
             }
-            Act::CloseConnections => self.close_connections().await?,
-            Act::Cut(server) => self.wires[server as usize].cut(),
-            Act::Hang(server) => self.wires[server as usize].hang(),
-            Act::HangPresent(server) => self.wires[server as usize].hang_present(),
+            Act::CloseConnections => return self.close_connections().await,
+            Act::Cut(server) => return Ok(self.wires[server as usize].cut()),
+            Act::Hang(server) => return Ok(self.wires[server as usize].hang()),
+            Act::HangPresent(server) => return Ok(self.wires[server as usize].hang_present()),
             Act::Resume(server) => self.wires[server as usize].resume(),
             Act::FillDisk => self.on_disk(Disk::fill)?,
             Act::FreeDisk => self.on_disk(Disk::free)?,
             Act::Script(rule) => self.stage.simulators.post("script", &rule).await?,
             Act::Settings(patch) => self.stage.simulators.settings(&patch).await?,
+            Act::RevokeTokens => self.stage.simulators.post("oauth/revoke", &json!({})).await?,
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Of how many requests a provider's rules in force are still to be met.
+    pub async fn unmet(&self, provider: Provider) -> anyhow::Result<i64> {
+        let rules: Vec<serde_json::Value> = self.stage.simulators.get("script").await?;
+        let of = rules.iter().filter(|rule| rule["provider"] == provider.as_str());
+        Ok(of.filter_map(|rule| rule["times"].as_i64()).sum())
+    }
+
+    /// Requests that a provider has refused so far, of whatever broadcast.
+    pub async fn refused(&self, provider: Provider) -> anyhow::Result<i64> {
+        let all: Report = self.stage.simulators.get("report").await?;
+        let of = all.per_provider.get(provider.as_str());
+        Ok(of.map_or(0, |arrived| arrived.requests - arrived.accepted))
     }
 
     /// The last lines of every process.
@@ -243,6 +168,14 @@ impl World {
         self.stage.stop().await;
     }
 
+    /// SIGKILL of one of those that run; none may, if it ended by itself.
+    fn kill_dispatch(&mut self, which: u32) -> anyhow::Result<bool> {
+        let mut running: Vec<_> =
+            self.stage.dispatchers.iter_mut().filter(|place| place.is_some()).collect();
+        let place = which as usize % running.len().max(1);
+        running.get_mut(place).and_then(|victim| victim.take()).map_or(Ok(false), kill)
+    }
+
     async fn order(&self, verb: &'static str, server: Server) -> anyhow::Result<()> {
         let servers = Arc::clone(&self.servers);
         let name = match server {
@@ -260,7 +193,7 @@ impl World {
         }
     }
 
-    async fn close_connections(&self) -> anyhow::Result<()> {
+    async fn close_connections(&self) -> anyhow::Result<bool> {
         let api = self.servers.management_url().context("no management API")?;
         let mut api = url::Url::parse(api)?;
         let (user, password) = (api.username().to_owned(), api.password().map(ToOwned::to_owned));
@@ -269,6 +202,7 @@ impl World {
         let client = &self.stage.client;
         let asked = client.get(format!("{api}api/connections")).basic_auth(&user, password.clone());
         let connections: Vec<serde_json::Value> = asked.send().await?.json().await?;
+        let mut closed = false;
         for connection in connections {
             let mut url = api.clone();
             url.path_segments_mut().ok().context("the management URL takes no path")?.extend([
@@ -277,11 +211,22 @@ impl World {
                 connection["name"].as_str().unwrap_or_default(),
             ]);
             let close = client.delete(url).basic_auth(&user, password.clone());
-            // One that has ended meanwhile is closed as well.
-            drop(close.json(&json!({})).send().await?);
+            let answer = close.json(&json!({})).send().await?;
+            // One that has ended meanwhile was not closed by us.
+            if answer.status() != reqwest::StatusCode::NOT_FOUND {
+                answer.error_for_status()?;
+                closed = true;
+            }
         }
-        Ok(())
+        Ok(closed)
     }
+}
+
+/// Whether it was still running.
+fn kill(mut victim: Process) -> anyhow::Result<bool> {
+    let running = !victim.has_ended()?;
+    victim.kill()?;
+    Ok(running)
 }
 
 /// A wire to the server that a URL names.
@@ -293,7 +238,12 @@ async fn wire(url: &str) -> anyhow::Result<Wire> {
 }
 
 /// Milliseconds since 1970, by the clock of this machine, which is the database's and the simulators' as well.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double")]
 pub fn unix_ms() -> f64 {
-    SystemClock.now().unix_timestamp_nanos() as f64 / 1e6
+    milliseconds(SystemClock.now())
+}
+
+/// Milliseconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double")]
+pub fn milliseconds(at: OffsetDateTime) -> f64 {
+    at.unix_timestamp_nanos() as f64 / 1e6
 }

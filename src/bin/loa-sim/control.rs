@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `GET /control/site` | what `sim.json` holds |
 //! | `GET /control/report?cid=&id=&v=` | what arrived |
+//! | `GET /control/seen?cid=&id=&v=&provider=` | how often each device saw it: a digit each, in the order of `loa-sim devices`; 9 is nine or more |
 //! | `GET /control/timeline?cid=&id=&v=&provider=` | when it arrived: requests by 10 ms |
 //! | `GET /control/pushes?token=&service=` | the recorded requests, oldest first |
 //! | `GET /control/links` | by service: connections, streams, what was beyond limit or GOAWAY |
@@ -56,6 +57,7 @@ pub async fn serve(
     let routes = Router::new()
         .route("/control/site", get(site))
         .route("/control/report", get(report))
+        .route("/control/seen", get(seen))
         .route("/control/timeline", get(timeline))
         .route("/control/pushes", get(pushes))
         .route("/control/links", get(links))
@@ -105,6 +107,17 @@ struct When {
 async fn timeline(State(controls): Shared, Query(asked): Query<When>) -> Json<Timeline> {
     let When { provider, cid, id, v } = asked;
     Json(controls.world.ledger.timeline(provider, &Question { cid, id, v }))
+}
+
+async fn seen(
+    State(controls): Shared,
+    Query(asked): Query<When>,
+) -> Result<Json<String>, Nonsense> {
+    let When { provider, cid, id, v } = asked;
+    let provider = provider.ok_or_else(|| Nonsense("which provider's devices?".to_owned()))?;
+    let world = &controls.world;
+    let seen = world.ledger.seen(&world.fleet, provider, &Question { cid, id, v });
+    Ok(Json(seen.into_iter().map(|count| char::from(b'0' + count.min(9))).collect()))
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@
 //! byte a device and message; a message that only few devices saw costs only those.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,10 @@ use serde_json::Value;
 use crate::clock::Moment;
 use crate::devices::{AlreadyHashed, Fleet, Standing};
 use crate::exchange::Provider;
+
+mod report;
+
+pub use report::{ProviderReport, Report, Timeline};
 
 /// What makes two pushes the same message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -251,14 +255,16 @@ impl Ledger {
         let mut report = Report::default();
         let mut first = None;
         let mut latest = None;
+        let mut versions = HashSet::new();
         for provider in Provider::ALL {
             let book = self.book(provider);
             let mut counts = if everything { book.total.clone() } else { Counts::default() };
             let dead = fleet.dead(provider);
             let mut seen = vec![false; dead.len()];
-            let mut strangers = std::collections::HashSet::new();
+            let mut strangers = HashSet::new();
             let mut duplicates = 0;
-            for (_, entry) in book.messages.iter().filter(|(key, _)| key.matches(asked)) {
+            for (key, entry) in book.messages.iter().filter(|(key, _)| key.matches(asked)) {
+                versions.extend(key.id.clone().zip(key.v.clone()));
                 if !everything {
                     counts.merge(&entry.counts);
                 }
@@ -285,9 +291,24 @@ impl Ledger {
                 .per_provider
                 .insert(provider.name(), ProviderReport::new(counts, unique, duplicates, lost));
         }
+        report.versions = versions.len() as u64;
         report.first_request_unix_ms = first.map(Moment::fractional_millis);
         report.last_request_unix_ms = latest.map(Moment::fractional_millis);
         report
+    }
+
+    /// How often each of a provider's demo devices saw any of the messages asked for, in the order of the devices. Unlike the
+    /// report it tells no versions apart, so that a repeat is one whether or not both copies could be read.
+    pub fn seen(&self, fleet: &Fleet, provider: Provider, asked: &Question) -> Vec<u8> {
+        let mut seen = vec![0_u8; fleet.dead(provider).len()];
+        let book = self.book(provider);
+        for (_, entry) in book.messages.iter().filter(|(key, _)| key.matches(asked)) {
+            entry.demo.each(|number, count| {
+                let sum = &mut seen[number as usize];
+                *sum = sum.saturating_add(count);
+            });
+        }
+        seen
     }
 
     /// When the requests of the messages asked for came, of one provider or of all.
@@ -315,86 +336,35 @@ impl Ledger {
     }
 }
 
-/// What `GET /control/timeline` answers.
-#[derive(Debug, Serialize)]
-pub struct Timeline {
-    /// When the first slot begins; nothing when nothing came.
-    pub start_unix_ms: Option<u64>,
-    /// How long a slot is.
-    pub slot_ms: u64,
-    /// Requests in each, accepted or not.
-    pub requests: Vec<u32>,
-    /// Arrival of the first request.
-    pub first_request_unix_ms: Option<f64>,
-    /// Arrival of the last one.
-    pub last_request_unix_ms: Option<f64>,
-}
-
-/// What `GET /control/report` answers.
-#[derive(Debug, Default, Serialize)]
-pub struct Report {
-    /// The demo's devices.
-    pub devices: DeviceCounts,
-    /// By provider.
-    pub per_provider: BTreeMap<&'static str, ProviderReport>,
-    /// Arrival of the first request, accepted or not.
-    pub first_request_unix_ms: Option<f64>,
-    /// Arrival of the last one.
-    pub last_request_unix_ms: Option<f64>,
-    /// Live demo devices that saw no accepted push of it.
-    pub lost: u64,
-    /// Devices that saw more than one, strangers included.
-    pub duplicates: u64,
-}
-
-/// The demo's devices.
-#[derive(Debug, Default, Serialize)]
-pub struct DeviceCounts {
-    /// With the app installed.
-    pub live: u64,
-    /// Without.
-    pub dead: u64,
-}
-
-/// One provider's part of a report.
-#[derive(Debug, Default, Serialize)]
-pub struct ProviderReport {
-    /// All requests.
-    pub requests: u64,
-    /// Those accepted.
-    pub accepted: u64,
-    /// Devices that saw at least one.
-    pub unique_devices: u64,
-    /// Devices that saw one message more than once.
-    pub duplicates: u64,
-    /// Live demo devices that saw none.
-    pub lost_live: u64,
-    /// Refusals by the provider's own code.
-    pub errors: BTreeMap<Cow<'static, str>, u64>,
-    /// Arrival of the first request.
-    pub first_request_unix_ms: Option<f64>,
-    /// Arrival of the last one.
-    pub last_request_unix_ms: Option<f64>,
-}
-
-impl ProviderReport {
-    fn new(counts: Counts, unique_devices: u64, duplicates: u64, lost_live: u64) -> Self {
-        Self {
-            requests: counts.requests,
-            accepted: counts.accepted,
-            unique_devices,
-            duplicates,
-            lost_live,
-            errors: counts.errors,
-            first_request_unix_ms: counts.first.map(Moment::fractional_millis),
-            last_request_unix_ms: counts.last.map(Moment::fractional_millis),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::devices::Population;
+
+    #[test]
+    fn a_repeat_of_another_version_is_a_repeat_for_its_device_and_counted_as_a_version() {
+        let population = Population { count: 10, dead_percent: 0.0, seed: 7, only: None };
+        let (fleet, ledger) = (Fleet::new(population), Ledger::default());
+        let count = |n, v: Option<&str>| {
+            let key = v.map(|v| serde_json::json!({"id": "a", "v": v}));
+            let message = MessageKey::from_payload(Some("cid"), key.as_ref());
+            let device = Some(Standing::Live(n));
+            let at = Moment::at_second(1);
+            ledger.count(Provider::Fcm, &fleet, device, Some(&message), &Outcome::Accepted, at);
+        };
+        let asked = Question { cid: Some("cid".to_owned()), ..Question::default() };
+        let told = || {
+            let report = ledger.report(&fleet, &asked);
+            (ledger.seen(&fleet, Provider::Fcm, &asked), report.versions)
+        };
+        count(0, Some("1"));
+        count(1, None);
+        assert_eq!(told(), (vec![1, 1, 0, 0, 0, 0], 1));
+        count(1, Some("1"));
+        assert_eq!(told(), (vec![1, 2, 0, 0, 0, 0], 1));
+        count(0, Some("2"));
+        assert_eq!(told(), (vec![2, 2, 0, 0, 0, 0], 2));
+    }
 
     #[test]
     fn timelines_of_two_messages_are_laid_over_each_other() {
