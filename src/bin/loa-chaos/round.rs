@@ -129,7 +129,10 @@ pub async fn play(
         (None, 5..=7) => Shape::EmergencyDuringBulk,
         (None, _) => Shape::StoppedMidway,
     };
-    let (mut faults, skipped) = Fault::draw(dice, scale.span.mul_f64(0.75), world.disk.is_ok());
+    let later = dice.moment(Duration::from_millis(500), scale.span.mul_f64(0.5));
+    // What comes after a stop meets nobody.
+    let within = if shape == Shape::StoppedMidway { later } else { scale.span.mul_f64(0.75) };
+    let (mut faults, skipped) = Fault::draw(dice, within, world.disk.is_ok());
     let mut acts = match &expiring {
         Some((_, expires)) => hold_until_just_before(*expires, scale.span, &mut faults)?,
         None => Vec::new(),
@@ -140,7 +143,6 @@ pub async fn play(
         acts.extend(all.map(|(at, act)| (at, harm.take(), act)));
     }
     acts.sort_by_key(|(at, _, _)| *at);
-    let later = dice.moment(Duration::from_millis(500), scale.span.mul_f64(0.5));
 
     let (client, url) = (world.stage.client.clone(), world.stage.url.clone());
     let (people, pool) = (world.people.clone(), world.stage.pool.clone());

@@ -200,8 +200,16 @@ impl World {
         api.set_username("").ok();
         api.set_password(None).ok();
         let client = &self.stage.client;
-        let asked = client.get(format!("{api}api/connections")).basic_auth(&user, password.clone());
-        let connections: Vec<serde_json::Value> = asked.send().await?.json().await?;
+        let mut connections: Vec<serde_json::Value> = Vec::new();
+        // A broker that has come back a moment ago does not list them yet.
+        for _ in 0..20 {
+            let asked = client.get(format!("{api}api/connections"));
+            connections = asked.basic_auth(&user, password.clone()).send().await?.json().await?;
+            if !connections.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         let mut closed = false;
         for connection in connections {
             let mut url = api.clone();
