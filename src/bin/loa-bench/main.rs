@@ -4,15 +4,20 @@
 //! because machines are noisy; figures are medians. A run that lost or doubled a push gives no figure: the benchmark ends with an error.
 //! The last line on standard output is one JSON object; `docs/performance.md` gets the table and the chart.
 
+mod bulk;
 mod ceiling;
 mod feed;
 mod figures;
 mod machine;
+mod pace;
 mod province;
 mod run;
 mod single;
+mod statistics;
+mod table;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -44,14 +49,16 @@ struct Sizes {
     pairs: usize,
     /// Approvals and notices of which a percentile is taken.
     samples: usize,
+    /// Broadcasts to a million, after the first.
+    millions: usize,
     /// Whether five million devices are tried.
     large: bool,
 }
 
 const QUICK: Sizes =
-    Sizes { single: 200_000, webpush: 30_000, pairs: 3, samples: 20, large: false };
+    Sizes { single: 200_000, webpush: 30_000, pairs: 3, samples: 50, millions: 2, large: false };
 const FULL: Sizes =
-    Sizes { single: 1_000_000, webpush: 150_000, pairs: 5, samples: 50, large: true };
+    Sizes { single: 1_000_000, webpush: 150_000, pairs: 5, samples: 50, millions: 3, large: true };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -104,7 +111,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     eprintln!("\n{}", figures.table());
     if arguments.only.is_empty() {
-        figures.publish(arguments.quick)?;
+        figures.publish(arguments.quick, shown.passed())?;
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
@@ -121,8 +128,12 @@ impl Shown {
         Self { since: SystemClock.instant(), rows: Vec::new() }
     }
 
+    fn passed(&self) -> Duration {
+        SystemClock.instant().saturating_duration_since(self.since)
+    }
+
     fn news(&mut self, part: &str, figures: &Figures) {
-        let passed = SystemClock.instant().saturating_duration_since(self.since).as_secs();
+        let passed = self.passed().as_secs();
         eprintln!("\n{part}, after {passed} s:");
         let rows: Vec<String> = figures.table().lines().map(ToOwned::to_owned).collect();
         for row in rows.iter().filter(|row| !row.contains("not measured")) {

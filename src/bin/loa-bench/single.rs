@@ -15,7 +15,8 @@ use loa::store::device;
 use super::Sizes;
 use super::ceiling::Ceiling;
 use super::figures::Figures;
-use super::run::{Run, Theatre, median};
+use super::run::{Run, Theatre, parts};
+use super::statistics::{Figure, median, ratio};
 
 /// Blocks of browsers encrypted or under way at once when nothing but encryption and transport is measured.
 const BLOCKS: usize = 24;
@@ -29,16 +30,14 @@ pub async fn fcm(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyh
     let connections = config.fcm.connection.connections;
     let ceiling = Ceiling::fcm(&theatre.stage, &client, &message, left, connections).await?;
     let pairs = Pairs::measure(&theatre, &ceiling, sizes).await?;
-    let last = pairs.runs.last().context("no run")?;
-    figures.parts = Some(last.cpu_by_process());
+    figures.parts = parts(&pairs.runs);
     figures.ceiling_rps = median(pairs.tops.clone());
     figures.fcm_pps = pairs.per_second();
     figures.fcm_ratio = pairs.ratio();
-    figures.cpu_us_per_push = median(pairs.runs.iter().map(Run::all_us).collect());
-    figures.dispatch_cpu_us = median(pairs.runs.iter().map(Run::dispatch_us).collect());
+    figures.cpu_us_per_push = median(pairs.runs.iter().map(Run::all_us));
+    figures.dispatch_cpu_us = median(pairs.runs.iter().map(Run::dispatch_us));
     figures.h2load_cpu_us = median(pairs.top_cpu.clone());
-    theatre.stage.stop().await;
-    Ok(())
+    theatre.close(servers).await
 }
 
 /// APNs.
@@ -53,10 +52,9 @@ pub async fn apns(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> any
     figures.apns_ceiling_rps = median(pairs.tops.clone());
     figures.apns_pps = pairs.per_second();
     figures.apns_ratio = pairs.ratio();
-    figures.apns_dispatch_cpu_us = median(pairs.runs.iter().map(Run::dispatch_us).collect());
+    figures.apns_dispatch_cpu_us = median(pairs.runs.iter().map(Run::dispatch_us));
     figures.apns_h2load_cpu_us = median(pairs.top_cpu.clone());
-    theatre.stage.stop().await;
-    Ok(())
+    theatre.close(servers).await
 }
 
 /// Web Push, beside encryption and transport alone: our own client in a process without database and broker.
@@ -65,20 +63,19 @@ pub async fn webpush(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> 
     let config = configuration(&theatre)?;
     let client = WebPush::new(&config.webpush, Arc::new(SystemClock))?;
     let (message, left) = words(&theatre, Provider::WebPush).await?;
-    let mut bare = Vec::new();
-    let mut whole = Vec::new();
+    let (mut bare, mut whole, mut dispatch) = (Vec::new(), Vec::new(), Vec::new());
     bare.push(encrypt_and_post(&theatre, &client, &message, left).await?);
     for _ in 0..sizes.pairs {
         let run = theatre.broadcast().await?;
-        figures.webpush_dispatch_cpu_us = Some(run.dispatch_us());
+        dispatch.push(run.dispatch_us());
         whole.push(run.per_second());
         bare.push(encrypt_and_post(&theatre, &client, &message, left).await?);
     }
     figures.webpush_ratio = ratio(&whole, &bare);
     figures.webpush_bare_pps = median(bare);
     figures.webpush_pps = median(whole);
-    theatre.stage.stop().await;
-    Ok(())
+    figures.webpush_dispatch_cpu_us = median(dispatch);
+    theatre.close(servers).await
 }
 
 /// A theatre with one provider's devices, all alive, and a dispatcher that has sent a first broadcast: connected, and its words are known.
@@ -127,20 +124,14 @@ impl Pairs {
         Ok(())
     }
 
-    fn per_second(&self) -> Option<f64> {
-        median(self.runs.iter().map(Run::per_second).collect())
+    fn per_second(&self) -> Option<Figure> {
+        median(self.runs.iter().map(Run::per_second))
     }
 
-    fn ratio(&self) -> Option<f64> {
+    fn ratio(&self) -> Option<Figure> {
         let whole: Vec<f64> = self.runs.iter().map(Run::per_second).collect();
         ratio(&whole, &self.tops)
     }
-}
-
-/// Each whole path over the mean of the two ceilings that bracket it; the median.
-fn ratio(whole: &[f64], bracketing: &[f64]) -> Option<f64> {
-    let means = bracketing.windows(2).map(|pair| f64::midpoint(pair[0], pair[1]));
-    median(whole.iter().zip(means).map(|(whole, mean)| whole / mean).collect())
 }
 
 /// Encrypts for every browser and posts, as the dispatcher's client does it, with nothing around it; pushes a second.
