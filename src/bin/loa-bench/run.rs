@@ -189,9 +189,7 @@ impl Theatre {
 
     /// Ends what was started, and drops the database.
     pub async fn close(&mut self, servers: &Servers) -> anyhow::Result<()> {
-        self.stage.stop().await;
-        let _ = servers;
-        Ok(())
+        self.stage.clear(servers).await
     }
 
     /// Approves an emergency and waits for its end; what it cost.
