@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+use futures_util::future::try_join_all;
 use loa::clock::{Clock as _, SystemClock};
 use loa::stage::OnAir;
 use serde_json::json;
@@ -15,29 +16,41 @@ pub async fn saturate(theatre: &Theatre, broadcasts: usize) -> anyhow::Result<Ve
     for _ in 0..broadcasts {
         bulk.push(theatre.approve(BULK).await?);
     }
-    theatre.first_arrival(&bulk[0].collapse, Duration::from_millis(10)).await?;
+    if let Some(first) = bulk.first() {
+        theatre.first_arrival(&first.collapse, Duration::from_millis(10)).await?;
+    }
     Ok(bulk)
 }
 
 /// What was measured "during bulk" must have been: the last bulk broadcast is not over yet. Stops them all; none may have doubled a push.
 pub async fn still_running(theatre: &Theatre, bulk: &[OnAir]) -> anyhow::Result<()> {
-    let last = bulk.last().context("no bulk")?;
+    let Some(last) = bulk.last() else { return Ok(()) };
     let progress = theatre.desk().progress(last).await?;
     ensure!(progress["state"] != "completed", "bulk ended before the measurement did");
+    let (mut whole, mut stopped) = (Vec::new(), Vec::new());
     for on_air in bulk {
         // An earlier one may have ended by itself: then it has reached everybody.
-        if theatre.desk().progress(on_air).await?["state"] == "completed" {
-            theatre.sound(on_air).await?;
-        } else {
-            theatre.stop(on_air).await?;
-            theatre.none_doubled(&on_air.collapse).await?;
-        }
+        let progress = theatre.desk().progress(on_air).await?;
+        if progress["state"] == "completed" { &mut whole } else { &mut stopped }.push(on_air);
+    }
+    try_join_all(stopped.iter().map(|on_air| theatre.stop(on_air))).await?;
+    for on_air in whole {
+        theatre.sound(on_air).await?;
+    }
+    for on_air in stopped {
+        theatre.none_doubled(&on_air.collapse).await?;
     }
     Ok(())
 }
 
-/// From an approval's commit to its first push at a simulator, milliseconds; each broadcast is stopped when it has begun.
-pub async fn first_pushes(theatre: &Theatre, samples: usize) -> anyhow::Result<Vec<f64>> {
+/// From an approval's commit to its first push at a simulator, milliseconds, while so many bulk broadcasts run; each broadcast is stopped
+/// when it has begun.
+pub async fn first_pushes(
+    theatre: &Theatre,
+    samples: usize,
+    broadcasts: usize,
+) -> anyhow::Result<Vec<f64>> {
+    let bulk = saturate(theatre, broadcasts).await?;
     let mut all = Vec::with_capacity(samples);
     let mut begun = Vec::with_capacity(samples);
     for _ in 0..samples {
@@ -47,6 +60,7 @@ pub async fn first_pushes(theatre: &Theatre, samples: usize) -> anyhow::Result<V
         theatre.stop(&on_air).await?;
         begun.push(on_air);
     }
+    still_running(theatre, &bulk).await?;
     // Not between the measurements: the simulators look through all their devices for it.
     for on_air in begun {
         theatre.none_doubled(&on_air.collapse).await?;
@@ -57,7 +71,7 @@ pub async fn first_pushes(theatre: &Theatre, samples: usize) -> anyhow::Result<V
 /// From an event's report to its push at a simulator, milliseconds, while bulk saturates the machine.
 pub async fn notices(theatre: &Theatre, samples: usize) -> anyhow::Result<Vec<f64>> {
     let people = people(theatre, samples).await?;
-    let bulk = saturate(theatre, 2).await?;
+    let bulk = saturate(theatre, 3).await?;
     let mut told = Vec::new();
     for person in people {
         let event = json!({

@@ -37,7 +37,7 @@ pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     // Before anything is stopped: a batch that was never read has no ledger, and would flatter.
     figures.bytes_per_delivery = Some(Figure::once(disk(&theatre).await.context("disk")?));
     let unpaced = unpaced(&theatre, sizes).await.context("an emergency during bulk")?;
-    let pushes = first_pushes(&theatre, sizes.samples).await.context("first pushes")?;
+    let pushes = first_pushes(&theatre, sizes.samples, 0).await.context("first pushes")?;
     figures.first_push_ms_p99_idle = percentile(pushes, 99.0);
     // Each dispatcher's when it has done everything that it is for.
     let mut memory = vec![theatre.dispatcher_memory()?];
@@ -67,9 +67,7 @@ pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> a
     }
     let notices = notices(&theatre, sizes.samples).await.context("notices")?;
     figures.notice_p99_ms_busy = percentile(notices, 99.0);
-    let bulk = saturate(&theatre, 3).await?;
-    let pushes = first_pushes(&theatre, sizes.samples).await.context("first pushes")?;
-    still_running(&theatre, &bulk).await?;
+    let pushes = first_pushes(&theatre, sizes.samples, 4).await.context("first pushes")?;
     figures.first_push_ms_p99_busy = percentile(pushes, 99.0);
     // When emergencies, bulk and notices have all been in its hands, beside each other.
     figures.rss_mb_1m = Some(Figure::once(theatre.dispatcher_memory()?));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream;
 use loa::clock::{Clock as _, SystemClock};
 use loa::config::Config;
@@ -13,7 +13,7 @@ use loa::domain::message::PushMessage;
 use loa::push::{Apns, Fcm, Left, TrafficClass, WebPush, WebPushFrame};
 use loa::stage::{Population, Servers};
 use loa::store::device;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use super::Sizes;
 use super::ceiling::Ceiling;
@@ -155,16 +155,23 @@ async fn encrypt_and_post(
     let subscriptions = subscriptions(theatre).await?;
     let count = subscriptions.len();
     let begun = SystemClock.instant();
-    let sealing = subscriptions
-        .chunks(BLOCK)
-        .map(|block| client.seal_many(frame, block.to_vec(), TrafficClass::Urgent));
-    let queue = stream::iter(sealing).buffered(AHEAD).flat_map(stream::iter);
-    let queue = Mutex::new(Box::pin(queue));
+    let (filling, queue) = mpsc::channel(BLOCK * AHEAD);
+    let fill = async move {
+        let sealing = subscriptions
+            .chunks(BLOCK)
+            .map(|block| client.seal_many(frame, block.to_vec(), TrafficClass::Urgent));
+        let mut sealed = stream::iter(sealing).buffered(AHEAD).flat_map(stream::iter);
+        while let Some(sealed) = sealed.next().await {
+            filling.send(sealed).await?;
+        }
+        anyhow::Ok(())
+    };
+    let queue = Mutex::new(queue);
     let hands = (0..link.connections * link.streams).map(|_| async {
         let mut accepted = 0;
         loop {
             // Its lock must not be held while a push is under way.
-            let next = queue.lock().await.next().await;
+            let next = queue.lock().await.recv().await;
             let Some(sealed) = next else { return accepted };
             if let Ok(sealed) = sealed {
                 let answer = client.post(&sealed, &TrafficClass::Urgent.into()).await;
@@ -172,7 +179,9 @@ async fn encrypt_and_post(
             }
         }
     });
-    let accepted: usize = join_all(hands).await.into_iter().sum();
+    let (filled, accepted) = join(fill, join_all(hands)).await;
+    filled?;
+    let accepted: usize = accepted.into_iter().sum();
     ensure!(accepted == count, "{accepted} of {count} were accepted");
     let seconds = SystemClock.instant().saturating_duration_since(begun).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a number of pushes fits a double")]
