@@ -54,9 +54,7 @@ mod tests {
     fn the_fullest_hundred_milliseconds_count_wherever_they_begin() {
         let mut slots = even();
         // Across the border of two tenths of a second: 300 more than the share of 1,000.
-        for slot in 95..105 {
-            slots[slot] = 130;
-        }
+        slots[95..105].fill(130);
         let Pace { error_pct, burst_ratio } = pace(&slots);
         assert!((burst_ratio - 1.3).abs() < 1e-9, "{burst_ratio}");
         assert!((error_pct - 1.5).abs() < 1e-9, "{error_pct}");
