@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_for_the_scale_names_each_process_without_marks() {
+        let figure = Figure { value: 1.5, of: 3 };
+        let names = ["`loa dispatch`", "`loa serve`", "loa-sim", "PostgreSQL", "RabbitMQ", "all"];
+        let figures =
+            Figures { parts: Some(names.map(|name| (name, figure))), ..Figures::default() };
+        let kept = figures.kept("make bench", "a machine").expect("figures are JSON");
+        for name in ["loa dispatch", "loa-sim", "PostgreSQL", "RabbitMQ"] {
+            assert_eq!(kept["fcm_us_by_process"][name], json!(1.5), "{name}");
+        }
+    }
+
+    #[test]
     fn a_bar_says_the_ratio_of_the_table_and_not_one_of_its_own() {
         let figures = Figures {
             ceiling_rps: Some(Figure::once(200.0)),
