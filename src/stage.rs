@@ -189,9 +189,15 @@ impl Stage {
         self.pool.close().await;
     }
 
+    /// The same, and drops its database, which may be gigabytes.
+    pub async fn clear(&mut self, servers: &Servers) -> anyhow::Result<()> {
+        self.stop().await;
+        servers.drop_database(&self.database_url).await
+    }
+
     /// `loa` with the stage's configuration and nothing from the environment in its place.
     fn loa_command(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(sibling("loa")?);
+        let mut command = ending_with_us("loa")?;
         command.arg("--config").arg(self.file("loa.toml"));
         for variable in servers::VARIABLES {
             command.env_remove(variable);
@@ -242,6 +248,19 @@ log_format = "human"
         );
         write_private(&self.file("loa.toml"), &text)
     }
+}
+
+/// A command for a binary beside this one, which the kernel kills when this process ends, however it ends. The kernel ties that to the
+/// thread that starts it, of which only the main one is sure to live as long: a command made on another one gets no such end.
+fn ending_with_us(name: &str) -> anyhow::Result<Command> {
+    let program = sibling(name)?;
+    if std::thread::current().name() != Some("main") {
+        return Ok(Command::new(program));
+    }
+    // Of util-linux; it becomes the program, under the same process id.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    Ok(command)
 }
 
 /// A binary beside this one.

@@ -8,8 +8,8 @@ pub struct Bar {
     pub name: &'static str,
     /// How long it is.
     pub value: f64,
-    /// What it is compared with; none for what others are compared with.
-    pub of: Option<f64>,
+    /// Its share of what it is compared with; none for what others are compared with.
+    pub share: Option<f64>,
 }
 
 const LEFT: f64 = 190.0;
@@ -27,8 +27,8 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a handful of bars")]
         let y = 40.0 + row as f64 * STEP;
         let width = bar.value / longest * WIDTH;
-        let class = if bar.of.is_some() || bar.name.starts_with("loa") { "ours" } else { "top" };
-        let share = bar.of.map(|of| format!(" · {:.0} %", bar.value / of * 100.0));
+        let class = if bar.share.is_some() || bar.name.starts_with("loa") { "ours" } else { "top" };
+        let share = bar.share.map(|share| format!(" · {share:.2}"));
         // Writing to a String cannot fail.
         let _ = writeln!(
             svg,

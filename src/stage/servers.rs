@@ -109,19 +109,32 @@ impl Servers {
     /// Makes a database anew; its URL.
     pub async fn fresh_database(&self, name: &str) -> anyhow::Result<String> {
         let mut url = url::Url::parse(&self.database_url).context("DATABASE_URL")?;
+        url.set_path(name);
+        let mut conn = self.without(url.as_str()).await?;
+        // A name of ours, in quotation marks.
+        let statement = format!("create database \"{name}\"");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut conn).await?;
+        Ok(url.into())
+    }
+
+    /// Drops a database that [`Self::fresh_database`] made.
+    pub async fn drop_database(&self, url: &str) -> anyhow::Result<()> {
+        self.without(url).await.map(drop)
+    }
+
+    /// A connection beside a database that is there no longer.
+    async fn without(&self, url: &str) -> anyhow::Result<PgConnection> {
+        let url = url::Url::parse(url)?;
+        let name = url.path().trim_start_matches('/');
         let conn = PgConnection::connect(&self.database_url).await;
         let mut conn = conn.context("the database of DATABASE_URL")?;
         // What an earlier run left connected. Not DROP … WITH (FORCE), which an autovacuum worker at work refuses to anyone but a
         // superuser; a plain DROP makes it give way.
         let leftover = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and usename = current_user";
         sqlx::query(leftover).bind(name).execute(&mut conn).await?;
-        for verb in ["drop database if exists", "create database"] {
-            // A name of ours, in quotation marks.
-            let statement = format!("{verb} \"{name}\"");
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut conn).await?;
-        }
-        url.set_path(name);
-        Ok(url.into())
+        let statement = format!("drop database if exists \"{name}\"");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut conn).await?;
+        Ok(conn)
     }
 
     /// A virtual host made anew through the management API; without one, the host of `AMQP_URL` itself.

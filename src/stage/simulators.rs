@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::process::{self, Footprint, Usage};
-use super::sibling;
+use super::{ending_with_us, sibling};
 use crate::domain::device::Provider;
 
 /// Which devices are installed.
@@ -150,7 +150,7 @@ impl Simulators {
         further: &[String],
     ) -> anyhow::Result<Self> {
         let own = directory.join("sim");
-        let mut child = Command::new(sibling("loa-sim")?)
+        let mut child = ending_with_us("loa-sim")?
             .args(["serve", "--decrypt", "1%", "--record", "0", "--devices"])
             .arg(population.devices.to_string())
             .args(population.arguments())

@@ -18,6 +18,7 @@ use loa::push::{Apns, Fcm, Left, TrafficClass};
 use loa::stage::Stage;
 use serde_json::{Value, json};
 
+use super::link::{Link, Tls};
 use super::machine::ended_children;
 
 /// How many tokens h2load goes round: as many distinct paths as a batch has many times over.
@@ -26,6 +27,8 @@ const PATHS: i64 = 20_000;
 /// Ready to be run again and again.
 pub struct Ceiling {
     arguments: Vec<String>,
+    /// What it must agree on with the simulator: what the dispatcher's client does.
+    tls: Tls,
 }
 
 /// What one run of h2load came to.
@@ -44,7 +47,7 @@ impl Ceiling {
         client: &Fcm,
         message: &PushMessage,
         left: Left,
-        connections: usize,
+        link: &Link,
     ) -> anyhow::Result<Self> {
         let token: String = first_address(stage, Provider::Fcm).await?;
         let mut body = client.frame(message, left)?.body_for(&FcmTarget::Token(token));
@@ -56,7 +59,7 @@ impl Ceiling {
             ("authorization".to_owned(), format!("Bearer {bearer}")),
             ("content-type".to_owned(), "application/json; charset=UTF-8".to_owned()),
         ];
-        let mut ceiling = Self::new(stage, "fcm", &body, &headers, (connections, 100))?;
+        let mut ceiling = Self::new(stage, &site.fcm_url, "fcm", &body, &headers, link).await?;
         ceiling.arguments.push(uri);
         Ok(ceiling)
     }
@@ -67,7 +70,7 @@ impl Ceiling {
         client: &Apns,
         message: &PushMessage,
         left: Left,
-        connections: usize,
+        link: &Link,
     ) -> anyhow::Result<Self> {
         let frame = client.frame(message, left)?;
         let site = &stage.simulators.site;
@@ -86,7 +89,7 @@ impl Ceiling {
         }
         let mut body = frame.body().clone();
         let body = body.copy_to_bytes(body.remaining());
-        let mut ceiling = Self::new(stage, "apns", &body, &headers, (connections, 225))?;
+        let mut ceiling = Self::new(stage, &site.apns_url, "apns", &body, &headers, link).await?;
         let tokens: Vec<String> = sqlx::query_scalar(
             "select address from device where provider = 1 order by number limit $1",
         )
@@ -101,24 +104,30 @@ impl Ceiling {
         Ok(ceiling)
     }
 
-    fn new(
+    async fn new(
         stage: &Stage,
+        url: &str,
         name: &str,
         body: &[u8],
         headers: &[(String, String)],
-        (connections, streams): (usize, usize),
+        link: &Link,
     ) -> anyhow::Result<Self> {
         let file = stage.file(&format!("h2load.{name}.body"));
         fs::write(&file, body)?;
-        // One thread, as a dispatcher has; its connections, and as many streams as the simulator and its configuration allow.
-        let (connections, streams) = (connections.to_string(), streams.to_string());
+        let tls = Tls::of_our_client(&stage.simulators.site.files.ca, url).await?;
+        // One thread, as a dispatcher has.
+        let (connections, streams) = (link.connections.to_string(), link.streams.to_string());
+        // h2load would rather have the cipher that costs a little less.
+        let ciphers = format!("--tls13-ciphers={}", tls.cipher);
         let mut arguments: Vec<String> =
-            ["-t", "1", "-c", &connections, "-m", &streams, "-d"].map(ToOwned::to_owned).into();
+            ["-t", "1", "-c", &connections, "-m", &streams, &ciphers, "-d"]
+                .map(ToOwned::to_owned)
+                .into();
         arguments.push(text(&file)?);
         for (name, value) in headers {
             arguments.extend(["-H".to_owned(), format!("{name}: {value}")]);
         }
-        Ok(Self { arguments })
+        Ok(Self { arguments, tls })
     }
 
     /// Sends `count` requests; every one of them must be answered with 2xx.
@@ -133,6 +142,8 @@ impl Ceiling {
         let said = String::from_utf8_lossy(&done.stdout);
         let succeeded = format!("status codes: {count} 2xx");
         ensure!(said.contains(&succeeded), "h2load met refusals:\n{said}");
+        let tls = Tls::told_by_h2load(&said)?;
+        ensure!(tls == self.tls, "h2load got {tls:?}, the dispatcher {:?}", self.tls);
         let line = said.lines().find(|line| line.starts_with("finished in ")).unwrap_or_default();
         let rate = line.split(", ").nth(1).and_then(|rate| rate.strip_suffix(" req/s"));
         let per_second = rate.and_then(|rate| rate.parse().ok());

@@ -10,13 +10,16 @@ use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::routing::get;
 use loa::stage::Stage;
 
-use super::run::median;
+use super::statistics::{Figure, median, ratio};
 
 /// How often each is asked, in turns.
 const TURNS: usize = 3;
 
 /// Requests a second of the feed, and the same over the static handler's.
-pub async fn measure(stage: &Stage, seconds: u32) -> anyhow::Result<(f64, f64)> {
+pub async fn measure(
+    stage: &Stage,
+    seconds: u32,
+) -> anyhow::Result<(Option<Figure>, Option<Figure>)> {
     let feed = format!("{}/public/alerts", stage.url);
     let answer = stage.client.get(&feed).send().await?.error_for_status()?;
     let kind = answer.headers().get(CONTENT_TYPE).cloned().context("the feed has no type")?;
@@ -34,17 +37,13 @@ pub async fn measure(stage: &Stage, seconds: u32) -> anyhow::Result<(f64, f64)> 
         std::thread::spawn(move || serve(listener, app));
         url
     };
-    let mut ours = Vec::new();
-    let mut ratios = Vec::new();
-    let mut before = wrk(&fixed, seconds)?;
+    let (mut ours, mut bracketing) = (Vec::new(), vec![wrk(&fixed, seconds)?]);
     for _ in 0..TURNS {
-        let feed = wrk(&feed, seconds)?;
-        let after = wrk(&fixed, seconds)?;
-        ours.push(feed);
-        ratios.push(feed / f64::midpoint(before, after));
-        before = after;
+        ours.push(wrk(&feed, seconds)?);
+        bracketing.push(wrk(&fixed, seconds)?);
     }
-    Ok((median(ours).context("no turn")?, median(ratios).context("no turn")?))
+    let ratio = ratio(&ours, &bracketing);
+    Ok((median(ours), ratio))
 }
 
 /// The static handler, on a runtime like that of `loa serve`.

@@ -1,14 +1,16 @@
-//! The figures, their targets, and the documents that hold them.
+//! The figures, and the documents that hold them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use loa::stage::{chart, write_between};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use super::statistics::Figure;
 
 /// The document, in which the table stands between two marks.
 const DOCUMENT: &str = "docs/performance.md";
@@ -21,81 +23,81 @@ const LINE: &str = "docs/performance/bench.json";
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Figures {
     /// h2load against the simulated FCM, requests a second.
-    pub ceiling_rps: Option<f64>,
+    pub ceiling_rps: Option<Figure>,
     /// Whole path, pushes a second: approval to last push.
-    pub fcm_pps: Option<f64>,
+    pub fcm_pps: Option<Figure>,
     /// The same to APNs.
-    pub apns_pps: Option<f64>,
+    pub apns_pps: Option<Figure>,
     /// The same to browsers.
-    pub webpush_pps: Option<f64>,
+    pub webpush_pps: Option<Figure>,
     /// The same to a province's mixture.
-    pub mixed_pps: Option<f64>,
+    pub mixed_pps: Option<Figure>,
     /// Whole path over the ceilings that bracket it.
-    pub fcm_ratio: Option<f64>,
+    pub fcm_ratio: Option<Figure>,
     /// The same for APNs.
-    pub apns_ratio: Option<f64>,
+    pub apns_ratio: Option<Figure>,
     /// Processor time of all processes a push to FCM, microseconds.
-    pub cpu_us_per_push: Option<f64>,
+    pub cpu_us_per_push: Option<Figure>,
     /// That of the dispatcher.
-    pub dispatch_cpu_us: Option<f64>,
+    pub dispatch_cpu_us: Option<Figure>,
     /// That of h2load a request.
-    pub h2load_cpu_us: Option<f64>,
+    pub h2load_cpu_us: Option<Figure>,
     /// From approval to first push, nothing else happening.
-    pub first_push_ms_p99_idle: Option<f64>,
+    pub first_push_ms_p99_idle: Option<Figure>,
     /// The same while a million bulk pushes run.
-    pub first_push_ms_p99_busy: Option<f64>,
+    pub first_push_ms_p99_busy: Option<Figure>,
     /// An emergency's duration beside bulk over its duration alone, paced or not, the worse.
-    pub emergency_slowdown: Option<f64>,
+    pub emergency_slowdown: Option<Figure>,
     /// The dispatcher's memory at most, megabytes.
-    pub rss_mb_100k: Option<f64>,
+    pub rss_mb_100k: Option<Figure>,
     /// The same at a million devices.
-    pub rss_mb_1m: Option<f64>,
+    pub rss_mb_1m: Option<Figure>,
     /// The same at five million.
-    pub rss_mb_5m: Option<f64>,
+    pub rss_mb_5m: Option<Figure>,
     /// Processor time of all processes a push at 100,000 devices, microseconds.
-    pub us_per_push_100k: Option<f64>,
+    pub us_per_push_100k: Option<Figure>,
     /// The same at five million.
-    pub us_per_push_5m: Option<f64>,
+    pub us_per_push_5m: Option<Figure>,
     /// The ledger with its indexes, bytes a device and alert.
-    pub bytes_per_delivery: Option<f64>,
+    pub bytes_per_delivery: Option<Figure>,
     /// What happened to a device for an alert.
-    pub lookup_ms: Option<f64>,
+    pub lookup_ms: Option<Figure>,
     /// How far the rate was from the one that was set.
-    pub pacing_error_pct: Option<f64>,
+    pub pacing_error_pct: Option<Figure>,
     /// The fullest 100 ms over their share.
-    pub burst_100ms_ratio: Option<f64>,
+    pub burst_100ms_ratio: Option<Figure>,
     /// The public feed, answers a second.
-    pub feed_rps: Option<f64>,
+    pub feed_rps: Option<Figure>,
     /// Those over a static handler's.
-    pub feed_ratio: Option<f64>,
+    pub feed_ratio: Option<Figure>,
     /// From an event's report to its push, while bulk saturates the machine.
-    pub notice_p99_ms_busy: Option<f64>,
+    pub notice_p99_ms_busy: Option<Figure>,
 
     // What the table says beside, and the line does not.
     /// h2load against the simulated APNs.
     #[serde(skip)]
-    pub apns_ceiling_rps: Option<f64>,
+    pub apns_ceiling_rps: Option<Figure>,
     /// The dispatcher's microseconds a push to APNs.
     #[serde(skip)]
-    pub apns_dispatch_cpu_us: Option<f64>,
+    pub apns_dispatch_cpu_us: Option<Figure>,
     /// h2load's a request to APNs.
     #[serde(skip)]
-    pub apns_h2load_cpu_us: Option<f64>,
+    pub apns_h2load_cpu_us: Option<Figure>,
     /// Encryption and transport alone, pushes a second.
     #[serde(skip)]
-    pub webpush_bare_pps: Option<f64>,
+    pub webpush_bare_pps: Option<Figure>,
     /// Whole path over that.
     #[serde(skip)]
-    pub webpush_ratio: Option<f64>,
+    pub webpush_ratio: Option<Figure>,
     /// Not paced.
     #[serde(skip)]
-    pub emergency_slowdown_unpaced: Option<f64>,
+    pub emergency_slowdown_unpaced: Option<Figure>,
     /// Paced.
     #[serde(skip)]
-    pub emergency_slowdown_paced: Option<f64>,
+    pub emergency_slowdown_paced: Option<Figure>,
     /// Microseconds a push of the first broadcast, which forgets one device of twenty: to 100,000 and to five million.
     #[serde(skip)]
-    pub us_per_push_first: [Option<f64>; 2],
+    pub us_per_push_first: [Option<Figure>; 2],
     /// Microseconds a push to FCM, by process.
     #[serde(skip)]
     pub parts: Option<Parts>,
@@ -104,164 +106,23 @@ pub struct Figures {
     pub mixed_parts: [Option<Parts>; 3],
     /// The dispatcher's microseconds a push to a browser, encryption included.
     #[serde(skip)]
-    pub webpush_dispatch_cpu_us: Option<f64>,
+    pub webpush_dispatch_cpu_us: Option<Figure>,
 }
 
-/// Microseconds by process.
-pub type Parts = [(&'static str, f64); 5];
-
-/// What a figure is to be.
-enum Target {
-    AtLeast(f64),
-    AtMost(f64),
-    /// A figure for information.
-    None,
-}
-
-struct Row {
-    what: &'static str,
-    value: Option<f64>,
-    unit: &'static str,
-    target: Target,
-}
-
-fn over(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    Some(a? / b?)
-}
+/// Microseconds by process, and of all of them together.
+pub type Parts = [(&'static str, Figure); 6];
 
 impl Figures {
-    fn rows(&self) -> Vec<Row> {
-        use Target::{AtLeast, AtMost, None as Free};
-        let row = |what, value, unit, target| Row { what, value, unit, target };
-        let memories = [self.rss_mb_100k, self.rss_mb_1m, self.rss_mb_5m];
-        let known: Vec<f64> = memories.into_iter().flatten().collect();
-        let most = known.iter().copied().max_by(f64::total_cmp);
-        let least = known.iter().copied().min_by(f64::total_cmp);
-        vec![
-            row("ceiling: h2load to FCM", self.ceiling_rps, "requests/s", Free),
-            row("ceiling: h2load to APNs", self.apns_ceiling_rps, "requests/s", Free),
-            row("FCM, whole path", self.fcm_pps, "pushes/s", Free),
-            row("APNs, whole path", self.apns_pps, "pushes/s", Free),
-            row("Web Push, whole path", self.webpush_pps, "pushes/s", Free),
-            row(
-                "Web Push, encryption and transport alone",
-                self.webpush_bare_pps,
-                "pushes/s",
-                Free,
-            ),
-            row("a province's mixture, whole path", self.mixed_pps, "pushes/s", Free),
-            row("FCM ÷ ceiling", self.fcm_ratio, "", AtLeast(0.70)),
-            row("APNs ÷ ceiling", self.apns_ratio, "", AtLeast(0.60)),
-            row("Web Push ÷ encryption and transport alone", self.webpush_ratio, "", AtLeast(0.60)),
-            row("CPU a push, all processes (FCM)", self.cpu_us_per_push, "µs", Free),
-            row("CPU a push, `loa dispatch` (FCM)", self.dispatch_cpu_us, "µs", Free),
-            row("CPU a request, h2load (FCM)", self.h2load_cpu_us, "µs", Free),
-            row(
-                "`loa dispatch` ÷ h2load, CPU (FCM)",
-                over(self.dispatch_cpu_us, self.h2load_cpu_us),
-                "",
-                AtMost(2.0),
-            ),
-            row(
-                "`loa dispatch` ÷ h2load, CPU (APNs)",
-                over(self.apns_dispatch_cpu_us, self.apns_h2load_cpu_us),
-                "",
-                AtMost(2.0),
-            ),
-            row(
-                "first push after approval, p99, idle",
-                self.first_push_ms_p99_idle,
-                "ms",
-                AtMost(50.0),
-            ),
-            row(
-                "first push after approval, p99, during 1M bulk",
-                self.first_push_ms_p99_busy,
-                "ms",
-                AtMost(150.0),
-            ),
-            row(
-                "emergency beside bulk ÷ alone, unpaced",
-                self.emergency_slowdown_unpaced,
-                "",
-                AtMost(1.10),
-            ),
-            row(
-                "emergency beside bulk ÷ alone, paced",
-                self.emergency_slowdown_paced,
-                "",
-                AtMost(1.10),
-            ),
-            row("dispatcher's memory, 100k devices", self.rss_mb_100k, "MB", AtMost(64.0)),
-            row("dispatcher's memory, 1M devices", self.rss_mb_1m, "MB", AtMost(64.0)),
-            row("dispatcher's memory, 5M devices", self.rss_mb_5m, "MB", AtMost(64.0)),
-            row("dispatcher's memory, most ÷ least", over(most, least), "", AtMost(1.20)),
-            row("CPU a push, all processes, 100k (mixture)", self.us_per_push_100k, "µs", Free),
-            row("CPU a push, all processes, 5M (mixture)", self.us_per_push_5m, "µs", Free),
-            row(
-                "CPU a push, 5M ÷ 100k",
-                over(self.us_per_push_5m, self.us_per_push_100k),
-                "",
-                AtMost(1.10),
-            ),
-            row("… of a first broadcast, 5 % dead, 100k", self.us_per_push_first[0], "µs", Free),
-            row("… of a first broadcast, 5 % dead, 5M", self.us_per_push_first[1], "µs", Free),
-            row(
-                "ledger with indexes, after retries",
-                self.bytes_per_delivery,
-                "bytes",
-                AtMost(3.0),
-            ),
-            row("one device's outcome", self.lookup_ms, "ms", AtMost(1.0)),
-            row("pacing at 10,000/s, error", self.pacing_error_pct, "%", AtMost(2.0)),
-            row("pacing, fullest 100 ms ÷ share", self.burst_100ms_ratio, "", AtMost(1.20)),
-            row("public feed", self.feed_rps, "answers/s", Free),
-            row("public feed ÷ static handler", self.feed_ratio, "", AtLeast(0.80)),
-            row("personal notice during bulk, p99", self.notice_p99_ms_busy, "ms", AtMost(500.0)),
-        ]
-    }
-
-    /// All figures with their targets, Markdown.
-    pub fn table(&self) -> String {
-        let mut table =
-            String::from("| figure | measured | target | |\n| --- | ---: | ---: | --- |\n");
-        for Row { what, value, unit, target } in self.rows() {
-            let measured = value.map_or("not measured".to_owned(), |value| number(value, unit));
-            let (wanted, met) = match (target, value) {
-                (Target::None, _) => (String::new(), ""),
-                (Target::AtLeast(least), value) => (
-                    format!("≥ {}", number(least, unit)),
-                    verdict(value.map(|value| value >= least)),
-                ),
-                (Target::AtMost(most), value) => {
-                    (format!("≤ {}", number(most, unit)), verdict(value.map(|value| value <= most)))
-                }
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(table, "| {what} | {measured} | {wanted} | {met} |");
-        }
-        let [small, middle, large] = self.mixed_parts;
-        for (whose, parts) in [
-            ("to FCM", self.parts),
-            ("in the mixture of 100,000", small),
-            ("in the mixture of a million", middle),
-            ("in the mixture of five million", large),
-        ] {
-            let Some(parts) = parts else { continue };
-            let parts = parts.map(|(name, us)| format!("{name} {us:.1}"));
-            let parts = parts.join(" · ");
-            let _ = writeln!(table, "\nWhere the microseconds of a push {whose} go: {parts}.");
-        }
-        table
-    }
-
     /// Writes the table into the document and draws the chart beside it, and keeps the line.
-    pub fn publish(&self, quick: bool) -> anyhow::Result<()> {
+    pub fn publish(&self, quick: bool, took: Duration) -> anyhow::Result<()> {
         let command = if quick { "BENCH=quick make bench" } else { "make bench" };
         let machine = machine();
         let table = self.table();
         let picture = "![Requests a second, whole path beside its ceiling](performance/bench.svg)";
-        let text = format!("`{command}`, {machine}:\n\n{table}\n{picture}\n");
+        let (minutes, seconds) = (took.as_secs() / 60, took.as_secs() % 60);
+        let text = format!(
+            "`{command}`, {machine}:\n\n{table}\n{picture}\n\nMeasured in {minutes} min {seconds} s.\n"
+        );
         write_between(DOCUMENT, "make bench", &text)?;
         fs::create_dir_all(Path::new(CHART).parent().context("no directory")?)?;
         fs::write(CHART, chart::bars(TITLE, &self.bars()))?;
@@ -273,7 +134,7 @@ impl Figures {
     fn kept(&self, command: &str, machine: &str) -> anyhow::Result<Value> {
         let by_process = |parts: Option<Parts>| {
             parts.map(|parts| {
-                let named = parts.map(|(name, us)| (name.trim_matches('`').to_owned(), us));
+                let named = parts.map(|(name, us)| (name.trim_matches('`'), us));
                 BTreeMap::from(named)
             })
         };
@@ -289,40 +150,23 @@ impl Figures {
     }
 
     fn bars(&self) -> Vec<chart::Bar> {
-        let bar = |name, value: Option<f64>, of: Option<f64>| {
-            value.map(|value| chart::Bar { name, value, of })
+        let bar = |name, figure: Option<Figure>, share: Option<Figure>| {
+            let share = share.map(|share| share.value);
+            figure.map(|figure| chart::Bar { name, value: figure.value, share })
         };
         [
             bar("h2load → FCM", self.ceiling_rps, None),
-            bar("loa → FCM", self.fcm_pps, self.ceiling_rps),
+            bar("loa → FCM", self.fcm_pps, self.fcm_ratio),
             bar("h2load → APNs", self.apns_ceiling_rps, None),
-            bar("loa → APNs", self.apns_pps, self.apns_ceiling_rps),
+            bar("loa → APNs", self.apns_pps, self.apns_ratio),
             bar("encryption + transport", self.webpush_bare_pps, None),
-            bar("loa → Web Push", self.webpush_pps, self.webpush_bare_pps),
+            bar("loa → Web Push", self.webpush_pps, self.webpush_ratio),
             bar("loa → mixture", self.mixed_pps, None),
         ]
         .into_iter()
         .flatten()
         .collect()
     }
-}
-
-fn verdict(met: Option<bool>) -> &'static str {
-    match met {
-        Some(true) => "met",
-        Some(false) => "**missed**",
-        None => "",
-    }
-}
-
-fn number(value: f64, unit: &str) -> String {
-    let digits = match value.abs() {
-        large if large >= 1000.0 => 0,
-        middle if middle >= 10.0 => 1,
-        _ => 2,
-    };
-    let text = format!("{value:.digits$}");
-    if unit.is_empty() { text } else { format!("{text} {unit}") }
 }
 
 /// Processor, cores and memory, as the system names them.
@@ -337,4 +181,77 @@ fn machine() -> String {
     let memory = line("/proc/meminfo", "MemTotal").unwrap_or_default();
     let memory = memory.trim_end_matches(" kB").parse::<u64>().unwrap_or(0) / 1_000_000;
     format!("{model}, {cores} cores, {memory} GB, shared with whatever else ran on it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line that whoever ordered the benchmark reads.
+    const KEYS: [&str; 25] = [
+        "ceiling_rps",
+        "fcm_pps",
+        "apns_pps",
+        "webpush_pps",
+        "mixed_pps",
+        "fcm_ratio",
+        "apns_ratio",
+        "cpu_us_per_push",
+        "dispatch_cpu_us",
+        "h2load_cpu_us",
+        "first_push_ms_p99_idle",
+        "first_push_ms_p99_busy",
+        "emergency_slowdown",
+        "rss_mb_100k",
+        "rss_mb_1m",
+        "rss_mb_5m",
+        "us_per_push_100k",
+        "us_per_push_5m",
+        "bytes_per_delivery",
+        "lookup_ms",
+        "pacing_error_pct",
+        "burst_100ms_ratio",
+        "feed_rps",
+        "feed_ratio",
+        "notice_p99_ms_busy",
+    ];
+
+    #[test]
+    fn the_line_has_its_keys_in_their_order_and_no_other() {
+        let line = serde_json::to_string(&Figures::default()).expect("figures are JSON");
+        let nulls = KEYS.map(|key| format!("\"{key}\":null"));
+        assert_eq!(line, format!("{{{}}}", nulls.join(",")));
+    }
+
+    #[test]
+    fn a_figure_stands_in_the_line_as_a_number() {
+        let figures =
+            Figures { ceiling_rps: Some(Figure { value: 2.5, of: 4 }), ..Figures::default() };
+        let line = serde_json::to_value(&figures).expect("figures are JSON");
+        assert_eq!(line["ceiling_rps"], json!(2.5));
+    }
+
+    #[test]
+    fn what_is_kept_for_the_scale_names_each_process_without_marks() {
+        let figure = Figure { value: 1.5, of: 3 };
+        let names = ["`loa dispatch`", "`loa serve`", "loa-sim", "PostgreSQL", "RabbitMQ", "all"];
+        let figures =
+            Figures { parts: Some(names.map(|name| (name, figure))), ..Figures::default() };
+        let kept = figures.kept("make bench", "a machine").expect("figures are JSON");
+        for name in ["loa dispatch", "loa-sim", "PostgreSQL", "RabbitMQ"] {
+            assert_eq!(kept["fcm_us_by_process"][name], json!(1.5), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bar_says_the_ratio_of_the_table_and_not_one_of_its_own() {
+        let figures = Figures {
+            ceiling_rps: Some(Figure::once(200.0)),
+            fcm_pps: Some(Figure::once(100.0)),
+            fcm_ratio: Some(Figure::once(0.7)),
+            ..Figures::default()
+        };
+        let shares: Vec<_> = figures.bars().iter().map(|bar| bar.share).collect();
+        assert_eq!(shares, [None, Some(0.7)]);
+    }
 }

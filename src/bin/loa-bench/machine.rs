@@ -1,9 +1,10 @@
 //! What each process of the whole path has used of the processor: ours, the simulators, PostgreSQL, RabbitMQ.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use loa::stage::{Servers, Stage, cpu};
 use serde_json::Value;
 
@@ -121,6 +122,20 @@ fn fields(id: u32) -> Option<Vec<String>> {
 
 fn parent(id: u32) -> Option<u32> {
     fields(id)?.get(1)?.parse().ok()
+}
+
+/// Refuses to begin what would fill the disk.
+pub fn ensure_room(gigabytes: u64) -> anyhow::Result<()> {
+    // Where `.local` is, and in it the data of servers that `make` started.
+    let told = Command::new("df").args(["--block-size=1000000000", "--output=avail", "."]).output();
+    let told = String::from_utf8(told.context("df")?.stdout)?;
+    let free = told.lines().last().and_then(|free| free.trim().parse::<u64>().ok());
+    let free = free.with_context(|| format!("df says: {told}"))?;
+    ensure!(
+        free >= gigabytes,
+        "needs {gigabytes} GB of disk for its databases, and {free} GB are free"
+    );
+    Ok(())
 }
 
 /// Processor time of children that have ended and were waited for.

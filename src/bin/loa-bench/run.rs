@@ -8,7 +8,9 @@ use loa::domain::seal::SealedAlert;
 use loa::stage::{Desk, OnAir, People, Population, Sample, Scene, Servers, Stage};
 
 use super::ceiling::micros_each;
+use super::figures::Parts;
 use super::machine::{Cpu, Meter};
+use super::statistics::median;
 
 /// Goes to everybody at once.
 pub const EMERGENCY: &str = "demo/alerts/01-lu-quet-sat-lo-dat.json";
@@ -30,6 +32,9 @@ ramp_seconds = 0";
 /// Seldom: what the benchmark asks costs processor time that it counts.
 const LOOK: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_mins(15);
+
+/// A first push that has not come by then is lost; a broadcast that was stopped and has not ended by then never will.
+const LONG: Duration = Duration::from_mins(2);
 
 /// A stage with its people.
 pub struct Theatre {
@@ -64,8 +69,8 @@ impl Run {
         micros_each(self.cpu.total(), self.pushes)
     }
 
-    /// Microseconds a push, process by process.
-    pub fn cpu_by_process(&self) -> [(&'static str, f64); 5] {
+    /// Microseconds a push, process by process, and of all of them.
+    fn by_process(&self) -> [(&'static str, f64); 6] {
         let Cpu { dispatch, serve, sim, postgres, rabbitmq } = self.cpu;
         [
             ("`loa dispatch`", dispatch),
@@ -73,6 +78,7 @@ impl Run {
             ("loa-sim", sim),
             ("PostgreSQL", postgres),
             ("RabbitMQ", rabbitmq),
+            ("all processes", self.cpu.total()),
         ]
         .map(|(name, cpu)| (name, micros_each(cpu, self.pushes)))
     }
@@ -136,7 +142,57 @@ impl Theatre {
         Ok(Run { pushes: counted.requests(), seconds, cpu: Cpu::default() })
     }
 
-    /// Approves an emergency and waits for its end.
+    /// Of a broadcast that was stopped, or of a notice: nobody saw it twice.
+    pub async fn none_doubled(&self, collapse: &str) -> anyhow::Result<()> {
+        let doubled = self.stage.simulators.report(collapse).await?.duplicates;
+        ensure!(doubled == 0, "{doubled} devices doubled: no figures");
+        Ok(())
+    }
+
+    /// When the first push of a message arrived at a simulator, milliseconds since 1970.
+    pub async fn first_arrival(&self, collapse: &str, often: Duration) -> anyhow::Result<f64> {
+        let looking = async {
+            loop {
+                let seen = self.stage.simulators.timeline(collapse, None).await?;
+                match seen.first_request_unix_ms {
+                    Some(first) => return anyhow::Ok(first),
+                    None => tokio::time::sleep(often).await,
+                }
+            }
+        };
+        let arrived = tokio::time::timeout(LONG, looking).await;
+        arrived.with_context(|| format!("no push of {collapse} after {} s", LONG.as_secs()))?
+    }
+
+    /// Stops a broadcast and waits for its end.
+    pub async fn stop(&self, on_air: &OnAir) -> anyhow::Result<()> {
+        self.desk().stop(on_air).await?;
+        self.desk().completed(on_air, Duration::from_millis(50), LONG, |_| ()).await?;
+        Ok(())
+    }
+
+    /// Approves an emergency and waits for its end; how long it took, seconds.
+    pub async fn emergency(&self) -> anyhow::Result<(OnAir, f64)> {
+        let on_air = self.approve(EMERGENCY).await?;
+        let run = self.sound(&on_air).await?;
+        Ok((on_air, run.seconds))
+    }
+
+    /// So many emergencies, one after another.
+    pub async fn broadcasts(&self, count: usize) -> anyhow::Result<Vec<Run>> {
+        let mut runs = Vec::with_capacity(count);
+        for _ in 0..count {
+            runs.push(self.broadcast().await?);
+        }
+        Ok(runs)
+    }
+
+    /// Ends what was started, and drops the database.
+    pub async fn close(&mut self, servers: &Servers) -> anyhow::Result<()> {
+        self.stage.clear(servers).await
+    }
+
+    /// Approves an emergency and waits for its end; what it cost.
     pub async fn broadcast(&self) -> anyhow::Result<Run> {
         let desk = self.desk();
         let id = desk.submit(&Sample::read(Path::new(EMERGENCY))?).await?;
@@ -166,21 +222,11 @@ impl Theatre {
     }
 }
 
-/// The middle one; of an even number the upper of the two.
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
-/// The value below which so many of a hundred are.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a rank among a few dozen"
-)]
-pub fn percentile(mut values: Vec<f64>, of_hundred: f64) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let rank = (values.len() as f64 * of_hundred / 100.0).ceil() as usize;
-    values.get(rank.saturating_sub(1)).copied()
+/// Microseconds a push by process: each the median of the runs.
+pub fn parts(runs: &[Run]) -> Option<Parts> {
+    let mut parts = Vec::new();
+    for (at, (name, _)) in runs.first()?.by_process().into_iter().enumerate() {
+        parts.push((name, median(runs.iter().map(|run| run.by_process()[at].1))?));
+    }
+    parts.try_into().ok()
 }
