@@ -104,6 +104,12 @@ pub struct Figures {
     /// Microseconds a push to a province's mixture, by process: of 100,000, a million, five million.
     #[serde(skip)]
     pub mixed_parts: [Option<Parts>; 3],
+    /// A device with its indexes, bytes, at the most devices that were measured.
+    #[serde(skip)]
+    pub device_bytes: Option<Figure>,
+    /// What a broadcast to them writes ahead, bytes a device.
+    #[serde(skip)]
+    pub wal_bytes: Option<Figure>,
     /// The dispatcher's microseconds a push to a browser, encryption included.
     #[serde(skip)]
     pub webpush_dispatch_cpu_us: Option<Figure>,
@@ -145,6 +151,8 @@ impl Figures {
         kept["mixed_us_by_process"] = json!(by_process(self.mixed_parts[1]));
         kept["webpush_bare_pps"] = json!(self.webpush_bare_pps);
         kept["apns_dispatch_cpu_us"] = json!(self.apns_dispatch_cpu_us);
+        kept["device_bytes"] = json!(self.device_bytes);
+        kept["wal_bytes"] = json!(self.wal_bytes);
         kept["webpush_dispatch_cpu_us"] = json!(self.webpush_dispatch_cpu_us);
         Ok(kept)
     }

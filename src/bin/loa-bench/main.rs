@@ -6,6 +6,7 @@
 
 mod bulk;
 mod ceiling;
+mod disk;
 mod feed;
 mod figures;
 mod link;

@@ -6,14 +6,14 @@ use loa::domain::device::Provider;
 use loa::domain::id::BroadcastId;
 use loa::stage::{Population, Servers};
 use loa::store::batch;
-use serde_json::json;
 
 use super::Sizes;
 use super::bulk::{first_pushes, notices, saturate, still_running};
+use super::disk;
 use super::feed;
 use super::figures::Figures;
 use super::pace::Pace;
-use super::run::{EMERGENCY, Run, Theatre, parts};
+use super::run::{Run, Theatre, parts};
 use super::statistics::{Figure, median, most, percentile};
 
 /// What pacing is measured at, pushes a second and provider.
@@ -35,7 +35,7 @@ pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     figures.us_per_push_100k = median(runs.iter().map(Run::all_us));
     figures.mixed_parts[0] = parts(&runs);
     // Before anything is stopped: a batch that was never read has no ledger, and would flatter.
-    figures.bytes_per_delivery = Some(Figure::once(disk(&theatre).await.context("disk")?));
+    figures.bytes_per_delivery = Some(Figure::once(disk::ledger(&theatre).await.context("disk")?));
     let unpaced = unpaced(&theatre, sizes).await.context("an emergency during bulk")?;
     let pushes = first_pushes(&theatre, sizes.samples, 0).await.context("first pushes")?;
     figures.first_push_ms_p99_idle = percentile(pushes, 99.0);
@@ -59,7 +59,11 @@ pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> a
     theatre.stage.start_dispatch().await?;
     // The first one forgets the dead.
     theatre.broadcast().await?;
+    let written = disk::written(&theatre).await?;
     let runs = theatre.broadcasts(sizes.millions).await?;
+    let each = disk::written(&theatre).await? - written;
+    figures.wal_bytes = Some(Figure::once(each / (sizes.millions as f64 * 1e6)));
+    figures.device_bytes = Some(Figure::once(disk::devices(&theatre).await?));
     figures.mixed_pps = median(runs.iter().map(Run::per_second));
     figures.mixed_parts[1] = parts(&runs);
     if !sizes.large {
@@ -85,9 +89,11 @@ pub async fn large(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     figures.us_per_push_first = first.map(|run| Some(Figure::once(run.all_us())));
     // From here on nobody is dead any more, there as here.
     let mut beside = small.broadcasts(sizes.pairs).await?;
-    let mut runs = Vec::new();
+    let (mut runs, mut written) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
+        let before = disk::written(&theatre).await?;
         runs.push(theatre.broadcast().await?);
+        written.push((disk::written(&theatre).await? - before) / 5e6);
         beside.extend(small.broadcasts(sizes.pairs).await?);
     }
     figures.us_per_push_100k = median(beside.iter().map(Run::all_us));
@@ -95,6 +101,8 @@ pub async fn large(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     figures.mixed_parts[0] = parts(&beside);
     figures.mixed_parts[2] = parts(&runs);
     figures.lookup_ms = lookup(&theatre, 5_000_000).await?;
+    figures.wal_bytes = median(written);
+    figures.device_bytes = Some(Figure::once(disk::devices(&theatre).await?));
     figures.rss_mb_5m = Some(Figure::once(theatre.dispatcher_memory()?));
     small.close(servers).await?;
     theatre.close(servers).await
@@ -150,26 +158,6 @@ async fn paced(
     theatre.stage.stop_dispatchers().await;
     theatre.stage.start_dispatch().await?;
     Ok(())
-}
-
-/// Bytes of the ledger with its indexes for each device and alert, some of whom had to be tried again.
-async fn disk(theatre: &Theatre) -> anyhow::Result<f64> {
-    // One letter of 64 is the first of a token: some devices of every batch, once each.
-    let rule = json!({"provider": "fcm", "match": {"token_prefix": "a"}, "times": 500, "answer": {"status": 503}});
-    theatre.stage.simulators.post("script", &rule).await?;
-    let on_air = theatre.approve(EMERGENCY).await?;
-    theatre.sound(&on_air).await?;
-    let retried: i64 = sqlx::query_scalar("select count(*) from batch where attempts > 1")
-        .fetch_one(&theatre.stage.pool)
-        .await?;
-    ensure!(retried > 0, "nobody had to be tried again: the figure would flatter");
-    let (bytes, devices): (i64, i64) = sqlx::query_as(
-        "select pg_total_relation_size('batch'), (select sum(planned)::bigint from batch)",
-    )
-    .fetch_one(&theatre.stage.pool)
-    .await?;
-    #[expect(clippy::cast_precision_loss, reason = "bytes and devices fit a double")]
-    Ok(bytes as f64 / devices as f64)
 }
 
 /// "What happened to device X for alert Y", milliseconds, the median of many devices.

@@ -103,6 +103,8 @@ impl Figures {
                 "bytes",
                 AtMost(3.0),
             ),
+            row("a device with its indexes", self.device_bytes, "bytes", Free),
+            row("write-ahead log, a device and alert", self.wal_bytes, "bytes", Free),
             row("one device's outcome", self.lookup_ms, "ms", AtMost(1.0)),
             row("pacing at 10,000/s, error", self.pacing_error_pct, "%", AtMost(2.0)),
             row("pacing, fullest 100 ms ÷ share, worst", self.burst_100ms_ratio, "", AtMost(1.20)),
