@@ -62,7 +62,8 @@ pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> a
     let written = disk::written(&theatre).await?;
     let runs = theatre.broadcasts(sizes.millions).await?;
     let each = disk::written(&theatre).await? - written;
-    figures.wal_bytes = Some(Figure::once(each / (sizes.millions as f64 * 1e6)));
+    let pushes = 1e6 * f64::from(u32::try_from(sizes.millions)?);
+    figures.wal_bytes = Some(Figure::once(each / pushes));
     figures.device_bytes = Some(Figure::once(disk::devices(&theatre).await?));
     figures.mixed_pps = median(runs.iter().map(Run::per_second));
     figures.mixed_parts[1] = parts(&runs);
