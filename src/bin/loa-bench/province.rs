@@ -29,8 +29,7 @@ const TURNS: usize = 3;
 pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
     let mut theatre = Theatre::open(servers, "small", Population::mixed(100_000)).await?;
     theatre.stage.start_dispatch().await?;
-    // The first one forgets the dead; from then on nobody is.
-    theatre.broadcast().await?;
+    theatre.first_broadcast().await?;
     let runs = theatre.broadcasts(sizes.pairs).await?;
     figures.us_per_push_100k = median(runs.iter().map(Run::all_us));
     figures.mixed_parts[0] = parts(&runs);
@@ -57,8 +56,7 @@ pub async fn small(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
 pub async fn middle(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
     let mut theatre = Theatre::open(servers, "middle", Population::mixed(1_000_000)).await?;
     theatre.stage.start_dispatch().await?;
-    // The first one forgets the dead.
-    theatre.broadcast().await?;
+    theatre.first_broadcast().await?;
     let written = disk::written(&theatre).await?;
     let runs = theatre.broadcasts(sizes.millions).await?;
     let each = disk::written(&theatre).await? - written;
@@ -86,9 +84,8 @@ pub async fn large(servers: &Servers, sizes: Sizes, figures: &mut Figures) -> an
     small.stage.start_dispatch().await?;
     let mut theatre = Theatre::open(servers, "large", Population::mixed(5_000_000)).await?;
     theatre.stage.start_dispatch().await?;
-    let first = [small.broadcast().await?, theatre.broadcast().await?];
+    let first = [small.first_broadcast().await?, theatre.first_broadcast().await?];
     figures.us_per_push_first = first.map(|run| Some(Figure::once(run.all_us())));
-    // From here on nobody is dead any more, there as here.
     let mut beside = small.broadcasts(sizes.pairs).await?;
     let (mut runs, mut written) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {

@@ -105,11 +105,25 @@ impl Theatre {
         let mut stage = Stage::prepare(servers, scene).await?;
         let people = People::hire(&stage).await?;
         stage.install_devices()?;
-        // As autovacuum will have done by the time an alert comes: forecasts and plans read indexes only.
-        sqlx::query("vacuum analyze device").execute(&stage.pool).await?;
         stage.start_serve().await?;
         let meter = Meter::of(servers, &stage).await?;
-        Ok(Self { stage, people, meter })
+        let theatre = Self { stage, people, meter };
+        theatre.vacuum().await?;
+        Ok(theatre)
+    }
+
+    /// As autovacuum will have done by the time the next alert comes, and would otherwise do while it is measured: forecasts and plans
+    /// read indexes only.
+    async fn vacuum(&self) -> anyhow::Result<()> {
+        sqlx::query("vacuum analyze device").execute(&self.stage.pool).await?;
+        Ok(())
+    }
+
+    /// The first broadcast, which forgets the dead: from then on nobody is.
+    pub async fn first_broadcast(&self) -> anyhow::Result<Run> {
+        let run = self.broadcast().await?;
+        self.vacuum().await?;
+        Ok(run)
     }
 
     /// The desks.
