@@ -22,6 +22,9 @@ use crate::telemetry::{Metric, TraceParent};
 /// Batches a page.
 const PAGES: [u32; 4] = [1, 4, 16, 64];
 
+/// Devices in the first batch of each provider, at most: the first push waits until they are counted and read, and for no more.
+const FIRST_BATCH: u32 = 500;
+
 /// Plans a broadcast, or goes on planning it. Harmless when it is planned already.
 pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     let Some(_planning) = engine.enter_plan(id) else { return Ok(()) };
@@ -51,6 +54,8 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
     let mut publishing: Option<JoinHandle<()>> = None;
     for page in 0.. {
         let limit = PAGES.get(page).or(PAGES.last()).copied().unwrap_or(1);
+        let size = engine.config.batch_size;
+        let size = if page == 0 { size.min(FIRST_BATCH) } else { size };
         let mut keys = Vec::new();
         for provider in open.clone() {
             // An emergency's first push must not wait for what bulk asks of the database and the processor.
@@ -58,7 +63,7 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
             precedence.wait(found.lane).await;
             let page = soon(async {
                 let mut tx = pool.begin().await?;
-                let ranges = next(engine, &mut tx, id, provider, ceilings, limit).await?;
+                let ranges = next(&mut tx, id, provider, ceilings, size, limit).await?;
                 batch::insert(&mut tx, id, provider, &ranges).await?;
                 tx.commit().await?;
                 Ok::<_, StoreError>(ranges)
@@ -140,16 +145,15 @@ async fn give_up(
 }
 
 async fn next(
-    engine: &Engine,
     conn: &mut sqlx::PgConnection,
     id: BroadcastId,
     provider: Provider,
     ceilings: [i64; 3],
+    size: u32,
     limit: u32,
 ) -> Result<Vec<PlannedRange>, StoreError> {
     let after = batch::planning_cursor(conn, id, provider).await?;
     let ceiling = ceilings[provider.index()];
-    let size = engine.config.batch_size;
     let ranges = device::next_boundaries(conn, provider, after, ceiling, size, limit).await?;
     Ok(ranges
         .into_iter()

@@ -84,7 +84,7 @@ impl Dispatch {
             problems.add(
                 "dispatch.batch_size",
                 format!("is {}", self.batch_size),
-                "choose 1 to 10000; 2000 is best",
+                "choose 1 to 10000; 4000 is best",
             );
         }
         for (lane, providers) in

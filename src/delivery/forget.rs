@@ -56,9 +56,9 @@ impl Alive {
                 if answered == 0 {
                     continue;
                 }
+                // Not told again, because it may have been heard: counted twice they would make the brake hold later, not at all only earlier.
                 if let Err(error) = soon(count(&pool, provider, answered, 0)).await {
-                    tracing::warn!(%provider, %error, "living addresses are told another time: {error}");
-                    self.0[provider.index()].fetch_add(answered, Ordering::Relaxed);
+                    tracing::warn!(%provider, %error, "{answered} living addresses may not be counted: {error}");
                 }
             }
             if ended {

@@ -304,25 +304,23 @@ impl Sender {
             // Counted from the moment it leaves until it is answered.
             let in_flight: Mutex<Option<InFlight>> = Mutex::default();
             let silent = AtomicBool::new(false);
-            let leave = || match self.may_leave(slice, &load.quota) {
+            let leave = || {
                 // While it waited for a stream, the message was called malformed, or the credentials refused.
-                _ if run.is_broken_off() => false,
-                Ok(started) => {
-                    *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
-                    true
+                if run.is_broken_off() {
+                    return false;
                 }
-                Err(NotNow::All(BrokenOff::Gate(Closed::Silent))) => {
-                    silent.store(true, Ordering::Relaxed);
-                    false
+                match self.may_leave(slice, &load.quota) {
+                    Ok(started) => {
+                        *in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+                        return true;
+                    }
+                    Err(NotNow::All(BrokenOff::Gate(Closed::Silent))) => {
+                        silent.store(true, Ordering::Relaxed);
+                    }
+                    Err(NotNow::All(why)) => run.break_off(why),
+                    Err(NotNow::Block(wait)) => run.leave_out(wait),
                 }
-                Err(NotNow::All(why)) => {
-                    run.break_off(why);
-                    false
-                }
-                Err(NotNow::Block(wait)) => {
-                    run.leave_out(wait);
-                    false
-                }
+                false
             };
             let turn = Turn { class, may_start: Some(&leave) };
             let answer = self.providers.send(&load.frame, parcel, &target.address, &turn).await;

@@ -24,14 +24,30 @@ pub struct Scale {
 
 impl Scale {
     pub fn of(devices: u32) -> Self {
-        Self { devices, batch: (devices / 100).clamp(10, 2_000), span: Duration::from_secs(8) }
+        Self { devices, batch: (devices / 50).clamp(20, 4_000), span: Duration::from_secs(8) }
     }
 
     pub fn configuration(self) -> String {
         let span = u32::try_from(self.span.as_secs()).unwrap_or(1);
         let pace = |tenths: u32| (self.devices / 10 * tenths / span).max(50);
         let waits = Waits::default();
-        let seconds = |wait: Duration| (wait / HASTE).as_secs_f64();
+        let waits = [
+            ("first_repeat", waits.first_repeat),
+            ("longest_repeat", waits.longest_repeat),
+            ("throttled", waits.throttled),
+            ("longest_leave", waits.longest_leave),
+            ("apns_trouble", waits.apns_trouble),
+            ("apns_tokens", waits.apns_tokens),
+            ("oauth", waits.oauth),
+            ("parked", waits.parked),
+            ("doubtful", waits.doubtful),
+            ("broken", waits.broken),
+            ("first_probe", waits.first_probe),
+            ("longest_probe", waits.longest_probe),
+            ("longest_service_probe", waits.longest_service_probe),
+        ]
+        .map(|(what, wait)| format!("{what}_seconds = {:.4}\n", (wait / HASTE).as_secs_f64()))
+        .concat();
         format!(
             r"
 [dispatch]
@@ -48,38 +64,12 @@ ramp_seconds = 0
 
 # What ships, divided by {HASTE}.
 [waits]
-first_repeat_seconds = {first_repeat:.4}
-longest_repeat_seconds = {longest_repeat:.4}
-throttled_seconds = {throttled:.4}
-longest_leave_seconds = {longest_leave:.4}
-apns_trouble_seconds = {apns_trouble:.4}
-apns_tokens_seconds = {apns_tokens:.4}
-oauth_seconds = {oauth:.4}
-parked_seconds = {parked:.4}
-doubtful_seconds = {doubtful:.4}
-broken_seconds = {broken:.4}
-first_probe_seconds = {first_probe:.4}
-longest_probe_seconds = {longest_probe:.4}
-longest_service_probe_seconds = {longest_service_probe:.4}
-",
+{waits}",
             batch = self.batch,
             fcm = pace(6),
             apns = pace(3),
             // Below a few hundred a second a single browser too many puts its whole batch off for a second.
             webpush = pace(1).max(500),
-            first_repeat = seconds(waits.first_repeat),
-            longest_repeat = seconds(waits.longest_repeat),
-            throttled = seconds(waits.throttled),
-            longest_leave = seconds(waits.longest_leave),
-            apns_trouble = seconds(waits.apns_trouble),
-            apns_tokens = seconds(waits.apns_tokens),
-            oauth = seconds(waits.oauth),
-            parked = seconds(waits.parked),
-            doubtful = seconds(waits.doubtful),
-            broken = seconds(waits.broken),
-            first_probe = seconds(waits.first_probe),
-            longest_probe = seconds(waits.longest_probe),
-            longest_service_probe = seconds(waits.longest_service_probe),
         )
     }
 }
@@ -142,8 +132,8 @@ mod tests {
     #[test]
     fn the_bounds_are_those_of_the_shipped_configuration() {
         let bounds = Bounds::of(&Config::for_testing(), Scale::of(200_000));
-        assert_eq!(bounds.in_hand(Lane::Emergency), (6 + 6 + 4) * 2_000);
-        assert_eq!(bounds.in_hand(Lane::Bulk), (4 + 4 + 4) * 2_000);
+        assert_eq!(bounds.in_hand(Lane::Emergency), (2 + 2 + 2) * 4_000);
+        assert_eq!(bounds.in_hand(Lane::Bulk), (2 + 2 + 2) * 4_000);
         assert_eq!(bounds.under_way, 2 * (4 * 225 + 4 * 225 + 2 * 100));
         assert_eq!(Provider::ALL.map(|of| bounds.streams(of)), [225, 225, 100]);
     }

@@ -142,8 +142,8 @@ impl Costs {
             plan_us,
             broker_us: parts.rabbitmq,
             simulator_us: parts.simulator,
-            batch: 2_000,
-            in_flight: 6,
+            batch: 4_000,
+            in_flight: 2,
             // FCM allows about a hundred on a connection.
             streams: [400.0, 900.0, 200.0],
             round_trip: 0.05,

@@ -86,9 +86,10 @@ fn a_quota_takes_its_ramp_and_then_its_rate() {
     costs.mixture = [1.0, 0.0, 0.0];
     costs.retry_share = 0.0;
     let outcome = play(&costs, &scenario(6_000_000, 8, true));
-    // 30 s are lost to the ramp, less what its floor of 5 % gives back: 75 ms.
-    let by_hand = 600.0 + 30.0 - 0.075;
-    assert!((last(&outcome) - by_hand).abs() < 0.5, "{:?}", outcome.seconds);
+    // 30 s are lost to the ramp, less what its floor of 5 % gives back: 75 ms. The model lets a batch go when all its permits are there:
+    // the last one is still 4,000 requests by 400 streams under way.
+    let by_hand = 600.0 + 30.0 - 0.075 + 0.5;
+    assert!((last(&outcome) - by_hand).abs() < 0.05, "{:?}", outcome.seconds);
     assert_eq!(outcome.busiest().0, "quota of FCM");
 }
 

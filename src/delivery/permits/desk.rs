@@ -161,7 +161,7 @@ impl Desk {
     }
 
     /// Strangers can invent push services; a desk for each of them must not stay for ever.
-    fn is_deserted(&mut self) -> bool {
+    fn is_deserted(&self) -> bool {
         let unused = self.now().saturating_duration_since(self.demand.since);
         unused >= DESERTED
     }
