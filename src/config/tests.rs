@@ -113,7 +113,7 @@ fn the_environment_wins_over_the_file_and_the_shorthands_over_both() {
     assert_eq!(config.http.trusted_proxies, 2);
     assert_eq!(config.database.url.expose(), "postgres://a:b@third/loa");
     assert_eq!(config.dispatch.batches_in_flight.emergency.fcm, 20);
-    assert_eq!(config.dispatch.batches_in_flight.emergency.apns, 2);
+    assert_eq!(config.dispatch.batches_in_flight.emergency.apns, 3);
     assert_eq!(config.seal.trusted_keys[0].id, "x");
 }
 

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn the_bounds_are_those_of_the_shipped_configuration() {
         let bounds = Bounds::of(&Config::for_testing(), Scale::of(200_000));
-        assert_eq!(bounds.in_hand(Lane::Emergency), (2 + 2 + 2) * 4_000);
+        assert_eq!(bounds.in_hand(Lane::Emergency), (3 + 3 + 2) * 4_000);
         assert_eq!(bounds.in_hand(Lane::Bulk), (2 + 2 + 2) * 4_000);
         assert_eq!(bounds.under_way, 2 * (4 * 225 + 4 * 225 + 2 * 100));
         assert_eq!(Provider::ALL.map(|of| bounds.streams(of)), [225, 225, 100]);

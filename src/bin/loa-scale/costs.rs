@@ -143,7 +143,7 @@ impl Costs {
             broker_us: parts.rabbitmq,
             simulator_us: parts.simulator,
             batch: 4_000,
-            in_flight: 2,
+            in_flight: 3,
             // FCM allows about a hundred on a connection.
             streams: [400.0, 900.0, 200.0],
             round_trip: 0.05,

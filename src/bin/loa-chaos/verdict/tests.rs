@@ -15,7 +15,7 @@ use crate::witness::Devices;
 const DEVICES: u32 = 1_000;
 
 /// What one dispatcher has in hand of an emergency and of bulk, in batches as they ship.
-const EMERGENCY: i64 = 6 * 4_000;
+const EMERGENCY: i64 = 8 * 4_000;
 const BULK: i64 = 6 * 4_000;
 
 /// The requests of a broadcast come within the first 100 ms, and then, by 10 ms, those of `tail`, a second after its approval.
