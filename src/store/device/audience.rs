@@ -128,6 +128,9 @@ pub struct BatchDevice {
 /// connection keeps a buffer of half a megabyte.
 const ROW: i64 = 100;
 
+/// A range is looked at in so many pieces at most: where most numbers are gone for good, a piece is longer.
+const PIECES: i64 = 1_000;
+
 /// Devices that speak the same language.
 struct Group {
     language: String,
@@ -181,14 +184,15 @@ async fn read_phones(
         cross join lateral (
             select kind, language, array_agg(number) as numbers, string_agg(address, ' ') as addresses
             from device
-            where provider = $1 and state = 0 and number between part.first and least(part.first + $4 - 1, $3)
+            where provider = $1 and state = 0
+              and number between part.first and part.first + least($4 - 1, $3 - part.first)
             group by kind, language
         ) as phone
         "#,
         provider.code(),
         first,
         last,
-        ROW,
+        ROW.max(last.saturating_sub(first) / PIECES),
     )
     .map(|row| {
         let addresses = row.addresses.split(' ');
@@ -205,16 +209,11 @@ async fn read_browsers(
 ) -> Result<Vec<Group>, StoreError> {
     let rows = sqlx::query!(
         r#"
-        select browser.kind, browser.language, browser.numbers as "numbers!", browser.addresses as "addresses!",
-               browser.p256dh as "p256dh!", browser.auth as "auth!", browser.vapid_keys as "vapid_keys!"
-        from generate_series($1::bigint, $2::bigint, $3::bigint) as part (first)
-        cross join lateral (
-            select kind, language, array_agg(number) as numbers, array_agg(address) as addresses,
-                   array_agg(p256dh) as p256dh, array_agg(auth) as auth, array_agg(vapid_key) as vapid_keys
-            from device
-            where provider = 2 and state = 0 and number between part.first and least(part.first + $3 - 1, $2)
-            group by kind, language
-        ) as browser
+        select kind, language, array_agg(number) as "numbers!", array_agg(address) as "addresses!",
+               array_agg(p256dh) as "p256dh!", array_agg(auth) as "auth!", array_agg(vapid_key) as "vapid_keys!"
+        from (select (number - $1) / $3 as part, * from device
+              where provider = 2 and state = 0 and number between $1 and $2) as browser
+        group by part, kind, language
         "#,
         first,
         last,
