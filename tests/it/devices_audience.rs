@@ -67,7 +67,10 @@ async fn boundaries_cover_every_active_number_once(pool: PgPool) {
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_batch_of_numbers_far_apart_is_read_whole_and_in_order(pool: PgPool) {
     phones(&pool, 950, 10).await;
-    sqlx::query("update device set number = number * 9000000000000000").execute(&pool).await.unwrap();
+    sqlx::query("update device set number = number * 9000000000000000")
+        .execute(&pool)
+        .await
+        .unwrap();
     let mut conn = pool.acquire().await.unwrap();
     let batch = device::read_batch(&mut conn, Provider::Fcm, 0, i64::MAX).await.unwrap();
     assert_eq!(batch.len(), 855);
