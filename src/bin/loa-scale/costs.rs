@@ -240,7 +240,7 @@ impl Costs {
             ),
             row(
                 "write-ahead log, a device and alert",
-                format!("{:.0} bytes", self.wal_bytes),
+                format!("{:.1} bytes", self.wal_bytes),
                 &format!("{bench}, everything else that is written included"),
             ),
             row("a dispatcher's memory", format!("{:.0} MB", self.dispatcher_mb), &bench),
