@@ -92,9 +92,11 @@ impl Approval {
         {
             return Ok(answer);
         }
-        let (found, current) = lock(&mut tx, id, Action::Approve).await?;
+        let (_, current) = lock(&mut tx, id, Action::Approve).await?;
         let bytes = shown(&current, Some(&request.digest))?;
-        check_people(officer, &found, &current)?;
+        if decision::has_spoken(&mut tx, id, current.number, officer.id).await? {
+            return Err(ApprovalError::SamePerson);
+        }
         check_attestations(request.attestations)?;
         let sealed = read(id, bytes)?;
         if sealed.expires < alert::database_now(&mut tx).await? + LEAST_LEFT {
@@ -241,14 +243,6 @@ fn shown<'a>(current: &'a Revision, named: Option<&str>) -> Result<&'a [u8], App
         Some(named) if named != digest(bytes) => Err(ApprovalError::DigestMismatch),
         Some(_) | None => Ok(bytes),
     }
-}
-
-/// Invariant 2.
-fn check_people(officer: &Officer, found: &Alert, current: &Revision) -> Result<(), ApprovalError> {
-    if officer.id == current.author || Some(officer.id) == found.submitted_by {
-        return Err(ApprovalError::SamePerson);
-    }
-    Ok(())
 }
 
 fn check_attestations(attested: Attestations) -> Result<(), ApprovalError> {

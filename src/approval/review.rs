@@ -111,8 +111,7 @@ impl Approval {
             None => None,
         };
         let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
-        let is_other_person =
-            officer.id != current.author && Some(officer.id) != found.submitted_by;
+        let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
         Ok(ReviewSheet {
             state: found.state,
             digest: digest(&bytes),
@@ -122,7 +121,7 @@ impl Approval {
             author_name: current.author_name,
             submitted_by: found.submitted_by,
             submitted_at: found.submitted_at,
-            may_approve: officer.role.may(Power::Decide) && is_other_person,
+            may_approve: officer.role.may(Power::Decide) && !has_spoken,
             reach: Reach { fcm, apns, webpush, total: fcm + apns + webpush },
         })
     }

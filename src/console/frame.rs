@@ -6,7 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use super::assets::{ASSETS, Assets};
-use crate::domain::account::Officer;
+use crate::domain::account::{Officer, Power};
 use crate::domain::wording::Tongue;
 
 /// Our own style, script, fonts and documents; nothing inline, nothing from elsewhere.
@@ -32,6 +32,11 @@ impl Frame {
     /// A frame.
     pub fn new(t: Tongue, demo: bool, officer: Option<Officer>, csrf: String) -> Self {
         Self { t, demo, officer, csrf, assets: &ASSETS }
+    }
+
+    /// Does whoever is signed in see accounts?
+    pub fn reads_accounts(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAccounts))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::pacing::Pacing;
 use crate::config::{Config, Mode};
+use crate::identity::authority::Authority;
 use crate::identity::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
@@ -42,6 +43,12 @@ pub mod queue;
 /// Texts as phones show them.
 pub mod screens;
 
+/// Accounts and keys, and what waits for a second administrator.
+pub mod accounts;
+
+/// The forms of the accounts page.
+pub mod changes;
+
 /// How long a broadcast would take.
 pub mod forecast;
 
@@ -64,6 +71,8 @@ pub struct Console {
     pub doors: Doorkeeper,
     /// Takes decisions.
     pub approval: Approval,
+    /// Accounts and keys.
+    pub authority: Authority,
     /// For what is only shown.
     pub pool: PgPool,
     /// Ages and forecasts.
@@ -92,6 +101,7 @@ impl Console {
         Self {
             doors: Doorkeeper::new(Sessions::new(urgent, Arc::clone(&clock)), https),
             approval,
+            authority: Authority::new(pool.clone()),
             pool,
             clock,
             pacing: config.pacing.clone(),
@@ -119,6 +129,14 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/broadcasts/{id}/pause", post(steer::pause))
         .route("/console/broadcasts/{id}/resume", post(steer::resume))
         .route("/console/broadcasts/{id}/stop", post(steer::stop))
+        .route("/console/accounts", get(accounts::page).post(changes::open))
+        .route("/console/accounts/{id}/role", post(changes::change_role))
+        .route("/console/accounts/{id}/key", post(changes::create_key))
+        .route("/console/accounts/{id}/broker-user", post(changes::act_as))
+        .route("/console/accounts/{id}/close", post(changes::close))
+        .route("/console/keys/{id}/revoke", post(changes::revoke_key))
+        .route("/console/changes/{id}/confirm", post(changes::confirm))
+        .route("/console/changes/{id}/refuse", post(changes::refuse))
         .route("/console/{*rest}", any(asked::nothing_here))
         .method_not_allowed_fallback(asked::not_done_here)
         .layer(axum::middleware::from_fn(visit::remember_language))

@@ -61,6 +61,9 @@ pub struct RecentLine {
 
 /// `GET /console`
 pub async fn page(State(console): State<Arc<Console>>, visit: Visit) -> Response {
+    if let Some(elsewhere) = super::accounts::home(&visit) {
+        return elsewhere;
+    }
     match load(&console, &visit).await {
         Ok(page) => answer(StatusCode::OK, &page),
         Err(error) => refusal::page(visit.frame(), AlertId(uuid::Uuid::nil()), &error),

@@ -9,6 +9,9 @@ use crate::domain::id::AlertId;
 use crate::domain::wording::{self, Tongue};
 use crate::store::StoreError;
 
+/// What administrators are refused.
+pub mod authority;
+
 /// The page that says why nothing was decided about `alert`.
 pub fn page(frame: Frame, alert: AlertId, error: &ApprovalError) -> Response {
     let t = frame.t;

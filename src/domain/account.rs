@@ -55,48 +55,21 @@ impl Role {
 
     /// The one table of authority.
     pub fn may(self, power: Power) -> bool {
+        self.powers().contains(&power)
+    }
+
+    /// Everything the role includes.
+    pub fn powers(self) -> &'static [Power] {
         use Power as P;
         match self {
-            Self::Submitter => match power {
-                P::WriteAlert | P::ReadOwnAlerts => true,
-                P::ReadAllAlerts | P::Decide | P::Recall | P::SteerBroadcast | P::ReportEvents => {
-                    false
-                }
-            },
-            Self::Approver => match power {
-                P::ReadOwnAlerts | P::ReadAllAlerts | P::Decide | P::Recall | P::SteerBroadcast => {
-                    true
-                }
-                P::WriteAlert | P::ReportEvents => false,
-            },
-            Self::Operator => match power {
-                P::ReadOwnAlerts | P::ReadAllAlerts | P::SteerBroadcast => true,
-                P::WriteAlert | P::Decide | P::Recall | P::ReportEvents => false,
-            },
-            Self::Auditor => match power {
-                P::ReadOwnAlerts | P::ReadAllAlerts => true,
-                P::WriteAlert | P::Decide | P::Recall | P::SteerBroadcast | P::ReportEvents => {
-                    false
-                }
-            },
-            Self::Administrator => match power {
-                P::ReadOwnAlerts => true,
-                P::WriteAlert
-                | P::ReadAllAlerts
-                | P::Decide
-                | P::Recall
-                | P::SteerBroadcast
-                | P::ReportEvents => false,
-            },
-            Self::System => match power {
-                P::ReportEvents => true,
-                P::WriteAlert
-                | P::ReadOwnAlerts
-                | P::ReadAllAlerts
-                | P::Decide
-                | P::Recall
-                | P::SteerBroadcast => false,
-            },
+            Self::Submitter => &[P::WriteAlert, P::ReadOwnAlerts],
+            Self::Approver => {
+                &[P::ReadOwnAlerts, P::ReadAllAlerts, P::Decide, P::Recall, P::SteerBroadcast]
+            }
+            Self::Operator => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::SteerBroadcast],
+            Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts],
+            Self::Administrator => &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts],
+            Self::System => &[P::ReportEvents],
         }
     }
 }
@@ -118,6 +91,25 @@ pub enum Power {
     SteerBroadcast,
     /// Report events of feedback and files, which become personal notices.
     ReportEvents,
+    /// See who has which account, and what administrators have proposed.
+    ReadAccounts,
+    /// Open and close accounts and keys; what could end in a false alert takes a second administrator ([`super::authority`]).
+    ManageAccounts,
+}
+
+impl Power {
+    /// Every power.
+    pub const ALL: [Self; 9] = [
+        Self::WriteAlert,
+        Self::ReadOwnAlerts,
+        Self::ReadAllAlerts,
+        Self::Decide,
+        Self::Recall,
+        Self::SteerBroadcast,
+        Self::ReportEvents,
+        Self::ReadAccounts,
+        Self::ManageAccounts,
+    ];
 }
 
 /// Somebody who acts: a person, in an agency, in a role.
@@ -141,43 +133,37 @@ pub struct Officer {
 mod tests {
     use super::*;
 
-    const POWERS: [Power; 7] = [
-        Power::WriteAlert,
-        Power::ReadOwnAlerts,
-        Power::ReadAllAlerts,
-        Power::Decide,
-        Power::Recall,
-        Power::SteerBroadcast,
-        Power::ReportEvents,
-    ];
-
     #[test]
     fn the_table_of_authority_is_this_one() {
         let table: Vec<String> = Role::ALL
             .iter()
             .map(|role| {
-                let cells: String =
-                    POWERS.iter().map(|power| if role.may(*power) { '+' } else { '.' }).collect();
+                let cells: String = Power::ALL
+                    .iter()
+                    .map(|power| if role.may(*power) { '+' } else { '.' })
+                    .collect();
                 format!("{:<13} {cells}", role.as_str())
             })
             .collect();
         assert_eq!(
             table,
             [
-                "submitter     ++.....",
-                "approver      .+++++.",
-                "operator      .++..+.",
-                "auditor       .++....",
-                "administrator .+.....",
-                "system        ......+",
+                "submitter     ++.......",
+                "approver      .+++++...",
+                "operator      .++..+...",
+                "auditor       .++....+.",
+                "administrator .+.....++",
+                "system        ......+..",
             ]
         );
     }
 
     #[test]
-    fn nobody_both_writes_and_decides() {
+    fn nobody_both_writes_and_decides_or_makes_those_who_do() {
         for role in Role::ALL {
-            assert!(!(role.may(Power::WriteAlert) && role.may(Power::Decide)), "{role:?}");
+            let alone = [Power::WriteAlert, Power::Decide, Power::ManageAccounts];
+            let held = alone.into_iter().filter(|power| role.may(*power)).count();
+            assert!(held <= 1, "{role:?}");
         }
     }
 }

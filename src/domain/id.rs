@@ -60,6 +60,10 @@ id!(
     OfficerId
 );
 id!(
+    /// A change of who may do what that takes two administrators.
+    ChangeId
+);
+id!(
     /// The file behind an alert's text (*văn bản*).
     DocumentId
 );

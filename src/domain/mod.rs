@@ -14,6 +14,9 @@ pub mod text;
 /// Agencies, officers, roles, and who may do what.
 pub mod account;
 
+/// Changes of who may do what, and which of them take two administrators.
+pub mod authority;
+
 /// The content of an alert, as an agency writes it.
 pub mod alert;
 

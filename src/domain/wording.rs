@@ -4,6 +4,7 @@
 
 use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
+use super::account::Role;
 use super::alert::{Category, Certainty, Kind, Severity, Urgency};
 use super::lifecycle::AlertState;
 
@@ -225,6 +226,18 @@ pub fn state(value: AlertState, tongue: Tongue) -> &'static str {
         AlertState::Recalled => "Recalled",
     };
     tongue.pick(value.label_vi(), en)
+}
+
+/// What an account is for (regulation §5).
+pub fn role(value: Role, tongue: Tongue) -> &'static str {
+    match value {
+        Role::Submitter => tongue.pick("Cán bộ soạn thảo, gửi", "Submitter"),
+        Role::Approver => tongue.pick("Người duyệt", "Approver"),
+        Role::Operator => tongue.pick("Người vận hành", "Operator"),
+        Role::Auditor => tongue.pick("Người giám sát", "Auditor"),
+        Role::Administrator => tongue.pick("Người quản trị", "Administrator"),
+        Role::System => tongue.pick("Hệ thống", "System"),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,12 @@
 /// Agencies, officers, their keys and passwords; every change is in the audit trail.
 pub mod accounts;
 
+/// Administrators: one proposes, another confirms.
+pub mod authority;
+
+/// A change of who may do what, carried out.
+pub mod change;
+
 /// API keys of agencies' systems.
 pub mod keys;
 

@@ -14,7 +14,7 @@ use super::{password, token};
 use crate::clock::Clock;
 use crate::domain::account::Officer;
 use crate::domain::network::subscriber;
-use crate::store::{StoreError, account, audit};
+use crate::store::{StoreError, account, audit, session};
 
 /// How long a session lasts at most: a shift.
 pub const LASTS: Duration = Duration::hours(12);
@@ -122,7 +122,7 @@ impl Sessions {
         let login_hash = token::hash(login);
         let mut conn = self.pool.acquire().await?;
         let failed =
-            account::failures(&mut conn, &login_hash, address, now - FAILURES_COUNT).await?;
+            session::failures(&mut conn, &login_hash, address, now - FAILURES_COUNT).await?;
         if failed.pair >= PAIR_MAX || failed.address >= ADDRESS_MAX || failed.account >= ACCOUNT_MAX
         {
             return Err(SignInError::Throttled(FAILURES_COUNT));
@@ -135,7 +135,7 @@ impl Sessions {
             password.len() <= password::LONGEST && password::fits(password.to_owned(), kept).await;
         let Some(officer) = officer.filter(|_| fits) else {
             let mut conn = self.pool.acquire().await?;
-            account::insert_failure(&mut conn, &login_hash, address, now, now - FAILURES_COUNT)
+            session::insert_failure(&mut conn, &login_hash, address, now, now - FAILURES_COUNT)
                 .await?;
             return Err(SignInError::Wrong);
         };
@@ -152,8 +152,8 @@ impl Sessions {
         let token = token::draw()?;
         let expires = now + LASTS;
         let mut tx = self.pool.begin().await?;
-        account::clear_failures(&mut tx, login_hash, address).await?;
-        account::insert_session(&mut tx, &token::hash(&token), officer.id, now, expires).await?;
+        session::clear_failures(&mut tx, login_hash, address).await?;
+        session::insert_session(&mut tx, &token::hash(&token), officer.id, now, expires).await?;
         let actor = officer.id.to_string();
         audit::append(&mut tx, &actor, "session.begun", &actor, serde_json::json!({})).await?;
         tx.commit().await?;
@@ -164,12 +164,12 @@ impl Sessions {
     pub async fn officer_of(&self, token: &str) -> Result<Option<Officer>, StoreError> {
         let now = self.clock.now();
         let mut conn = self.pool.acquire().await?;
-        account::officer_by_session(&mut conn, &token::hash(token), now, now - IDLE).await
+        session::officer_by_session(&mut conn, &token::hash(token), now, now - IDLE).await
     }
 
     /// Ends the session. Ending one that has ended changes nothing.
     pub async fn sign_out(&self, token: &str) -> Result<(), StoreError> {
         let mut conn = self.pool.acquire().await?;
-        account::delete_session(&mut conn, &token::hash(token)).await
+        session::delete_session(&mut conn, &token::hash(token)).await
     }
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::{command, runtime};
 use crate::config::{self, Config};
 use crate::domain::account::Role;
-use crate::identity::accounts::{self, OfficerRequest};
+use crate::domain::authority::NewAccount;
+use crate::identity::accounts;
 
 /// What is done about accounts.
 #[derive(Subcommand)]
@@ -39,9 +40,22 @@ pub enum Accounts {
         /// What the person types to sign in.
         #[arg(long)]
         login: String,
+        /// Whose it is, by the province's directory: a staff number, or the subject of single sign-on. Two accounts of one person are one
+        /// person, who never approves what either wrote.
+        #[arg(long)]
+        person: String,
         /// What the account is for.
         #[arg(long, value_enum)]
         role: RoleName,
+    },
+    /// Says whose an account is of which nobody has said it, as those made before 0030.
+    Person {
+        /// Which account.
+        #[arg(long)]
+        login: String,
+        /// A staff number, or the subject of single sign-on.
+        #[arg(long)]
+        person: String,
     },
     /// Sets a password, one line of standard input: 12 characters or more. A terminal shows it; a pipe or a file does not.
     Password {
@@ -142,15 +156,17 @@ async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()
             let id = accounts::upsert_agency(pool, actor, &code, &name, focal).await?;
             println!("{id}");
         }
-        Accounts::Officer { agency, name, login, role } => {
-            let request = OfficerRequest {
-                agency: accounts::agency_by_code(pool, &agency).await?,
-                name: &name,
-                login: &login,
-                role: role.into(),
-                demo: false,
-            };
-            println!("{}", accounts::create_officer(pool, actor, request).await?);
+        Accounts::Officer { agency, name, login, person, role } => {
+            let agency = accounts::agency_by_code(pool, &agency).await?;
+            let account = NewAccount { agency, name, login, person, role: role.into() };
+            println!("{}", accounts::create_officer(pool, actor, account, false).await?);
+        }
+        Accounts::Person { login, person } => {
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            if !accounts::name_person(pool, actor, officer, &person).await? {
+                bail!("whose account this is has been said already; close it and open another one");
+            }
+            println!("said");
         }
         Accounts::Password { login } => {
             let officer = accounts::officer_by_login(pool, &login).await?;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::Stage;
 use crate::domain::account::Role;
-use crate::identity::accounts::{self, OfficerRequest};
+use crate::domain::authority::NewAccount;
+use crate::identity::accounts;
 
 /// The password of every demo account.
 pub const PASSWORD: &str = "loa-demo-caobang";
@@ -78,14 +79,15 @@ impl People {
             )
             .await?;
             for officer in agency.officers {
-                let request = OfficerRequest {
+                let account = NewAccount {
                     agency: id,
-                    name: &officer.name,
-                    login: &officer.login,
+                    name: officer.name,
+                    person: officer.login.clone(),
+                    login: officer.login.clone(),
                     role: officer.role,
-                    demo: true,
                 };
-                let officer_id = accounts::create_officer(&stage.pool, ACTOR, request).await?;
+                let officer_id =
+                    accounts::create_officer(&stage.pool, ACTOR, account, true).await?;
                 let wanted = match officer.role {
                     Role::Submitter => !submitters.contains_key(&agency.code),
                     Role::Approver => approver.is_none(),

@@ -1,23 +1,24 @@
-//! Agencies, officers, their keys and sessions, and the failed sign-ins that slow guessing down.
+//! Agencies, officers and their keys.
 //!
 //! Secrets never come here: only SHA-256 of random tokens and Argon2id of passwords. A disabled officer is found by none of the
-//! look-ups that authenticate.
+//! look-ups that authenticate. What takes two administrators carries what they agreed on (`granted_by`), and the database looks whether
+//! it fits: the constraint `second_administrator`.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::account::{Officer, Role};
-use crate::domain::id::{AgencyId, OfficerId};
+use crate::domain::authority::NewAccount;
+use crate::domain::id::{AgencyId, ChangeId, OfficerId};
 
-struct OfficerRow {
-    id: Uuid,
-    agency_id: Uuid,
-    agency_code: String,
-    agency_name: String,
-    name: String,
-    role: String,
+pub(super) struct OfficerRow {
+    pub id: Uuid,
+    pub agency_id: Uuid,
+    pub agency_code: String,
+    pub agency_name: String,
+    pub name: String,
+    pub role: String,
 }
 
 impl TryFrom<OfficerRow> for Officer {
@@ -37,7 +38,8 @@ impl TryFrom<OfficerRow> for Officer {
     }
 }
 
-/// Creates the agency, or renames the one that has this code. Returns its id, and whether anything changed.
+/// Creates the agency, or renames the one that has this code. The focal unit stays it: its approvers belong to it. Returns the agency's id,
+/// and whether anything changed.
 pub async fn upsert_agency(
     conn: &mut PgConnection,
     code: &str,
@@ -49,12 +51,12 @@ pub async fn upsert_agency(
             .fetch_optional(&mut *conn)
             .await?;
     match known {
-        Some(row) if row.name == name && row.is_focal_unit == is_focal_unit => {
+        Some(row) if row.name == name && (row.is_focal_unit || !is_focal_unit) => {
             Ok((AgencyId(row.id), false))
         }
         Some(row) => {
             sqlx::query!(
-                "update agency set name = $2, is_focal_unit = $3 where id = $1",
+                "update agency set name = $2, is_focal_unit = is_focal_unit or $3 where id = $1",
                 row.id,
                 name,
                 is_focal_unit
@@ -90,41 +92,77 @@ pub async fn agency_by_code(
     Ok(id.map(AgencyId))
 }
 
-/// An account about to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct NewOfficer<'a> {
-    /// Which.
-    pub id: OfficerId,
-    /// The unit the person acts for.
-    pub agency: AgencyId,
-    /// As shown to colleagues.
-    pub name: &'a str,
-    /// What the person types to sign in.
-    pub login: &'a str,
-    /// What the account is for.
-    pub role: Role,
-    /// Made by the demo.
+/// Where a row of authority comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    /// What two administrators agreed on; nothing for what one may do, and while there are not two.
+    pub granted_by: Option<ChangeId>,
+    /// Made by the demo: refused in production.
     pub demo: bool,
 }
 
-/// Writes an account. The constraints `officer_login_key` and the trigger `officer_approver` say no to a taken login and to an
+impl Origin {
+    fn change(self) -> Option<Uuid> {
+        self.granted_by.map(|change| change.0)
+    }
+}
+
+/// Writes an account. The constraint `officer_login_key` and the trigger `officer_approver` say no to a taken login and to an
 /// approver outside the focal unit.
 pub async fn insert_officer(
     conn: &mut PgConnection,
-    officer: &NewOfficer<'_>,
+    id: OfficerId,
+    account: &NewAccount,
+    origin: Origin,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into officer (id, agency_id, name, login, role, is_demo) values ($1, $2, $3, $4, $5, $6)",
-        officer.id.0,
-        officer.agency.0,
-        officer.name,
-        officer.login,
-        officer.role.as_str(),
-        officer.demo
+        "insert into officer (id, agency_id, name, login, person, role, granted_by, is_demo) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        id.0,
+        account.agency.0,
+        account.name,
+        account.login,
+        account.person,
+        account.role.as_str(),
+        origin.change(),
+        origin.demo
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Gives an open account another role. What it could do until now ends: its sessions, its keys, its RabbitMQ users. Returns whether there
+/// was one whose role this changes.
+pub async fn set_role(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    role: Role,
+    origin: Origin,
+) -> Result<bool, StoreError> {
+    let changed = sqlx::query!(
+        "update officer set role = $2, granted_by = $3 where id = $1 and disabled_at is null and role <> $2",
+        officer.0,
+        role.as_str(),
+        origin.change()
+    )
+    .execute(&mut *conn)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "update api_key set revoked_at = clock_timestamp() where officer_id = $1 and revoked_at is null",
+        officer.0
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("delete from broker_user where officer_id = $1", officer.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from console_session where officer_id = $1", officer.0)
+        .execute(conn)
+        .await?;
+    Ok(true)
 }
 
 /// Sets the Argon2id hash an account signs in with, and ends its sessions: whoever knew the old password is out.
@@ -140,6 +178,33 @@ pub async fn set_password_hash(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Says whose an account is. Returns whether nobody had said it before.
+pub async fn name_person(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    person: &str,
+) -> Result<bool, StoreError> {
+    let named = sqlx::query!(
+        "update officer set person = $2 where id = $1 and person = 'account:' || id",
+        officer.0,
+        person
+    )
+    .execute(conn)
+    .await?;
+    Ok(named.rows_affected() == 1)
+}
+
+/// Is there such an account, and is it open? Locks it to the end of the transaction.
+pub async fn is_open(conn: &mut PgConnection, officer: OfficerId) -> Result<bool, StoreError> {
+    let open = sqlx::query_scalar!(
+        "select id from officer where id = $1 and disabled_at is null for update",
+        officer.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(open.is_some())
 }
 
 /// Closes an account: its sessions end, its keys stop working. Returns whether it was open.
@@ -164,12 +229,14 @@ pub async fn set_broker_user(
     conn: &mut PgConnection,
     user_id: &str,
     officer: OfficerId,
+    origin: Origin,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into broker_user (user_id, officer_id) values ($1, $2)
-         on conflict (user_id) do update set officer_id = excluded.officer_id",
+        "insert into broker_user (user_id, officer_id, granted_by) values ($1, $2, $3)
+         on conflict (user_id) do update set officer_id = excluded.officer_id, granted_by = excluded.granted_by",
         user_id,
-        officer.0
+        officer.0,
+        origin.change()
     )
     .execute(conn)
     .await?;
@@ -183,15 +250,16 @@ pub async fn insert_api_key(
     officer: OfficerId,
     label: &str,
     secret_hash: &[u8],
-    demo: bool,
+    origin: Origin,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into api_key (id, officer_id, label, secret_hash, is_demo) values ($1, $2, $3, $4, $5)",
+        "insert into api_key (id, officer_id, label, secret_hash, granted_by, is_demo) values ($1, $2, $3, $4, $5, $6)",
         id,
         officer.0,
         label,
         secret_hash,
-        demo
+        origin.change(),
+        origin.demo
     )
     .execute(conn)
     .await?;
@@ -268,133 +336,6 @@ pub async fn officer_by_login(
         role: row.role,
     };
     Ok(Some((officer.try_into()?, row.password_hash)))
-}
-
-/// Remembers that somebody signed in.
-pub async fn insert_session(
-    conn: &mut PgConnection,
-    token_hash: &[u8],
-    officer: OfficerId,
-    now: OffsetDateTime,
-    expires: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into console_session (token_hash, officer_id, created_at, seen_at, expires_at) values ($1, $2, $3, $3, $4)",
-        token_hash,
-        officer.0,
-        now,
-        expires
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!("delete from console_session where expires_at < $1", now).execute(conn).await?;
-    Ok(())
-}
-
-/// Who a session belongs to, if it has neither ended nor stood idle since `idle_since`. Marks it as seen, at most once a minute.
-pub async fn officer_by_session(
-    conn: &mut PgConnection,
-    token_hash: &[u8],
-    now: OffsetDateTime,
-    idle_since: OffsetDateTime,
-) -> Result<Option<Officer>, StoreError> {
-    let officer = sqlx::query_as!(
-        OfficerRow,
-        "select o.id, o.agency_id, a.code as agency_code, a.name as agency_name, o.name, o.role
-         from console_session s join officer o on o.id = s.officer_id join agency a on a.id = o.agency_id
-         where s.token_hash = $1 and s.expires_at > $2 and s.seen_at > $3 and o.disabled_at is null",
-        token_hash,
-        now,
-        idle_since
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    if officer.is_some() {
-        sqlx::query!(
-            "update console_session set seen_at = $2 where token_hash = $1 and seen_at < $2::timestamptz - interval '1 minute'",
-            token_hash,
-            now
-        )
-        .execute(conn)
-        .await?;
-    }
-    officer.map(Officer::try_from).transpose()
-}
-
-/// Signs out.
-pub async fn delete_session(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
-    sqlx::query!("delete from console_session where token_hash = $1", token_hash)
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Failed sign-ins since a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failures {
-    /// Of this account from this address.
-    pub pair: i64,
-    /// Of this account from anywhere.
-    pub account: i64,
-    /// Of any account from this address.
-    pub address: i64,
-}
-
-/// Counts them.
-pub async fn failures(
-    conn: &mut PgConnection,
-    login_hash: &[u8],
-    address: &str,
-    since: OffsetDateTime,
-) -> Result<Failures, StoreError> {
-    Ok(sqlx::query_as!(
-        Failures,
-        r#"select count(*) filter (where login_hash = $1 and address = $2) as "pair!",
-                  count(*) filter (where login_hash = $1) as "account!",
-                  count(*) filter (where address = $2) as "address!"
-           from sign_in_failure where (login_hash = $1 or address = $2) and at > $3"#,
-        login_hash,
-        address,
-        since
-    )
-    .fetch_one(conn)
-    .await?)
-}
-
-/// Remembers a failed sign-in and forgets those from before `forget_before`.
-pub async fn insert_failure(
-    conn: &mut PgConnection,
-    login_hash: &[u8],
-    address: &str,
-    now: OffsetDateTime,
-    forget_before: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into sign_in_failure (login_hash, address, at) values ($1, $2, $3)",
-        login_hash,
-        address,
-        now
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!("delete from sign_in_failure where at < $1", forget_before).execute(conn).await?;
-    Ok(())
-}
-
-/// Forgets the failures of an account from an address, when its owner has signed in there.
-pub async fn clear_failures(
-    conn: &mut PgConnection,
-    login_hash: &[u8],
-    address: &str,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "delete from sign_in_failure where login_hash = $1 and address = $2",
-        login_hash,
-        address
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Logins of enabled accounts, and labels of valid keys, that the demo made: outside demo mode there must be none.

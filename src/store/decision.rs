@@ -61,8 +61,7 @@ pub struct NewDecision<'a> {
 
 /// Writes a decision. The trigger `approver_is_not_submitter` is the last line of invariant 2.
 pub async fn insert(conn: &mut PgConnection, new: &NewDecision<'_>) -> Result<(), StoreError> {
-    let revision = i32::try_from(new.revision)
-        .map_err(|_| StoreError::inconsistent("alert", "revision", new.alert))?;
+    let revision = stored(new.alert, new.revision)?;
     sqlx::query!(
         "insert into decision (alert_id, revision, verdict, officer_id, digest, reason, attests_whole_province, attests_no_state_secret)
          values ($1, $2, $3, $4, $5, $6, $7, $7)",
@@ -77,6 +76,32 @@ pub async fn insert(conn: &mut PgConnection, new: &NewDecision<'_>) -> Result<()
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Has this person written or submitted the revision, by this account or another one of theirs (invariant 2)?
+pub async fn has_spoken(
+    conn: &mut PgConnection,
+    alert: AlertId,
+    revision: u32,
+    officer: OfficerId,
+) -> Result<bool, StoreError> {
+    let revision = stored(alert, revision)?;
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from alert a join alert_revision r on r.alert_id = a.id and r.revision = $2
+               join officer spoke on spoke.id in (a.submitted_by, r.author) join officer asks on asks.id = $3
+               where a.id = $1 and spoke.person = asks.person
+           ) as "spoken!""#,
+        alert.0,
+        revision,
+        officer.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+fn stored(alert: AlertId, revision: u32) -> Result<i32, StoreError> {
+    i32::try_from(revision).map_err(|_| StoreError::inconsistent("alert", "revision", alert))
 }
 
 /// A decision that was taken.

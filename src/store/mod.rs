@@ -6,8 +6,14 @@
 /// What went wrong in the database, and rows that cannot be.
 pub mod error;
 
-/// Agencies, officers, keys, sessions.
+/// Agencies, officers, keys.
 pub mod account;
+
+/// Changes that take two administrators.
+pub mod authority;
+
+/// Who is signed in; failed sign-ins.
+pub mod session;
 
 /// Where each alert stands, and every revision of what it says.
 pub mod alert;

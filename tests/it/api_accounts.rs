@@ -7,10 +7,12 @@ use std::time::Duration;
 use loa::clock::{Clock, SystemClock, TestClock};
 use loa::domain::account::Role;
 use loa::domain::id::OfficerId;
-use loa::identity::accounts::{self, AccountError, OfficerRequest};
+use loa::identity::accounts::{self, AccountError};
 use loa::identity::keys;
 use loa::identity::sessions::{Sessions, SignInError};
 use sqlx::PgPool;
+
+use crate::support::app::account;
 
 const PASSWORD: &str = "nước lũ lên nhanh";
 
@@ -28,14 +30,8 @@ struct World {
 async fn world(pool: PgPool) -> World {
     let clock = Arc::new(TestClock::at(SystemClock.now()));
     let agency = accounts::upsert_agency(&pool, "test", "SKHCN", "Sở KH&CN", true).await.unwrap();
-    let request = OfficerRequest {
-        agency,
-        name: "Người duyệt",
-        login: "duyet",
-        role: Role::Approver,
-        demo: false,
-    };
-    let officer = accounts::create_officer(&pool, "test", request).await.unwrap();
+    let approver = account(agency, "duyet", Role::Approver);
+    let officer = accounts::create_officer(&pool, "test", approver, false).await.unwrap();
     accounts::set_password(&pool, "test", officer, PASSWORD).await.unwrap();
     let sessions = Sessions::new(pool.clone(), clock.clone());
     World { pool, clock, sessions, officer }
@@ -176,14 +172,13 @@ async fn only_the_focal_unit_has_approvers_and_there_is_one_focal_unit(pool: PgP
     let world = world(pool).await;
     let agency =
         accounts::upsert_agency(&world.pool, "test", "CAT", "Công an tỉnh", false).await.unwrap();
-    let request =
-        |login, role| OfficerRequest { agency, name: "Ai đó", login, role, demo: false };
+    let open = |login, role| {
+        accounts::create_officer(&world.pool, "test", account(agency, login, role), false)
+    };
 
-    let approver =
-        accounts::create_officer(&world.pool, "test", request("cat.duyet", Role::Approver)).await;
+    let approver = open("cat.duyet", Role::Approver).await;
     assert!(matches!(approver, Err(AccountError::NotFocalUnit)), "{approver:?}");
-    let taken =
-        accounts::create_officer(&world.pool, "test", request("duyet", Role::Submitter)).await;
+    let taken = open("duyet", Role::Submitter).await;
     assert!(matches!(taken, Err(AccountError::LoginTaken(_))), "{taken:?}");
     let second = accounts::upsert_agency(&world.pool, "test", "VPUB", "Văn phòng", true).await;
     assert!(matches!(second, Err(AccountError::SecondFocalUnit)), "{second:?}");

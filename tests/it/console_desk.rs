@@ -12,6 +12,7 @@ use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
 use loa::identity::accounts;
+use loa::identity::authority::Authority;
 use loa::identity::sessions::Sessions;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
@@ -44,6 +45,7 @@ impl Desk {
         let console = Console {
             doors: Doorkeeper::new(Sessions::new(world.pool.clone(), world.clock.clone()), false),
             approval: Approval::new(world.pool.clone(), Some(Arc::new(key))),
+            authority: Authority::new(world.pool.clone()),
             pool: world.pool.clone(),
             clock: world.clock.clone(),
             pacing: Pacing {

@@ -1,10 +1,11 @@
 //! How `loa serve` and `loa dispatch` begin: what they refuse, in one line that names the key; what they wait for, saying so.
 
 use loa::domain::account::Role;
-use loa::identity::accounts::{self, OfficerRequest};
+use loa::identity::accounts;
 use reqwest::Method;
 use sqlx::PgPool;
 
+use crate::support::app::account;
 use crate::support::broker::Vhost;
 use crate::support::fleet::{free_address, providers_toml};
 use crate::support::machine::{Away, Machine};
@@ -133,14 +134,8 @@ async fn production_refuses_default_secrets_demo_keys_and_simulators_each_by_its
 async fn production_refuses_a_database_with_the_demos_accounts(pool: PgPool) {
     let (machine, vhost) = (Machine::new(), Vhost::create().await);
     let agency = accounts::upsert_agency(&pool, "test", "SKHCN", "Sở KH&CN", true).await.unwrap();
-    let request = OfficerRequest {
-        agency,
-        name: "Người duyệt mẫu",
-        login: "demo.duyet",
-        role: Role::Approver,
-        demo: true,
-    };
-    accounts::create_officer(&pool, "test", request).await.unwrap();
+    let approver = account(agency, "demo.duyet", Role::Approver);
+    accounts::create_officer(&pool, "test", approver, true).await.unwrap();
     let configuration = production(&machine)
         .replace("postgres://loa:correct-horse@127.0.0.1:1/loa", &url_of(&pool))
         .replace("amqp://loa:battery-staple@127.0.0.1:1/loa", vhost.config().url.expose());

@@ -7,10 +7,11 @@ use loa::clock::{Clock, SystemClock, TestClock};
 use loa::config::Config;
 use loa::config::seal::TrustedKey;
 use loa::domain::account::Role;
+use loa::domain::authority::NewAccount;
 use loa::domain::id::{AgencyId, OfficerId};
 use loa::domain::seal::{SealingKey, TrustedKeys};
 use loa::http::{App, AppState};
-use loa::identity::accounts::{self, OfficerRequest};
+use loa::identity::accounts;
 use loa::shutdown::Shutdown;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -115,8 +116,9 @@ impl TestApp {
     /// A person with a key.
     pub async fn person(&self, agency: &str, login: &str, role: Role) -> Person {
         let agency = self.agency(agency).await;
-        let request = OfficerRequest { agency, name: login, login, role, demo: false };
-        let id = accounts::create_officer(&self.pool, "test", request).await.expect("an officer");
+        let id = accounts::create_officer(&self.pool, "test", account(agency, login, role), false)
+            .await
+            .expect("an officer");
         let key =
             accounts::create_api_key(&self.pool, "test", id, "test", false).await.expect("a key");
         Person { id, key: key.secret }
@@ -213,6 +215,11 @@ impl TestApp {
     pub async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&self.pool).await.expect("a count")
     }
+}
+
+/// An account of a person of its own.
+pub fn account(agency: AgencyId, login: &str, role: Role) -> NewAccount {
+    NewAccount { agency, name: login.into(), login: login.into(), person: login.into(), role }
 }
 
 /// Sends it and reads the answer.

@@ -1,0 +1,248 @@
+//! Accounts and keys, and what waits for a second administrator.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::Console;
+use super::frame::{Frame, answer};
+use super::visit::Visit;
+use super::{changes, refusal};
+use crate::domain::account::{Power, Role};
+use crate::domain::authority::Change;
+use crate::domain::id::OfficerId;
+use crate::domain::wording::{self, Tongue};
+use crate::identity::authority::{AuthorityError, Register};
+use crate::store::authority::{AccountLine, KeyLine, Outcome, Proposal};
+
+/// The page's address.
+pub const HERE: &str = "/console/accounts";
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "console/accounts.html")]
+pub struct AccountsPage {
+    /// Around it.
+    pub f: Frame,
+    /// What was wrong with what was sent.
+    pub wrong: Vec<String>,
+    /// What was entered, so that it need not be entered again.
+    pub kept: changes::OpenForm,
+    /// May this person change anything?
+    pub manages: bool,
+    /// What waits for a second administrator.
+    pub waiting: Vec<ProposalLine>,
+    /// What was decided lately.
+    pub decided: Vec<ProposalLine>,
+    /// Every account.
+    pub accounts: Vec<AccountRow>,
+    /// Every agency: id and name.
+    pub agencies: Vec<(String, String)>,
+    /// Every role: word and name.
+    pub roles: Vec<(&'static str, &'static str)>,
+}
+
+/// A proposal, in words.
+#[derive(Clone, Debug)]
+pub struct ProposalLine {
+    id: String,
+    what: String,
+    by: String,
+    at: String,
+    until: String,
+    is_own: bool,
+    became: Option<String>,
+}
+
+/// An account, in words.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    id: String,
+    name: String,
+    login: String,
+    person: Option<String>,
+    role: &'static str,
+    agency: String,
+    closed: Option<String>,
+    sessions: i64,
+    keys: Vec<KeyRow>,
+    is_self: bool,
+}
+
+/// A key, in words.
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    id: String,
+    label: String,
+    since: String,
+}
+
+/// `GET /console/accounts`
+pub async fn page(State(console): State<Arc<Console>>, visit: Visit) -> Response {
+    show(&console, &visit, StatusCode::OK, Vec::new(), changes::OpenForm::default()).await
+}
+
+/// The page; with what was wrong and what was entered, when something was.
+pub async fn show(
+    console: &Console,
+    visit: &Visit,
+    status: StatusCode,
+    wrong: Vec<String>,
+    kept: changes::OpenForm,
+) -> Response {
+    match console.authority.register(visit.officer()).await {
+        Ok(register) => answer(status, &AccountsPage::of(visit, &register, wrong, kept)),
+        Err(error) => refusal::authority::page(visit.frame(), &error),
+    }
+}
+
+/// Where somebody lands who sees accounts but no alerts.
+pub fn home(visit: &Visit) -> Option<Response> {
+    let role = visit.officer().role;
+    let elsewhere = !role.may(Power::ReadAllAlerts) && role.may(Power::ReadAccounts);
+    elsewhere.then(|| Redirect::to(HERE).into_response())
+}
+
+impl AccountsPage {
+    fn of(visit: &Visit, register: &Register, wrong: Vec<String>, kept: changes::OpenForm) -> Self {
+        let (t, me) = (visit.t, visit.officer().id);
+        let names = Names(register);
+        let (decided, waiting): (Vec<&Proposal>, Vec<&Proposal>) =
+            register.proposals.iter().partition(|proposal| proposal.decided.is_some());
+        let line = |proposal: &Proposal| ProposalLine::of(proposal, &names, me, t);
+        let waiting = waiting.into_iter().map(line).collect();
+        let decided = decided.into_iter().rev().map(line).collect();
+        let rows = register.accounts.iter();
+        let accounts = rows.map(|account| AccountRow::of(account, &register.keys, me, t)).collect();
+        let agencies =
+            register.agencies.iter().map(|(id, _, name)| (id.to_string(), name.clone())).collect();
+        Self {
+            f: visit.frame(),
+            wrong,
+            kept,
+            manages: visit.officer().role.may(Power::ManageAccounts),
+            waiting,
+            decided,
+            accounts,
+            agencies,
+            roles: Role::ALL.map(|role| (role.as_str(), wording::role(role, t))).to_vec(),
+        }
+    }
+}
+
+/// Names of what proposals are about.
+struct Names<'a>(&'a Register);
+
+impl Names<'_> {
+    fn officer(&self, id: OfficerId) -> String {
+        let found = self.0.accounts.iter().find(|account| account.id == id);
+        found.map_or_else(
+            || id.to_string(),
+            |account| format!("{} ({})", account.name, account.login),
+        )
+    }
+
+    fn agency(&self, id: crate::domain::id::AgencyId) -> String {
+        let found = self.0.agencies.iter().find(|(agency, ..)| *agency == id.0);
+        found.map_or_else(|| id.to_string(), |(_, _, name)| name.clone())
+    }
+
+    /// Everything that is about to become true, so that whoever confirms reads it.
+    fn say(&self, change: &Change, t: Tongue) -> String {
+        match change {
+            Change::OpenAccount(new) => format!(
+                "{} {}: {} ({}), {} {}, {}",
+                t.pick("Mở tài khoản", "Open an account for"),
+                wording::role(new.role, t),
+                new.name,
+                new.login,
+                t.pick("định danh", "person"),
+                new.person,
+                self.agency(new.agency)
+            ),
+            Change::ChangeRole { officer, role } => format!(
+                "{} {}: {}",
+                t.pick("Đổi vai trò của", "Change the role of"),
+                self.officer(*officer),
+                wording::role(*role, t)
+            ),
+            Change::CreateKey { officer, label } => format!(
+                "{} {}: {label}",
+                t.pick("Cấp khóa API cho", "Make an API key for"),
+                self.officer(*officer)
+            ),
+            Change::ActAs { officer, user_id } => format!(
+                "{} {user_id} {} {}",
+                t.pick("Cho người dùng RabbitMQ", "Let the RabbitMQ user"),
+                t.pick("gửi thay", "act as"),
+                self.officer(*officer)
+            ),
+        }
+    }
+}
+
+impl ProposalLine {
+    fn of(proposal: &Proposal, names: &Names<'_>, me: OfficerId, t: Tongue) -> Self {
+        let became = proposal.decided.as_ref().map(|(outcome, by, at)| {
+            format!("{} · {by} · {}", outcome_words(*outcome, t), wording::moment(*at))
+        });
+        Self {
+            id: proposal.id.to_string(),
+            what: names.say(&proposal.change, t),
+            by: proposal.proposed_by_name.clone(),
+            at: wording::moment(proposal.proposed_at),
+            until: wording::moment(proposal.expires_at),
+            is_own: proposal.proposed_by == me,
+            became,
+        }
+    }
+}
+
+/// What became of a proposal.
+pub fn outcome_words(outcome: Outcome, t: Tongue) -> &'static str {
+    match outcome {
+        Outcome::Confirmed => t.pick("Đã xác nhận", "Confirmed"),
+        Outcome::Refused => t.pick("Không đồng ý", "Refused"),
+        Outcome::Withdrawn => t.pick("Đã rút lại", "Withdrawn"),
+    }
+}
+
+impl AccountRow {
+    fn of(account: &AccountLine, keys: &[KeyLine], me: OfficerId, t: Tongue) -> Self {
+        let own = keys.iter().filter(|key| key.officer == account.id);
+        Self {
+            id: account.id.to_string(),
+            name: account.name.clone(),
+            login: account.login.clone(),
+            person: account.person.clone(),
+            role: wording::role(account.role, t),
+            agency: account.agency.clone(),
+            closed: account.closed_at.map(wording::moment),
+            sessions: account.sessions,
+            keys: own
+                .map(|key| KeyRow {
+                    id: key.id.to_string(),
+                    label: key.label.clone(),
+                    since: wording::moment(key.created_at),
+                })
+                .collect(),
+            is_self: account.id == me,
+        }
+    }
+}
+
+/// What could be mended is mended on the page itself; everything else is a page of its own.
+pub async fn failed(
+    console: &Console,
+    visit: &Visit,
+    kept: changes::OpenForm,
+    error: &AuthorityError,
+) -> Response {
+    match refusal::authority::mendable(error, visit.t) {
+        Some(wrong) => show(console, visit, StatusCode::UNPROCESSABLE_ENTITY, wrong, kept).await,
+        None => refusal::authority::page(visit.frame(), error),
+    }
+}

@@ -1,0 +1,215 @@
+//! Administrators at work: what one may do is done, what takes two waits for the second.
+
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::accounts;
+use super::change::{AccountError, Effect, carry_out};
+use crate::domain::account::{Officer, Power};
+use crate::domain::authority::Change;
+use crate::domain::id::{ChangeId, OfficerId};
+use crate::store::account::Origin;
+use crate::store::authority::{self, AccountLine, KeyLine, Outcome, Proposal};
+use crate::store::{StoreError, audit};
+
+/// Days a proposal waits for its second administrator.
+pub const WAITS_DAYS: i32 = 7;
+/// How long a decided one is still listed.
+const LISTED: Duration = Duration::days(30);
+
+/// Why an administrator's wish was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// The role does not include it.
+    #[error("this role may not {0:?}")]
+    Forbidden(Power),
+    /// No such proposal, account or key.
+    #[error("there is no such thing")]
+    NotFound,
+    /// Whoever proposed a change does not confirm it, by no account of theirs.
+    #[error("the person who proposed a change never confirms it")]
+    SamePerson,
+    /// Somebody has decided meanwhile.
+    #[error("it was {} by {by} at {at}", .outcome.as_str())]
+    Decided {
+        /// What became of it.
+        outcome: Outcome,
+        /// By whom, as shown to colleagues.
+        by: String,
+        /// When.
+        at: OffsetDateTime,
+    },
+    /// It has waited too long and must be proposed anew.
+    #[error("the proposal is older than {WAITS_DAYS} days")]
+    TooLate,
+    /// The change itself cannot be made.
+    #[error(transparent)]
+    Change(#[from] AccountError),
+}
+
+impl From<StoreError> for AuthorityError {
+    fn from(error: StoreError) -> Self {
+        match error.broken_constraint() {
+            Some("second_administrator") => Self::SamePerson,
+            _ => Self::Change(error.into()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for AuthorityError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// What became of a wish.
+#[derive(Clone, Debug)]
+pub enum Wished {
+    /// It is done.
+    Done(Effect),
+    /// It waits for a second administrator.
+    Waits(ChangeId),
+}
+
+/// Everything administrators look at.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// Changes that wait, and those decided lately.
+    pub proposals: Vec<Proposal>,
+    /// Every account.
+    pub accounts: Vec<AccountLine>,
+    /// Every valid key.
+    pub keys: Vec<KeyLine>,
+    /// Every agency: id, code, name.
+    pub agencies: Vec<(Uuid, String, String)>,
+}
+
+/// Administrators' desk.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    pool: PgPool,
+}
+
+impl Authority {
+    /// Over this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Who has which account, and what waits.
+    pub async fn register(&self, by: &Officer) -> Result<Register, AuthorityError> {
+        need(by, Power::ReadAccounts)?;
+        let mut conn = self.pool.acquire().await?;
+        let now = crate::store::alert::database_now(&mut conn).await?;
+        Ok(Register {
+            proposals: authority::recent(&mut conn, now - LISTED).await?,
+            accounts: authority::accounts(&mut conn).await?,
+            keys: authority::keys(&mut conn).await?,
+            agencies: authority::agencies(&mut conn).await?,
+        })
+    }
+
+    /// Makes a change that one may make; proposes any other.
+    pub async fn wish(&self, by: &Officer, change: Change) -> Result<Wished, AuthorityError> {
+        need(by, Power::ManageAccounts)?;
+        let change = change.parse().map_err(AccountError::Invalid)?;
+        let mut tx = self.pool.begin().await?;
+        let actor = by.id.to_string();
+        let wished = if change.takes_two() {
+            let id = ChangeId::new();
+            authority::insert(&mut tx, id, &change, by.id, WAITS_DAYS).await?;
+            write_down(&mut tx, by, "authority.proposed", id, &change).await?;
+            Wished::Waits(id)
+        } else {
+            Wished::Done(carry_out(&mut tx, &actor, &change, Origin::default()).await?)
+        };
+        tx.commit().await?;
+        Ok(wished)
+    }
+
+    /// The second administrator agrees: the change is made, now.
+    pub async fn confirm(&self, by: &Officer, id: ChangeId) -> Result<Effect, AuthorityError> {
+        let mut tx = self.pool.begin().await?;
+        let proposal = open(&mut tx, by, id).await?;
+        if authority::is_same_person(&mut tx, proposal.proposed_by, by.id).await? {
+            return Err(AuthorityError::SamePerson);
+        }
+        if proposal.expires_at <= crate::store::alert::database_now(&mut tx).await? {
+            return Err(AuthorityError::TooLate);
+        }
+        authority::decide(&mut tx, id, Outcome::Confirmed, by.id).await?;
+        let origin = Origin { granted_by: Some(id), demo: false };
+        let effect = carry_out(&mut tx, &by.id.to_string(), &proposal.change, origin).await?;
+        write_down(&mut tx, by, "authority.confirmed", id, &proposal.change).await?;
+        tx.commit().await?;
+        tracing::warn!(change.id = %id, officer.id = %by.id, "a second administrator has confirmed a change of authority");
+        Ok(effect)
+    }
+
+    /// The second administrator says no, or the first one withdraws.
+    pub async fn refuse(&self, by: &Officer, id: ChangeId) -> Result<Outcome, AuthorityError> {
+        let mut tx = self.pool.begin().await?;
+        let proposal = open(&mut tx, by, id).await?;
+        let is_own = authority::is_same_person(&mut tx, proposal.proposed_by, by.id).await?;
+        let (outcome, deed) = if is_own {
+            (Outcome::Withdrawn, "authority.withdrawn")
+        } else {
+            (Outcome::Refused, "authority.refused")
+        };
+        authority::decide(&mut tx, id, outcome, by.id).await?;
+        write_down(&mut tx, by, deed, id, &proposal.change).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    /// Closes an account at once. Taking away needs one.
+    pub async fn close(&self, by: &Officer, officer: OfficerId) -> Result<(), AuthorityError> {
+        need(by, Power::ManageAccounts)?;
+        let closed = accounts::disable_officer(&self.pool, &by.id.to_string(), officer).await?;
+        if closed { Ok(()) } else { Err(AuthorityError::NotFound) }
+    }
+
+    /// Revokes a key at once.
+    pub async fn revoke_key(&self, by: &Officer, key: Uuid) -> Result<(), AuthorityError> {
+        need(by, Power::ManageAccounts)?;
+        let revoked = accounts::revoke_api_key(&self.pool, &by.id.to_string(), key).await?;
+        if revoked { Ok(()) } else { Err(AuthorityError::NotFound) }
+    }
+}
+
+/// A proposal that nobody has decided, locked.
+async fn open(
+    conn: &mut PgConnection,
+    by: &Officer,
+    id: ChangeId,
+) -> Result<Proposal, AuthorityError> {
+    need(by, Power::ManageAccounts)?;
+    let proposal = authority::lock(conn, id).await?.ok_or(AuthorityError::NotFound)?;
+    match proposal.decided {
+        Some((outcome, by, at)) => Err(AuthorityError::Decided { outcome, by, at }),
+        None => Ok(proposal),
+    }
+}
+
+fn need(officer: &Officer, power: Power) -> Result<(), AuthorityError> {
+    if officer.role.may(power) { Ok(()) } else { Err(AuthorityError::Forbidden(power)) }
+}
+
+/// Names and logins stay out of the trail: the proposal has them.
+async fn write_down(
+    conn: &mut PgConnection,
+    by: &Officer,
+    action: &str,
+    id: ChangeId,
+    change: &Change,
+) -> Result<(), StoreError> {
+    let detail = match change {
+        Change::OpenAccount(account) => json!({"open_account": account.role}),
+        Change::ChangeRole { officer, role } => json!({"change_role": role, "officer": officer}),
+        Change::CreateKey { officer, .. } => json!({"create_key": officer}),
+        Change::ActAs { officer, .. } => json!({"act_as": officer}),
+    };
+    audit::append(conn, &by.id.to_string(), action, &id.to_string(), detail).await
+}

@@ -1,0 +1,136 @@
+//! Who is signed in, and the failed sign-ins that slow guessing down. Only hashes come here.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+use super::account::OfficerRow;
+use crate::domain::account::Officer;
+use crate::domain::id::OfficerId;
+
+/// Remembers that somebody signed in.
+pub async fn insert_session(
+    conn: &mut PgConnection,
+    token_hash: &[u8],
+    officer: OfficerId,
+    now: OffsetDateTime,
+    expires: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into console_session (token_hash, officer_id, created_at, seen_at, expires_at) values ($1, $2, $3, $3, $4)",
+        token_hash,
+        officer.0,
+        now,
+        expires
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("delete from console_session where expires_at < $1", now).execute(conn).await?;
+    Ok(())
+}
+
+/// Who a session belongs to, if it has neither ended nor stood idle since `idle_since`. Marks it as seen, at most once a minute.
+pub async fn officer_by_session(
+    conn: &mut PgConnection,
+    token_hash: &[u8],
+    now: OffsetDateTime,
+    idle_since: OffsetDateTime,
+) -> Result<Option<Officer>, StoreError> {
+    let officer = sqlx::query_as!(
+        OfficerRow,
+        "select o.id, o.agency_id, a.code as agency_code, a.name as agency_name, o.name, o.role
+         from console_session s join officer o on o.id = s.officer_id join agency a on a.id = o.agency_id
+         where s.token_hash = $1 and s.expires_at > $2 and s.seen_at > $3 and o.disabled_at is null",
+        token_hash,
+        now,
+        idle_since
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if officer.is_some() {
+        sqlx::query!(
+            "update console_session set seen_at = $2 where token_hash = $1 and seen_at < $2::timestamptz - interval '1 minute'",
+            token_hash,
+            now
+        )
+        .execute(conn)
+        .await?;
+    }
+    officer.map(Officer::try_from).transpose()
+}
+
+/// Signs out.
+pub async fn delete_session(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
+    sqlx::query!("delete from console_session where token_hash = $1", token_hash)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Failed sign-ins since a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failures {
+    /// Of this account from this address.
+    pub pair: i64,
+    /// Of this account from anywhere.
+    pub account: i64,
+    /// Of any account from this address.
+    pub address: i64,
+}
+
+/// Counts them.
+pub async fn failures(
+    conn: &mut PgConnection,
+    login_hash: &[u8],
+    address: &str,
+    since: OffsetDateTime,
+) -> Result<Failures, StoreError> {
+    Ok(sqlx::query_as!(
+        Failures,
+        r#"select count(*) filter (where login_hash = $1 and address = $2) as "pair!",
+                  count(*) filter (where login_hash = $1) as "account!",
+                  count(*) filter (where address = $2) as "address!"
+           from sign_in_failure where (login_hash = $1 or address = $2) and at > $3"#,
+        login_hash,
+        address,
+        since
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Remembers a failed sign-in and forgets those from before `forget_before`.
+pub async fn insert_failure(
+    conn: &mut PgConnection,
+    login_hash: &[u8],
+    address: &str,
+    now: OffsetDateTime,
+    forget_before: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into sign_in_failure (login_hash, address, at) values ($1, $2, $3)",
+        login_hash,
+        address,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("delete from sign_in_failure where at < $1", forget_before).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets the failures of an account from an address, when its owner has signed in there.
+pub async fn clear_failures(
+    conn: &mut PgConnection,
+    login_hash: &[u8],
+    address: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from sign_in_failure where login_hash = $1 and address = $2",
+        login_hash,
+        address
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
