@@ -42,6 +42,9 @@ enum Command {
     /// Agencies, officers, their passwords and keys.
     #[command(subcommand)]
     Accounts(process::accounts::Accounts),
+    /// Whose passkeys seal: the root key and its list, for a machine without a network.
+    #[command(subcommand)]
+    Trust(process::trust::Command),
     /// Makes a key: for seals, or for Web Push (VAPID).
     #[command(subcommand)]
     Keygen(process::command::Keygen),
@@ -87,6 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Accounts(command) => done(process::accounts::run(&config()?, command)),
         Command::Doctor => process::doctor::run(arguments.config.as_deref()),
         Command::CheckProvider(command) => process::provider::check(&config()?, &command),
+        Command::Trust(command) => done(process::trust::run(command)),
         Command::Keygen(command) => done(process::command::keygen(&command)),
         Command::ReleaseForgetting(command) => {
             done(process::command::release_forgetting(&config()?, &command))

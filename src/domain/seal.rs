@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -19,11 +17,19 @@ use super::device::{Language, Provider};
 use super::id::{AlertId, IncidentId};
 use super::message::{CollapseId, Purpose, PushMessage, Screens, Style, render};
 
+/// The keys that seal and those that are believed.
+mod keys;
+
+/// The approver's own key.
+pub mod passkey;
+
+/// Whose keys those are: the list that the offline root key certifies.
+pub mod trust;
+
+pub use keys::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, TrustedKeys};
+
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;
-
-/// Keeps a signature made for a seal from being one for anything else.
-const CONTEXT: &[u8] = b"loa seal v1\0";
 
 /// How long a recall may still be executed and pushed after its original has expired: phones may show the original until
 /// somebody swipes it away.
@@ -222,11 +228,14 @@ pub fn canonical<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// SHA-256 in hexadecimal: what an approver names to say "exactly this".
 pub fn digest(bytes: &[u8]) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }
 
@@ -248,111 +257,17 @@ pub enum SealError {
     /// A key cannot be used.
     #[error("{0}")]
     BadKey(String),
-}
-
-/// A key that seals; only `loa serve` holds one.
-pub struct SealingKey {
-    id: String,
-    pair: Ed25519KeyPair,
-}
-
-impl std::fmt::Debug for SealingKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SealingKey({:?})", self.id)
-    }
-}
-
-impl SealingKey {
-    /// From a PKCS#8 document (Ed25519, RFC 8410), with or without the public key inside.
-    pub fn from_pkcs8(id: impl Into<String>, pkcs8: &[u8]) -> Result<Self, SealError> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
-            .map_err(|error| SealError::BadKey(format!("no Ed25519 key in PKCS#8: {error}")))?;
-        Ok(Self { id: id.into(), pair })
-    }
-
-    /// A new key as PKCS#8.
-    pub fn generate() -> Result<Vec<u8>, SealError> {
-        let rng = ring::rand::SystemRandom::new();
-        Ed25519KeyPair::generate_pkcs8(&rng)
-            .map(|document| document.as_ref().to_vec())
-            .map_err(|_| SealError::BadKey("the system gave no random bytes".into()))
-    }
-
-    /// The name dispatchers know it by.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What dispatchers put into their configuration.
-    pub fn public(&self) -> [u8; 32] {
-        let mut key = [0; 32];
-        // Length safety: an Ed25519 public key has 32 bytes (RFC 8032 §5.1.5).
-        key.copy_from_slice(self.pair.public_key().as_ref());
-        key
-    }
-
-    /// Seals a byte string.
-    pub fn seal(&self, bytes: &[u8]) -> Vec<u8> {
-        self.pair.sign(&in_context(bytes)).as_ref().to_vec()
-    }
-}
-
-/// The keys a process trusts, by name, from its own configuration.
-#[derive(Clone, Debug, Default)]
-pub struct TrustedKeys(BTreeMap<String, [u8; 32]>);
-
-impl TrustedKeys {
-    /// From (name, Ed25519 public key) pairs.
-    pub fn of(pairs: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
-        Self(pairs.into_iter().collect())
-    }
-
-    /// Their names, in order.
-    pub fn ids(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-
-    /// The public key of this name.
-    pub fn key(&self, id: &str) -> Option<[u8; 32]> {
-        self.0.get(id).copied()
-    }
-
-    /// Verifies the signature over `bytes` and only then reads them.
-    pub fn open<T: DeserializeOwned>(
-        &self,
-        key_id: &str,
-        bytes: &[u8],
-        signature: &[u8],
-    ) -> Result<T, SealError> {
-        let public =
-            self.0.get(key_id).ok_or_else(|| SealError::UntrustedKey(key_id.to_owned()))?;
-        UnparsedPublicKey::new(&ED25519, public)
-            .verify(&in_context(bytes), signature)
-            .map_err(|_| SealError::Forged)?;
-        serde_json::from_slice(bytes).map_err(|error| SealError::Unreadable(error.to_string()))
-    }
-
-    /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass.
-    pub fn open_alert(
-        &self,
-        alert: AlertId,
-        key_id: &str,
-        bytes: &[u8],
-        signature: &[u8],
-    ) -> Result<SealedAlert, SealError> {
-        let sealed: SealedAlert = self.open(key_id, bytes, signature)?;
-        if sealed.id != alert {
-            return Err(SealError::Elsewhere("alert"));
-        }
-        if sealed.schema != SCHEMA {
-            return Err(SealError::Unreadable(format!("schema {} is not known", sealed.schema)));
-        }
-        Ok(sealed)
-    }
-}
-
-fn in_context(bytes: &[u8]) -> Vec<u8> {
-    [CONTEXT, bytes].concat()
+    /// An approver's own seal does not hold.
+    #[error(transparent)]
+    Approver(#[from] trust::ApproverError),
+    /// Fewer people sealed it than its lane asks for.
+    #[error("{have} of {need} approvers have sealed it")]
+    TooFew {
+        /// Different people who did.
+        have: usize,
+        /// How many must.
+        need: usize,
+    },
 }
 
 impl SealedAlert {

@@ -242,7 +242,8 @@ fn p256_pem() -> anyhow::Result<String> {
     Ok(pem)
 }
 
-fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// A new file that only its owner reads; never overwrites one.
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -15,6 +15,9 @@ pub mod command;
 /// Agencies, officers, their keys.
 pub mod accounts;
 
+/// Whose passkeys seal.
+pub mod trust;
+
 /// What is wrong with this installation.
 pub mod doctor;
 

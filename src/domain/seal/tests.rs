@@ -1,5 +1,10 @@
+use std::sync::Arc;
+
+use super::passkey::tests::{Authenticator, console};
+use super::trust::{Approver, ApproverError, Trust};
 use super::*;
 use crate::domain::alert::AlertRequest;
+use crate::domain::id::OfficerId;
 use time::macros::datetime;
 
 fn content() -> AlertContent {
@@ -35,7 +40,7 @@ fn key() -> SealingKey {
     SealingKey::from_pkcs8("k1", &SealingKey::generate().unwrap()).unwrap()
 }
 
-fn trust(key: &SealingKey) -> TrustedKeys {
+fn trust_of(key: &SealingKey) -> TrustedKeys {
     TrustedKeys::of([(key.id().to_owned(), key.public())])
 }
 
@@ -43,7 +48,7 @@ fn trust(key: &SealingKey) -> TrustedKeys {
 fn what_was_sealed_is_what_is_read() {
     let (identity, key) = (identity(), key());
     let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
-    let sealed = trust(&key).open_alert(identity.id, "k1", &bytes, &key.seal(&bytes)).unwrap();
+    let sealed = trust_of(&key).open_alert(identity.id, "k1", &bytes, &key.seal(&bytes)).unwrap();
     assert_eq!(sealed.url, format!("https://loa.example.vn/public/alerts/{}", identity.id));
     assert_eq!(canonical(&sealed), bytes, "reading and writing again gives the same bytes");
 }
@@ -56,7 +61,7 @@ fn invariant_1_one_changed_byte_is_forged() {
     for at in [0, bytes.len() / 2, bytes.len() - 1] {
         let mut forged = bytes.clone();
         forged[at] ^= 1;
-        let opened = trust(&key).open_alert(identity.id, "k1", &forged, &signature);
+        let opened = trust_of(&key).open_alert(identity.id, "k1", &forged, &signature);
         assert_eq!(opened.unwrap_err(), SealError::Forged);
     }
 }
@@ -65,7 +70,7 @@ fn invariant_1_one_changed_byte_is_forged() {
 fn invariant_1_a_true_seal_does_not_pass_for_another_alert() {
     let key = key();
     let bytes = sealable(&identity(), &content(), &document(), AlertId::new()).alert;
-    let opened = trust(&key).open_alert(AlertId::new(), "k1", &bytes, &key.seal(&bytes));
+    let opened = trust_of(&key).open_alert(AlertId::new(), "k1", &bytes, &key.seal(&bytes));
     assert_eq!(opened.unwrap_err(), SealError::Elsewhere("alert"));
 }
 
@@ -98,4 +103,122 @@ fn a_phone_in_another_language_is_told_in_vietnamese_rather_than_nothing() {
     let message = sealed.message(Provider::Fcm, &english, &[]).unwrap();
     assert_eq!(message.title, "Cảnh báo lũ quét");
     assert_eq!((message.kind, message.style), ("emergency", Style::Emergency));
+}
+
+/// Two approvers, one of them with two passkeys; emergencies take `emergency` people.
+struct Approving {
+    authenticators: Vec<Authenticator>,
+    trust: Trust,
+}
+
+impl Approving {
+    fn new() -> Self {
+        let now = datetime!(2026-11-21 00:00 UTC);
+        let mut trust = Trust::empty(console(), now);
+        let mut authenticators = Vec::new();
+        for (credential, person) in [("a", "CB-1"), ("a2", "CB-1"), ("b", "CB-2")] {
+            let authenticator = Authenticator::new();
+            trust = trust
+                .certify(Approver {
+                    credential: credential.into(),
+                    officer: OfficerId::new(),
+                    person: person.into(),
+                    passkey: authenticator.passkey(),
+                    since: now,
+                    revoked: None,
+                })
+                .unwrap();
+            authenticators.push(authenticator);
+        }
+        Self { authenticators, trust }
+    }
+
+    fn keys(&self, emergency: usize) -> TrustedKeys {
+        let trust = Arc::new(self.trust.clone());
+        trust_of(&key()).with_approvers(Approvers { trust, emergency, alone: true })
+    }
+
+    fn seal(&self, bytes: &[u8], which: &[usize], original: Option<&[u8]>) -> Vec<u8> {
+        let seals = which.iter().map(|at| OneSeal {
+            credential: self.trust.approvers[*at].credential.clone(),
+            assertion: self.authenticators[*at].approve(original.unwrap_or(bytes)),
+        });
+        let original = original.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        serde_json::to_vec(&ApproversSeal { seals: seals.collect(), original }).unwrap()
+    }
+}
+
+#[test]
+fn approvers_seal_with_their_own_keys_and_people_are_counted() {
+    let (identity, approving) = (identity(), Approving::new());
+    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let open = |emergency: usize, which: &[usize]| {
+        let seal = approving.seal(&bytes, which, None);
+        approving.keys(emergency).open_alert(identity.id, APPROVERS, &bytes, &seal).map(drop)
+    };
+    assert_eq!(open(1, &[0]), Ok(()));
+    assert_eq!(open(2, &[0, 2]), Ok(()));
+    for which in [&[0][..], &[0, 0], &[0, 1]] {
+        assert_eq!(open(2, which), Err(SealError::TooFew { have: 1, need: 2 }), "{which:?}");
+    }
+    assert_eq!(open(1, &[]), Err(SealError::TooFew { have: 0, need: 1 }));
+    assert_eq!(open(0, &[]), Err(SealError::TooFew { have: 0, need: 1 }), "one is the least");
+}
+
+#[test]
+fn invariant_1_an_approvers_seal_holds_for_its_own_bytes_only() {
+    let (identity, approving) = (identity(), Approving::new());
+    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let other = sealable(&self::identity(), &content(), &document(), AlertId::new()).alert;
+    let keys = approving.keys(1);
+    let seal = approving.seal(&other, &[0], None);
+    let opened = keys.open_alert(identity.id, APPROVERS, &bytes, &seal);
+    assert!(matches!(opened, Err(SealError::Approver(ApproverError::Assertion { .. }))));
+    let opened = keys.open_alert(identity.id, APPROVERS, &bytes, b"{}");
+    assert!(matches!(opened, Err(SealError::Unreadable(_))));
+
+    // Another revision, passed off as prepared together with an alert that was sealed.
+    let seal = approving.seal(&bytes, &[0], Some(&other));
+    let opened = keys.open_alert(identity.id, APPROVERS, &bytes, &seal);
+    assert_eq!(opened.map(drop), Err(SealError::Forged));
+
+    let revoked = approving.trust.clone().revoke("a", datetime!(2026-11-21 09:00 UTC)).unwrap();
+    let trust = Arc::new(revoked);
+    let keys =
+        TrustedKeys::default().with_approvers(Approvers { trust, emergency: 1, alone: true });
+    let seal = approving.seal(&bytes, &[0, 2], None);
+    let opened = keys.open_alert(identity.id, APPROVERS, &bytes, &seal);
+    let error = SealError::Approver(ApproverError::Revoked("a".into()));
+    assert_eq!(opened.map(drop), Err(error), "one bad seal spoils it");
+    assert_eq!(keys.ids(), ["passkey:a2", "passkey:b"]);
+}
+
+#[test]
+fn a_recall_holds_by_the_seal_of_its_original() {
+    let (identity, recall_id, approving) = (identity(), AlertId::new(), Approving::new());
+    let sealable = sealable(&identity, &content(), &document(), recall_id);
+    let (_, recall) = sealable.recall.unwrap();
+    let keys = approving.keys(2);
+    let seal = approving.seal(&recall, &[0, 2], Some(&sealable.alert));
+    let opened = keys.open_alert(recall_id, APPROVERS, &recall, &seal).unwrap();
+    assert_eq!(opened.purpose, Purpose::Recall);
+    let seal = approving.seal(&recall, &[0], Some(&sealable.alert));
+    let opened = keys.open_alert(recall_id, APPROVERS, &recall, &seal);
+    assert_eq!(opened.map(drop), Err(SealError::TooFew { have: 1, need: 2 }));
+}
+
+#[test]
+fn where_approvers_seal_alone_a_servers_key_seals_no_alert() {
+    let (identity, key, approving) = (identity(), key(), Approving::new());
+    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let trust = Arc::new(approving.trust.clone());
+    let with = |alone| {
+        let approvers = Approvers { trust: Arc::clone(&trust), emergency: 1, alone };
+        let keys = trust_of(&key).with_approvers(approvers);
+        keys.open_alert(identity.id, "k1", &bytes, &key.seal(&bytes)).map(drop)
+    };
+    assert_eq!(with(true), Err(SealError::UntrustedKey("k1".into())));
+    assert_eq!(with(false), Ok(()), "the weaker mode");
+    let opened = trust_of(&key).open_alert(identity.id, APPROVERS, &bytes, b"{}");
+    assert_eq!(opened.map(drop), Err(SealError::UntrustedKey(APPROVERS.into())));
 }

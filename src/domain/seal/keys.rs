@@ -1,0 +1,206 @@
+//! The keys that seal, and those that a process believes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::passkey::Assertion;
+use super::trust::Trust;
+use super::{SCHEMA, SealError, SealedAlert, digest};
+use crate::domain::broadcast::Lane;
+use crate::domain::id::AlertId;
+
+/// Keeps a signature made for a seal from being one for anything else.
+const CONTEXT: &[u8] = b"loa seal v1\0";
+
+/// A key that seals; only `loa serve` holds one.
+pub struct SealingKey {
+    id: String,
+    pair: Ed25519KeyPair,
+}
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealingKey({:?})", self.id)
+    }
+}
+
+impl SealingKey {
+    /// From a PKCS#8 document (Ed25519, RFC 8410), with or without the public key inside.
+    pub fn from_pkcs8(id: impl Into<String>, pkcs8: &[u8]) -> Result<Self, SealError> {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
+            .map_err(|error| SealError::BadKey(format!("no Ed25519 key in PKCS#8: {error}")))?;
+        Ok(Self { id: id.into(), pair })
+    }
+
+    /// A new key as PKCS#8.
+    pub fn generate() -> Result<Vec<u8>, SealError> {
+        let rng = ring::rand::SystemRandom::new();
+        Ed25519KeyPair::generate_pkcs8(&rng)
+            .map(|document| document.as_ref().to_vec())
+            .map_err(|_| SealError::BadKey("the system gave no random bytes".into()))
+    }
+
+    /// The name dispatchers know it by.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What dispatchers put into their configuration.
+    pub fn public(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        // Length safety: an Ed25519 public key has 32 bytes (RFC 8032 §5.1.5).
+        key.copy_from_slice(self.pair.public_key().as_ref());
+        key
+    }
+
+    /// Seals a byte string.
+    pub fn seal(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(&in_context(bytes)).as_ref().to_vec()
+    }
+}
+
+/// What `seal.key_id` says of an alert that approvers sealed with their own passkeys.
+pub const APPROVERS: &str = "approvers";
+
+/// What `seal.signature` then holds, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproversSeal {
+    /// Each over the sealed bytes; or over those of the original, when there is one.
+    pub seals: Vec<OneSeal>,
+    /// The bytes of the alert that this one was sealed together with, and that name its digest.
+    pub original: Option<String>,
+}
+
+/// One approver's part of a seal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneSeal {
+    /// Which passkey, as [`Trust`] names it.
+    pub credential: String,
+    /// What it answered.
+    pub assertion: Assertion,
+}
+
+/// Approvers who seal with their own passkeys, from a process's own configuration.
+#[derive(Clone, Debug)]
+pub struct Approvers {
+    /// Whose passkeys are believed.
+    pub trust: Arc<Trust>,
+    /// Different people who must seal an emergency; one is enough for everything else.
+    pub emergency: usize,
+    /// No server's key seals an alert any more.
+    pub alone: bool,
+}
+
+impl Approvers {
+    /// Verifies every seal, counts people, and only then gives the alert.
+    fn open(&self, bytes: &[u8], signature: &[u8]) -> Result<SealedAlert, SealError> {
+        let seal: ApproversSeal = serde_json::from_slice(signature)
+            .map_err(|error| SealError::Unreadable(format!("its seal: {error}")))?;
+        let signed = seal.original.as_ref().map_or(bytes, |original| original.as_bytes());
+        let mut people = BTreeSet::new();
+        for one in &seal.seals {
+            people.insert(&self.trust.verify(signed, &one.credential, &one.assertion)?.person);
+        }
+        let approved: SealedAlert = read(signed)?;
+        let need = match approved.lane {
+            Lane::Emergency => self.emergency.max(1),
+            Lane::Personal | Lane::Bulk => 1,
+        };
+        if people.len() < need {
+            return Err(SealError::TooFew { have: people.len(), need });
+        }
+        if seal.original.is_none() {
+            return Ok(approved);
+        }
+        if approved.recall_digest != Some(digest(bytes)) {
+            return Err(SealError::Forged);
+        }
+        read(bytes)
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SealError> {
+    serde_json::from_slice(bytes).map_err(|error| SealError::Unreadable(error.to_string()))
+}
+
+/// The keys a process trusts, by name, from its own configuration.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedKeys {
+    keys: BTreeMap<String, [u8; 32]>,
+    approvers: Option<Approvers>,
+}
+
+impl TrustedKeys {
+    /// From (name, Ed25519 public key) pairs.
+    pub fn of(pairs: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
+        Self { keys: pairs.into_iter().collect(), approvers: None }
+    }
+
+    /// And approvers with keys of their own.
+    #[must_use]
+    pub fn with_approvers(self, approvers: Approvers) -> Self {
+        Self { approvers: Some(approvers), ..self }
+    }
+
+    /// What can seal, by name: keys, then `passkey:` and the credential of each valid passkey.
+    pub fn ids(&self) -> Vec<String> {
+        let trusted = self.approvers.iter().flat_map(|approvers| &approvers.trust.approvers);
+        let valid = trusted.filter(|approver| approver.revoked.is_none());
+        let passkeys = valid.map(|approver| format!("passkey:{}", approver.credential));
+        self.keys.keys().cloned().chain(passkeys).collect()
+    }
+
+    /// The public key of this name.
+    pub fn key(&self, id: &str) -> Option<[u8; 32]> {
+        self.keys.get(id).copied()
+    }
+
+    /// Verifies the signature over `bytes` and only then reads them.
+    pub fn open<T: DeserializeOwned>(
+        &self,
+        key_id: &str,
+        bytes: &[u8],
+        signature: &[u8],
+    ) -> Result<T, SealError> {
+        let public =
+            self.keys.get(key_id).ok_or_else(|| SealError::UntrustedKey(key_id.to_owned()))?;
+        UnparsedPublicKey::new(&ED25519, public)
+            .verify(&in_context(bytes), signature)
+            .map_err(|_| SealError::Forged)?;
+        read(bytes)
+    }
+
+    /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass.
+    pub fn open_alert(
+        &self,
+        alert: AlertId,
+        key_id: &str,
+        bytes: &[u8],
+        signature: &[u8],
+    ) -> Result<SealedAlert, SealError> {
+        let sealed: SealedAlert = match &self.approvers {
+            Some(approvers) if key_id == APPROVERS => approvers.open(bytes, signature)?,
+            Some(Approvers { alone: true, .. }) => {
+                return Err(SealError::UntrustedKey(key_id.to_owned()));
+            }
+            Some(_) | None => self.open(key_id, bytes, signature)?,
+        };
+        if sealed.id != alert {
+            return Err(SealError::Elsewhere("alert"));
+        }
+        if sealed.schema != SCHEMA {
+            return Err(SealError::Unreadable(format!("schema {} is not known", sealed.schema)));
+        }
+        Ok(sealed)
+    }
+}
+
+fn in_context(bytes: &[u8]) -> Vec<u8> {
+    [CONTEXT, bytes].concat()
+}

@@ -1,0 +1,204 @@
+//! `loa trust …`: whose passkeys seal. For a machine without a network, with the root key on it and nothing else of loa: no configuration,
+//! no database.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::command::write_secret;
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::id::OfficerId;
+use crate::domain::seal::SealingKey;
+use crate::domain::seal::passkey::{Passkey, Site};
+use crate::domain::seal::trust::{Approver, RootKey, Trust, TrustFile};
+
+/// What is done about trust.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Makes the root key and a list of nobody; prints the line for `seal.approvers_root`.
+    Init {
+        /// Where the root key goes; never overwritten. It stays on this machine, and a copy of it in a safe.
+        #[arg(long)]
+        root: PathBuf,
+        /// Where the list goes; never overwritten.
+        #[arg(long)]
+        file: PathBuf,
+        /// The relying party of the approvers' passkeys: the console's host, or a domain above it.
+        #[arg(long)]
+        rp_id: String,
+        /// Where the console is, as `https://loa.caobang.gov.vn`; once for each address.
+        #[arg(long = "origin", required = true)]
+        origins: Vec<String>,
+    },
+    /// Adds an approver's passkey to the list.
+    Certify {
+        /// The root key.
+        #[arg(long)]
+        root: PathBuf,
+        /// The list.
+        #[arg(long)]
+        file: PathBuf,
+        /// What the approver's console page gave.
+        #[arg(long)]
+        request: PathBuf,
+        /// What the approver reads on that page, told by another way than the request came.
+        #[arg(long)]
+        fingerprint: String,
+    },
+    /// Ends trust in a passkey.
+    Revoke {
+        /// The root key.
+        #[arg(long)]
+        root: PathBuf,
+        /// The list.
+        #[arg(long)]
+        file: PathBuf,
+        /// Which, as `loa trust show` names it.
+        #[arg(long)]
+        credential: String,
+    },
+    /// Prints the list, if the root key signed it.
+    Show {
+        /// The list.
+        #[arg(long)]
+        file: PathBuf,
+        /// The root key's public half, as `init` printed it.
+        #[arg(long)]
+        root_public: String,
+    },
+}
+
+/// An approver asks for a passkey to be certified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The credential's id, base64url.
+    pub credential: String,
+    /// The account.
+    pub officer: OfficerId,
+    /// Whom it belongs to.
+    pub person: String,
+    /// What verifies.
+    pub passkey: Passkey,
+}
+
+impl Request {
+    /// What two people compare: 80 bits of what is to be certified, in groups of four digits.
+    pub fn fingerprint(&self) -> String {
+        let digest = crate::domain::seal::digest(&crate::domain::seal::canonical(self));
+        let groups: Vec<&str> = (0..20).step_by(4).map(|at| &digest[at..at + 4]).collect();
+        groups.join("-")
+    }
+}
+
+/// Does it.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    let now = SystemClock.now().replace_nanosecond(0)?;
+    match command {
+        Command::Init { root, file, rp_id, origins } => {
+            init(&root, &file, Site { rp_id, origins }, now)
+        }
+        Command::Certify { root, file, request, fingerprint } => {
+            let request: Request = read(&request)?;
+            ensure!(
+                request.fingerprint() == fingerprint.trim().to_ascii_lowercase(),
+                "the fingerprint of this request is {}: it is not the one the approver reads; nothing was certified",
+                request.fingerprint()
+            );
+            let Request { credential, officer, person, passkey } = request;
+            let approver =
+                Approver { credential, officer, person, passkey, since: now, revoked: None };
+            change(&root, &file, |trust| Ok(trust.certify(approver)?))
+        }
+        Command::Revoke { root, file, credential } => {
+            change(&root, &file, |trust| Ok(trust.revoke(&credential, now)?))
+        }
+        Command::Show { file, root_public } => {
+            let root: [u8; 32] = URL_SAFE_NO_PAD
+                .decode(root_public.trim_end_matches('='))
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .context(
+                    "--root-public: 43 characters of base64url, as `loa trust init` printed",
+                )?;
+            let trust = read::<TrustFile>(&file)?.open(&root)?;
+            println!("{}", serde_json::to_string_pretty(&trust)?);
+            Ok(())
+        }
+    }
+}
+
+fn init(root: &Path, file: &Path, site: Site, now: OffsetDateTime) -> anyhow::Result<()> {
+    check_site(&site)?;
+    ensure!(
+        !file.exists(),
+        "{} is there already; a list is changed, never begun anew",
+        file.display()
+    );
+    let pkcs8 = SealingKey::generate()?;
+    let key = RootKey::from_pkcs8(&pkcs8)?;
+    write_secret(root, &pkcs8)?;
+    write(file, &key.sign(&Trust::empty(site, now)))?;
+    println!("approvers_root = \"{}\"", URL_SAFE_NO_PAD.encode(key.public()));
+    Ok(())
+}
+
+/// A browser gives the relying party's id to no page outside it, so a list that says otherwise could never be used.
+fn check_site(site: &Site) -> anyhow::Result<()> {
+    for origin in &site.origins {
+        let url: url::Url = origin.parse().with_context(|| format!("--origin {origin}"))?;
+        ensure!(
+            url.origin().ascii_serialization() == *origin,
+            "--origin {origin}: scheme, host and port only, as {}",
+            url.origin().ascii_serialization()
+        );
+        let host = url.host_str().unwrap_or_default();
+        let inside = host == site.rp_id || host.ends_with(&format!(".{}", site.rp_id));
+        ensure!(inside, "--origin {origin}: is not of --rp-id {}", site.rp_id);
+        if url.scheme() != "https" && host != "localhost" {
+            bail!("--origin {origin}: passkeys need https");
+        }
+    }
+    Ok(())
+}
+
+/// Opens the list with the key that signs it, changes it, and puts the new one in its place, whole or not at all.
+fn change(
+    root: &Path,
+    file: &Path,
+    how: impl FnOnce(Trust) -> anyhow::Result<Trust>,
+) -> anyhow::Result<()> {
+    let pkcs8 = fs::read(root).with_context(|| format!("{} cannot be read", root.display()))?;
+    let key = RootKey::from_pkcs8(&pkcs8)?;
+    let trust = read::<TrustFile>(file)?.open(&key.public())?;
+    let trust = how(trust)?;
+    write(file, &key.sign(&trust))?;
+    let valid = trust.approvers.iter().filter(|approver| approver.revoked.is_none()).count();
+    println!("list {}: {valid} of {} passkeys are valid", trust.serial, trust.approvers.len());
+    Ok(())
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is not what it should be", path.display()))
+}
+
+fn write(path: &Path, file: &TrustFile) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut text = serde_json::to_string_pretty(file)?;
+    text.push('\n');
+    let mut new = fs::File::create(&beside)
+        .with_context(|| format!("{} cannot be made", Path::new(&beside).display()))?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()?;
+    fs::rename(&beside, path).with_context(|| format!("{} cannot be written", path.display()))
+}
