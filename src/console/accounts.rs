@@ -50,6 +50,7 @@ pub struct AccountsPage {
 pub struct ProposalLine {
     id: String,
     what: String,
+    facts: Vec<(&'static str, String)>,
     by: String,
     at: String,
     until: String,
@@ -150,35 +151,35 @@ impl Names<'_> {
         found.map_or_else(|| id.to_string(), |(_, _, name)| name.clone())
     }
 
-    /// Everything that is about to become true, so that whoever confirms reads it.
-    fn say(&self, change: &Change, t: Tongue) -> String {
+    /// Everything that is about to become true, so that whoever confirms reads it: a title, and what it is about.
+    fn say(&self, change: &Change, t: Tongue) -> (String, Vec<(&'static str, String)>) {
+        let account = t.pick("Tài khoản", "Account");
         match change {
-            Change::OpenAccount(new) => format!(
-                "{} {}: {} ({}), {} {}, {}",
-                t.pick("Mở tài khoản", "Open an account for"),
-                wording::role(new.role, t),
-                new.name,
-                new.login,
-                t.pick("định danh", "person"),
-                new.person,
-                self.agency(new.agency)
+            Change::OpenAccount(new) => (
+                format!(
+                    "{}: {}",
+                    t.pick("Mở tài khoản", "Open an account"),
+                    wording::role(new.role, t)
+                ),
+                vec![
+                    (t.pick("Tên hiển thị", "Name shown"), new.name.clone()),
+                    (t.pick("Tên đăng nhập", "Login"), new.login.clone()),
+                    (t.pick("Định danh", "Person"), new.person.clone()),
+                    (t.pick("Cơ quan", "Agency"), self.agency(new.agency)),
+                ],
             ),
-            Change::ChangeRole { officer, role } => format!(
-                "{} {}: {}",
-                t.pick("Đổi vai trò của", "Change the role of"),
-                self.officer(*officer),
-                wording::role(*role, t)
+            Change::ChangeRole { officer, role } => (
+                format!("{}: {}", t.pick("Đổi vai trò", "Change a role"), wording::role(*role, t)),
+                vec![(account, self.officer(*officer))],
             ),
-            Change::CreateKey { officer, label } => format!(
-                "{} {}: {label}",
-                t.pick("Cấp khóa API cho", "Make an API key for"),
-                self.officer(*officer)
+            Change::CreateKey { officer, label } => (
+                t.pick("Cấp khóa API", "Make an API key").to_owned(),
+                vec![(account, self.officer(*officer)), (t.pick("Dùng cho", "For"), label.clone())],
             ),
-            Change::ActAs { officer, user_id } => format!(
-                "{} {user_id} {} {}",
-                t.pick("Cho người dùng RabbitMQ", "Let the RabbitMQ user"),
-                t.pick("gửi thay", "act as"),
-                self.officer(*officer)
+            Change::ActAs { officer, user_id } => (
+                t.pick("Người dùng RabbitMQ gửi thay", "A RabbitMQ user acts as an account")
+                    .to_owned(),
+                vec![(account, self.officer(*officer)), ("RabbitMQ", user_id.clone())],
             ),
         }
     }
@@ -189,9 +190,11 @@ impl ProposalLine {
         let became = proposal.decided.as_ref().map(|(outcome, by, at)| {
             format!("{} · {by} · {}", outcome_words(*outcome, t), wording::moment(*at))
         });
+        let (what, facts) = names.say(&proposal.change, t);
         Self {
             id: proposal.id.to_string(),
-            what: names.say(&proposal.change, t),
+            what,
+            facts,
             by: proposal.proposed_by_name.clone(),
             at: wording::moment(proposal.proposed_at),
             until: wording::moment(proposal.expires_at),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::accounts::{HERE, failed};
 use super::asked::{At, Button, Ours, Tokened};
-use super::frame::{NoticePage, answer};
+use super::frame::{Frame, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::domain::account::Role;
@@ -20,6 +21,14 @@ use crate::domain::id::{AgencyId, ChangeId, OfficerId};
 use crate::domain::violation::Violation;
 use crate::identity::authority::{AuthorityError, Wished};
 use crate::identity::change::{AccountError, Effect};
+
+/// A new key, this once.
+#[derive(Template)]
+#[template(path = "console/key.html")]
+struct KeyPage {
+    f: Frame,
+    secret: String,
+}
 
 /// The form that opens an account.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -173,21 +182,7 @@ fn told(visit: &Visit, effect: Effect) -> Response {
     let Effect::KeyCreated(key) = effect else {
         return Redirect::to(HERE).into_response();
     };
-    let t = visit.t;
-    let page = NoticePage {
-        f: visit.frame(),
-        title: t.pick("Khóa API mới", "A new API key").to_owned(),
-        lines: vec![
-            key.secret,
-            t.pick(
-                "Chỉ hiện một lần này. Chép ngay vào hệ thống sẽ dùng khóa; không gửi qua thư hay tin nhắn.",
-                "It is shown this once. Put it into the system that will use it now; send it by no mail or message.",
-            )
-            .to_owned(),
-        ],
-        links: vec![(HERE.to_owned(), t.pick("Về danh sách tài khoản", "Back to the accounts"))],
-        calm: true,
-    };
+    let page = KeyPage { f: visit.frame(), secret: key.secret };
     answer(StatusCode::OK, &page)
 }
 

@@ -317,7 +317,9 @@ async fn administrators_work_on_the_page(pool: PgPool) {
     fields[3].1 = "duyet03";
     assert_eq!(first.post("/console/accounts", &fields).await.location, "/console/accounts");
     let page = first.get("/console/accounts").await;
-    page.says("Mở tài khoản Người duyệt: Lãnh đạo trực duyệt 03 (duyet03)");
+    page.says("Mở tài khoản: Người duyệt");
+    page.says("<dd>Lãnh đạo trực duyệt 03</dd>");
+    page.says("<dd>CB-0003</dd>");
     assert!(!page.html.contains("/confirm\""), "nobody confirms their own proposal");
     let id = page.html.split("/console/changes/").nth(1).unwrap().split('/').next().unwrap();
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use loa::console::assets;
+use loa::domain::account::Role;
 use loa::domain::seal::SealingKey;
+use loa::identity::accounts;
 use sqlx::PgPool;
 
-use crate::console_desk::{Desk, Page, devices};
+use crate::console_desk::{Desk, PASSWORD, Page, devices};
 use crate::public_world::World;
+use crate::support::app::{FOCAL, account};
 
 /// A text that would do harm if a page took it for HTML.
 const HARM: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>";
@@ -72,7 +75,59 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     pages.insert("broadcast-recall", desk.get(&recall).await);
     pages.insert("decision-decided", desk.get(&path).await);
     pages.insert("not-found", desk.get("/console/alerts/none").await);
+    administration(world, &mut pages).await;
     pages
+}
+
+/// What two administrators and an auditor see.
+async fn administration(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
+    let agency = accounts::agency_by_code(&world.pool, FOCAL).await.unwrap();
+    for (login, role) in [
+        ("quantri1", Role::Administrator),
+        ("quantri2", Role::Administrator),
+        ("giamsat", Role::Auditor),
+    ] {
+        let new = account(agency, login, role);
+        let id = accounts::create_officer(&world.pool, "test", new, false).await.unwrap();
+        accounts::set_password(&world.pool, "test", id, PASSWORD).await.unwrap();
+    }
+    let key = || SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap();
+    let mut first = Desk::of(world, key(), "quantri1").await;
+    pages.insert("accounts-quiet", first.get("/console/accounts").await);
+    let csrf = pages["accounts-quiet"].csrf();
+    let agency = agency.to_string();
+    for (name, login) in [("Lãnh đạo trực duyệt 03 (SKHCN)", "skhcn.duyet03"), (HARM, "harm")]
+    {
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("agency", &agency),
+            ("name", name),
+            ("login", login),
+            ("person", "CB-0103"),
+            ("role", "approver"),
+        ];
+        first.post("/console/accounts", &fields).await;
+        if name == HARM {
+            let wrong = [fields[0], fields[1], ("name", HARM), ("login", HARM), fields[5]];
+            pages.insert("accounts-wrong", first.post("/console/accounts", &wrong).await);
+        }
+    }
+    let author = format!("/console/accounts/{}/key", world.author);
+    first.post(&author, &[("csrf", &csrf), ("label", "Hệ thống điều hành")]).await;
+    pages.insert("accounts-own", first.get("/console/accounts").await);
+    let mut second = Desk::of(world, key(), "quantri2").await;
+    let page = second.get("/console/accounts").await;
+    let csrf = page.csrf();
+    let confirm = |at: usize| {
+        let id = page.html.split("/console/changes/").nth(at).unwrap();
+        format!("/console/changes/{}/confirm", id.split('/').next().unwrap())
+    };
+    pages.insert("key", second.post(&confirm(5), &[("csrf", &csrf)]).await);
+    pages.insert("accounts-decided", second.post(&confirm(5), &[("csrf", &csrf)]).await);
+    pages.insert("accounts-en", second.get("/console/accounts?lang=en").await);
+    pages.insert("accounts", second.get("/console/accounts?lang=vi").await);
+    let mut auditor = Desk::of(world, key(), "giamsat").await;
+    pages.insert("accounts-read", auditor.get("/console/accounts").await);
 }
 
 /// The ledger as it stands half-way.
@@ -145,6 +200,9 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     pages["decision-harmful"].says("&#60;script&#62;alert(1)");
     pages["decision-harmful"].says("Bị cắt ở đây");
     pages["broadcast"].says("14.211");
+    pages["accounts"].says("&#60;script&#62;alert(1)");
+    pages["accounts-wrong"].says("Chưa thực hiện được");
+    pages["key"].says("loa_");
     pages["conflict"].says("Nội dung đã thay đổi");
 }
 
