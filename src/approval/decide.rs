@@ -7,19 +7,20 @@ use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 use super::review::read;
+use super::sealing::write_seals;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::Attestations;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::{Action, AlertState};
-use crate::domain::seal::{SealedAlert, SealingKey, digest};
+use crate::domain::seal::{OneSeal, digest};
 use crate::domain::text;
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Revision};
 use crate::store::broadcast::{self, NewBroadcast};
-use crate::store::decision::{self, DecisionKind, NewDecision, Signed};
+use crate::store::decision::{self, DecisionKind, NewDecision};
 use crate::store::idempotency::Once;
-use crate::store::{StoreError, audit, liveness};
+use crate::store::{StoreError, audit};
 use crate::telemetry::{Metric, TraceParent};
 
 /// An alert that ends sooner could not be pushed to anybody in time.
@@ -35,6 +36,8 @@ pub struct ApproveRequest {
     pub digest: String,
     /// The approver vouches for both, as the submitter did (QC-CB 12.3, 1.3).
     pub attestations: Attestations,
+    /// The assertion of the approver's own passkey over the challenge drawn for this decision; where approvers seal with their own keys.
+    pub seal: Option<OneSeal>,
 }
 
 /// What an approver says when handing back or rejecting.
@@ -85,7 +88,7 @@ impl Approval {
         trace: Option<&TraceParent>,
     ) -> Result<Approved, ApprovalError> {
         need(officer, Power::Decide)?;
-        let key = self.trusted_key().await?;
+        let with = self.seal_with(officer, request.seal.as_ref()).await?;
         let mut tx = self.begin().await?;
         if let Some(once) = once
             && let Some(answer) = once.claim(&mut tx, officer.id).await?
@@ -112,7 +115,11 @@ impl Approval {
             attested: true,
         };
         decision::insert(&mut tx, &decision).await?;
-        write_seals(&mut tx, key, &current, bytes, &sealed).await?;
+        let named = current.recall.as_ref().map(|(_, bytes)| digest(bytes));
+        if named != sealed.recall_digest {
+            return Err(StoreError::inconsistent("alert_revision", "recall_sealable", id).into());
+        }
+        write_seals(&mut tx, &with, officer, &current, bytes).await?;
         alert::become_live(&mut tx, id, current.number).await?;
         let new = NewBroadcast {
             alert: id,
@@ -130,7 +137,7 @@ impl Approval {
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
         }
-        let detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": key.id()});
+        let detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": with.name()});
         write_down(&mut tx, officer, "alert.approved", id, detail).await?;
         tx.commit().await?;
         Metric::Decisions.add(1, &[("decision", "approve")]);
@@ -203,22 +210,6 @@ impl Approval {
         tracing::info!(alert.id = %id, officer.id = %officer.id, "{deed}");
         Ok(answer)
     }
-
-    /// Our key, if every dispatcher that is alive will believe it: a seal that half the fleet refuses must not be made.
-    async fn trusted_key(&self) -> Result<&SealingKey, ApprovalError> {
-        let key = self.key.as_deref().ok_or(ApprovalError::NoSealingKey)?;
-        let doubters: Vec<String> = liveness::live_dispatchers(&self.pool)
-            .await?
-            .into_iter()
-            .filter(|dispatcher| !dispatcher.trusted_keys.iter().any(|id| id == key.id()))
-            .map(|dispatcher| dispatcher.host)
-            .collect();
-        if doubters.is_empty() {
-            Ok(key)
-        } else {
-            Err(ApprovalError::KeyNotTrusted { key_id: key.id().to_owned(), hosts: doubters })
-        }
-    }
 }
 
 async fn lock(
@@ -287,29 +278,6 @@ fn parse_reason(raw: &str) -> Result<String, ApprovalError> {
         return Ok(reason);
     };
     Err(ApprovalError::Invalid(vec![violation]))
-}
-
-/// The alert's seal and that of its prepared recall: one decision binds both, because the alert's bytes name the recall's digest.
-async fn write_seals(
-    conn: &mut PgConnection,
-    key: &SealingKey,
-    current: &Revision,
-    bytes: &[u8],
-    sealed: &SealedAlert,
-) -> Result<(), ApprovalError> {
-    let named = current.recall.as_ref().map(|(_, bytes)| digest(bytes));
-    if named != sealed.recall_digest {
-        return Err(
-            StoreError::inconsistent("alert_revision", "recall_sealable", current.alert).into()
-        );
-    }
-    let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
-    decision::insert_seal(conn, current.alert, &seal).await?;
-    if let Some((recall, bytes)) = &current.recall {
-        let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
-        decision::insert_prepared_recall(conn, current.alert, *recall, &seal).await?;
-    }
-    Ok(())
 }
 
 pub(super) async fn write_down(

@@ -33,6 +33,18 @@ pub enum ApprovalError {
     /// Written before every alert had to come with its recall.
     #[error("no recall was prepared with this alert")]
     NoPreparedRecall,
+    /// The officer has no certified passkey; or nobody here seals with one.
+    #[error("no certified passkey of this officer is known here")]
+    NoPasskey,
+    /// The challenge was drawn for something else, was used, or is old.
+    #[error("the challenge is not, or no longer, one for this decision")]
+    ChallengeGone,
+    /// The approver's seal does not hold.
+    #[error("the approver's seal does not hold: {0}")]
+    SealRefused(String),
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    NoRandomness,
     /// This process has no key to seal with.
     #[error("this process has no sealing key")]
     NoSealingKey,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::domain::account::{Officer, Power};
-use crate::domain::seal::SealingKey;
+use crate::domain::seal::{SealingKey, TrustedKeys};
 
 /// Approve, hand back, reject.
 pub mod decide;
@@ -19,6 +19,9 @@ pub mod error;
 
 /// Calling back what was published.
 pub mod recall;
+
+/// Sealing with the approver's own passkey, or with the server's key.
+pub mod sealing;
 
 /// What waits for a decision, and what exactly would be sealed.
 pub mod review;
@@ -30,17 +33,13 @@ pub use error::ApprovalError;
 pub struct Approval {
     pool: PgPool,
     key: Option<Arc<SealingKey>>,
+    trusted: TrustedKeys,
 }
 
 impl Approval {
-    /// Without a key everything but approving works.
-    pub fn new(pool: PgPool, key: Option<Arc<SealingKey>>) -> Self {
-        Self { pool, key }
-    }
-
-    /// Has this process a key to seal with?
-    pub fn can_seal(&self) -> bool {
-        self.key.is_some()
+    /// Without a key of the server's, only approvers who seal with their own passkeys approve; `trusted` says whose.
+    pub fn new(pool: PgPool, key: Option<Arc<SealingKey>>, trusted: TrustedKeys) -> Self {
+        Self { pool, key, trusted }
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApprovalError> {

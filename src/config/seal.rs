@@ -23,6 +23,14 @@ pub struct Seal {
     pub key_id: String,
     /// The keys whose seals are believed.
     pub trusted_keys: Vec<TrustedKey>,
+    /// The list of approvers' passkeys that the offline root key signed.
+    #[serde(deserialize_with = "optional_path")]
+    pub approvers_file: Option<PathBuf>,
+    /// The root key's public half (Ed25519), in TOML as base64url without padding.
+    #[serde(deserialize_with = "optional_public_key")]
+    pub approvers_root: Option<[u8; 32]>,
+    /// Does the server's key seal alerts where there is such a list?
+    pub server_key_seals_alerts: bool,
 }
 
 /// One believed key.
@@ -53,7 +61,26 @@ impl Seal {
         read_file(key, path)
     }
 
+    /// The list of approvers' passkeys as it lies on disk, and the root key that must have signed it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn approvers(&self) -> Result<Option<(Vec<u8>, [u8; 32])>, Problem> {
+        let (Some(path), Some(root)) = (&self.approvers_file, self.approvers_root) else {
+            return Ok(None);
+        };
+        let bytes = read_file("seal.approvers_file", path)?;
+        Ok(Some((bytes.expose().clone(), root)))
+    }
+
     pub(super) fn check(&self, mode: Mode, problems: &mut Problems) {
+        if self.approvers_file.is_some() != self.approvers_root.is_some() {
+            problems.add(
+                "seal.approvers_root",
+                "belongs to seal.approvers_file, and only one of the two is set",
+                "set both, or none",
+            );
+        }
         let mut seen = BTreeSet::new();
         for key in &self.trusted_keys {
             if key.id.is_empty() {
@@ -91,14 +118,20 @@ impl Seal {
     }
 }
 
-fn public_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+fn optional_public_key<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<[u8; 32]>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let bytes =
-        URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(serde::de::Error::custom)?;
+    if text.is_empty() { Ok(None) } else { parse(&text).map(Some) }
+}
+
+fn public_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+    parse(&String::deserialize(deserializer)?)
+}
+
+fn parse<E: serde::de::Error>(text: &str) -> Result<[u8; 32], E> {
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(E::custom)?;
     bytes.try_into().map_err(|bytes: Vec<u8>| {
-        serde::de::Error::custom(format!(
-            "an Ed25519 public key has 32 bytes, this has {}",
-            bytes.len()
-        ))
+        E::custom(format!("an Ed25519 public key has 32 bytes, this has {}", bytes.len()))
     })
 }

@@ -42,6 +42,7 @@ pub async fn approve(
             whole_province: form.whole_province.is_some(),
             no_state_secret: form.no_state_secret.is_some(),
         },
+        seal: None,
     };
     let trace = TraceParent::current();
     match console.approval.approve(visit.officer(), id, &request, None, trace.as_ref()).await {

@@ -151,7 +151,17 @@ impl Words {
                 ),
             ),
             ApprovalError::Forbidden(_) | ApprovalError::SamePerson => Self::forbidden(error, t),
+            ApprovalError::NoPasskey | ApprovalError::SealRefused(_) => Self::say(
+                t,
+                StatusCode::FORBIDDEN,
+                NOTHING_SENT,
+                (
+                    "Khóa truy cập (passkey) này không ký được cho nội dung này, hoặc chưa được chứng thực.",
+                    "This passkey does not seal this text, or is not certified.",
+                ),
+            ),
             ApprovalError::DigestMismatch
+            | ApprovalError::ChallengeGone
             | ApprovalError::TooLate
             | ApprovalError::NoPreparedRecall => Self::conflict(error, t),
             ApprovalError::NoSealingKey | ApprovalError::KeyNotTrusted { .. } => Self::say(
@@ -163,17 +173,17 @@ impl Words {
                     "This server's sealing key cannot be used, so an approval now would not be sent. Tell the operator.",
                 ),
             ),
-            ApprovalError::KeyReused | ApprovalError::Store(StoreError::Inconsistent { .. }) => {
-                Self::say(
-                    t,
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    ("Có lỗi trong hệ thống", "Something is wrong inside"),
-                    (
-                        "Việc này chưa được ghi nhận. Hãy báo người vận hành.",
-                        "It was not recorded. Tell the operator.",
-                    ),
-                )
-            }
+            ApprovalError::KeyReused
+            | ApprovalError::NoRandomness
+            | ApprovalError::Store(StoreError::Inconsistent { .. }) => Self::say(
+                t,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                ("Có lỗi trong hệ thống", "Something is wrong inside"),
+                (
+                    "Việc này chưa được ghi nhận. Hãy báo người vận hành.",
+                    "It was not recorded. Tell the operator.",
+                ),
+            ),
             ApprovalError::Store(StoreError::Database(_)) => Self::outage(t),
         }
     }
@@ -208,6 +218,13 @@ impl Words {
                 (
                     "Chưa có gì được phát. Hãy mở lại để đọc bản mới rồi quyết định.",
                     "Nothing was sent. Open it again, read the new text, then decide.",
+                ),
+            ),
+            ApprovalError::ChallengeGone => (
+                NOTHING_SENT,
+                (
+                    "Yêu cầu ký đã quá 5 phút hoặc đã dùng. Hãy mở lại tin, đọc lại rồi ký.",
+                    "The challenge is older than 5 minutes or was used. Open the alert again, read it, then seal.",
                 ),
             ),
             ApprovalError::NoPreparedRecall => (

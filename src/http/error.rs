@@ -99,6 +99,25 @@ impl From<ApprovalError> for Problem {
                 "Thông tin này không kèm nội dung thu hồi soạn sẵn.",
                 "This alert came without a prepared recall.",
             ),
+            ApprovalError::NoPasskey => Self::new(Kind::Forbidden).because(
+                "Chưa có khóa truy cập (passkey) nào của bạn được chứng thực ở đây.",
+                "No certified passkey of yours is known here.",
+            ),
+            ApprovalError::ChallengeGone => Self::new(Kind::ChallengeGone).because(
+                "Yêu cầu ký đã dùng, đã quá 5 phút, hoặc dành cho nội dung khác. Hãy xem lại nội dung rồi ký lại.",
+                "The challenge was used, is older than 5 minutes, or is about something else. Look again, then seal again.",
+            ),
+            ApprovalError::SealRefused(_) => {
+                tracing::error!(%error, "an approval was refused: {error}");
+                Self::new(Kind::SealRefused).because(
+                    "Chữ ký của khóa truy cập không hợp lệ cho nội dung này. Chưa có gì được phát.",
+                    "The passkey's signature does not hold for this text. Nothing was sent.",
+                )
+            }
+            ApprovalError::NoRandomness => {
+                tracing::error!(%error, "an approval was refused: {error}");
+                Self::new(Kind::Internal)
+            }
             ApprovalError::NoSealingKey => {
                 tracing::error!("an approval was refused: this process has no sealing key");
                 Self::new(Kind::CannotSeal).because(

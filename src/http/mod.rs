@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::seal::SealingKey;
+use crate::domain::seal::{SealingKey, TrustedKeys};
 use crate::intake::Intake;
 use crate::registry::Registrar;
 use crate::shutdown::Shutdown;
@@ -93,6 +93,7 @@ impl App {
         clock: Arc<dyn Clock>,
         config: Arc<Config>,
         key: Option<Arc<SealingKey>>,
+        trusted: TrustedKeys,
         broker: BrokerTrouble,
         shutdown: Shutdown,
     ) -> Self {
@@ -102,8 +103,8 @@ impl App {
             config.http.base_url(),
             config.http.document_limit,
         );
-        let approval = Approval::new(urgent.clone(), key);
-        let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config);
+        let approval = Approval::new(urgent.clone(), key, trusted.clone());
+        let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         Self { pool, urgent, clock, config, intake, approval, registrar, broker, shutdown }
     }
 

@@ -15,6 +15,7 @@ use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::decide::{ApproveRequest, Approved, RefuseRequest, Refused};
 use crate::approval::recall::Recalled;
 use crate::approval::review::{ReviewItem, ReviewSheet};
+use crate::approval::sealing::SealChallenge;
 use crate::domain::id::AlertId;
 use crate::telemetry::TraceParent;
 use crate::web::problem::Problem;
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(queue))
         .routes(routes!(sheet))
         .routes(routes!(document))
+        .routes(routes!(challenge))
         .routes(routes!(approve))
         .routes(routes!(send_back))
         .routes(routes!(reject))
@@ -78,6 +80,22 @@ async fn document(
 ) -> Result<Response, Problem> {
     let (media_type, content) = app.approval.document(&officer, id).await?;
     Ok(download(&media_type, content))
+}
+
+/// Ask what your passkey is to sign
+///
+/// Where approvers seal with their own keys: the challenge names the bytes of the current revision, is drawn for you, and holds for five
+/// minutes and one approval.
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/challenge", tag = "review", params(("id" = AlertId, Path, description = "The alert")),
+    responses((status = 200, description = "For navigator.credentials.get", body = SealChallenge), WriteProblems)
+)]
+async fn challenge(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Json<SealChallenge>, Problem> {
+    Ok(Json(app.approval.challenge(&officer, id).await?))
 }
 
 /// Approve an alert

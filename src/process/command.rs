@@ -179,7 +179,7 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
 
 /// Walks the audit trail and every seal; exit status 1 when something does not hold.
 pub fn verify(config: &Config) -> anyhow::Result<ExitCode> {
-    let trusted = super::dispatch::trusted_keys(config);
+    let trusted = super::trust::believed(config)?;
     runtime()?.block_on(async {
         let pool = pool(&config.database).await?;
         let mut conn = pool.acquire().await?;

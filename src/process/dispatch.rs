@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::database::Pools;
 use super::refusal;
 use super::status::{self, Status};
+use super::trust;
 use crate::broadcast::{Engine, dispatch, plan};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, dispatch as settings};
@@ -26,7 +27,6 @@ use crate::delivery::send::Sender;
 use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
-use crate::domain::seal::TrustedKeys;
 use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
@@ -83,7 +83,7 @@ impl Dispatcher {
     /// Connects, begins to beat, and takes work.
     pub async fn start(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let trusted = trusted_keys(config);
+        let trusted = trust::believed(config)?;
         let providers = Providers::of(config, &clock).context("a provider cannot be set up")?;
         let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
         refusal::demo_accounts(config, &pools.urgent).await?;
@@ -173,11 +173,6 @@ pub fn spawn_upkeep(
         bulk_hold: time::Duration::hours(config.dispatch.bulk_hold_max_hours.into()),
     };
     shutdown.essential("due-scan", due.run(end.clone()));
-}
-
-/// The keys this process believes.
-pub fn trusted_keys(config: &Config) -> TrustedKeys {
-    TrustedKeys::of(config.seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)))
 }
 
 fn consumers(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use super::{command, database, dispatch, refusal, runtime, serve};
+use super::{command, database, refusal, runtime, serve, trust};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::delivery::providers::Providers;
@@ -62,7 +62,17 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
 }
 
 fn keys(config: &Config, findings: &mut Findings) {
-    let trusted = dispatch::trusted_keys(config);
+    let trusted = match trust::believed(config) {
+        Ok(trusted) => trusted,
+        Err(error) => {
+            findings.ill(
+                "seal",
+                &format!("{error:#}"),
+                "bring the list that `loa trust` signed, and name its root key in seal.approvers_root",
+            );
+            return;
+        }
+    };
     if trusted.ids().is_empty() {
         findings.ill(
             "seal",

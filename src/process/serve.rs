@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Pools;
-use super::{dispatch, refusal};
+use super::{dispatch, refusal, trust};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::console::{self, Console};
@@ -27,7 +27,7 @@ const EVENTS_AT_ONCE: u16 = 16;
 /// Serves until shutdown is requested and open requests are answered.
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let trusted = dispatch::trusted_keys(config);
+    let trusted = trust::believed(config)?;
     let key = sealing_key(config, &trusted)?;
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -44,7 +44,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
             .await
             .context("the templates of notices could not be sealed")?;
     }
-    let publication = Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted));
+    let publication =
+        Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone()));
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
     let app = App::new(
@@ -53,6 +54,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         clock,
         Arc::new(config.clone()),
         key.map(Arc::new),
+        trusted,
         Arc::new(move || watched.trouble().map(|reason| reason.to_string())),
         shutdown.clone(),
     )

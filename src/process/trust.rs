@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
@@ -14,10 +15,11 @@ use time::OffsetDateTime;
 
 use super::command::write_secret;
 use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
 use crate::domain::id::OfficerId;
-use crate::domain::seal::SealingKey;
 use crate::domain::seal::passkey::{Passkey, Site};
 use crate::domain::seal::trust::{Approver, RootKey, Trust, TrustFile};
+use crate::domain::seal::{Approvers, SealingKey, TrustedKeys};
 
 /// What is done about trust.
 #[derive(Subcommand)]
@@ -96,6 +98,28 @@ impl Request {
         let groups: Vec<&str> = (0..20).step_by(4).map(|at| &digest[at..at + 4]).collect();
         groups.join("-")
     }
+}
+
+/// Everything this process believes: the keys of its configuration, and the approvers its root key has certified.
+///
+/// # Errors
+/// When there is a list of approvers that cannot be read or that the root key did not sign.
+pub fn believed(config: &Config) -> anyhow::Result<TrustedKeys> {
+    let seal = &config.seal;
+    let keys =
+        TrustedKeys::of(seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)));
+    let Some((bytes, root)) = seal.approvers().map_err(|problem| anyhow::anyhow!("{problem}"))?
+    else {
+        return Ok(keys);
+    };
+    let file: TrustFile =
+        serde_json::from_slice(&bytes).context("seal.approvers_file: is no list of approvers")?;
+    let trust = file.open(&root).context("seal.approvers_file")?;
+    Ok(keys.with_approvers(Approvers {
+        trust: Arc::new(trust),
+        emergency: 1,
+        alone: !seal.server_key_seals_alerts,
+    }))
 }
 
 /// Does it.

@@ -111,12 +111,11 @@ impl From<sqlx::Error> for RegistryError {
 impl Registrar {
     /// As configured. The configuration has been checked at start; a key file that has become unreadable since is logged, and
     /// linking is off.
-    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, config: &Config) -> Self {
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, config: &Config, trusted: TrustedKeys) -> Self {
         let subject_key = config.devices.subject_key().unwrap_or_else(|problem| {
             tracing::error!(%problem, "devices cannot be linked to citizens: {problem}");
             None
         });
-        let keys = config.seal.trusted_keys.iter();
         Self {
             pool,
             clock,
@@ -126,7 +125,7 @@ impl Registrar {
                 vapid_keys: config.webpush.vapid_keys.iter().map(|key| key.id.clone()).collect(),
             },
             subject_key: subject_key.map(|key| SubjectKey::new(key.expose())),
-            trusted: TrustedKeys::of(keys.map(|key| (key.id.clone(), key.public_key))),
+            trusted,
             limits: Limits::new(&config.devices),
         }
     }

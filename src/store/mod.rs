@@ -12,6 +12,9 @@ pub mod account;
 /// Changes that take two administrators.
 pub mod authority;
 
+/// What approvers' authenticators are asked to sign.
+pub mod challenge;
+
 /// Who is signed in; failed sign-ins.
 pub mod session;
 

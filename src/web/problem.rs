@@ -62,6 +62,10 @@ kinds!(
     WrongState = CONFLICT, "wrong-state", "Trạng thái hiện tại không cho phép", "The current state does not allow it";
     /// The approver saw other bytes.
     DigestMismatch = CONFLICT, "digest-mismatch", "Nội dung đã khác với nội dung được xem", "The content is not the one that was shown";
+    /// What the approver's authenticator signed is not, or no longer, for this decision.
+    ChallengeGone = CONFLICT, "challenge-gone", "Yêu cầu ký không còn hiệu lực", "The challenge is gone";
+    /// The approver's own seal does not hold.
+    SealRefused = FORBIDDEN, "seal-refused", "Chữ ký của người duyệt không hợp lệ", "The approver's seal does not hold";
     /// It ends too soon.
     TooLate = CONFLICT, "too-late", "Sắp hết hoặc đã hết hiệu lực", "It ends too soon, or has ended";
     /// Nothing to execute.

@@ -158,6 +158,7 @@ async fn invariant_3_an_approval_that_dies_at_any_await_is_whole_or_nothing(pool
     let request = ApproveRequest {
         digest: submitted["digest"].as_str().unwrap().to_owned(),
         attestations: Attestations { whole_province: true, no_state_secret: true },
+        seal: None,
     };
     // Every write takes a moment, so that each is surely awaited and none is skipped by a quick answer.
     let slow = "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.005); return new; end $$";

@@ -10,7 +10,7 @@ use axum::response::Response;
 use loa::approval::Approval;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
-use loa::domain::seal::SealingKey;
+use loa::domain::seal::{SealingKey, TrustedKeys};
 use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::sessions::Sessions;
@@ -44,7 +44,11 @@ impl Desk {
         }
         let console = Console {
             doors: Doorkeeper::new(Sessions::new(world.pool.clone(), world.clock.clone()), false),
-            approval: Approval::new(world.pool.clone(), Some(Arc::new(key))),
+            approval: Approval::new(
+                world.pool.clone(),
+                Some(Arc::new(key)),
+                TrustedKeys::default(),
+            ),
             authority: Authority::new(world.pool.clone()),
             pool: world.pool.clone(),
             clock: world.clock.clone(),

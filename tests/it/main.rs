@@ -10,6 +10,7 @@ mod api_refusals;
 mod api_requests;
 mod api_requests_wire;
 mod api_service;
+mod approver_seals;
 mod authority;
 mod broadcast_faults;
 mod chaos_run;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::passkey::Assertion;
-use super::trust::Trust;
+use super::trust::{Approver, Trust};
 use super::{SCHEMA, SealError, SealedAlert, digest};
 use crate::domain::broadcast::Lane;
-use crate::domain::id::AlertId;
+use crate::domain::id::{AlertId, OfficerId};
 
 /// Keeps a signature made for a seal from being one for anything else.
 const CONTEXT: &[u8] = b"loa seal v1\0";
@@ -77,7 +78,7 @@ pub struct ApproversSeal {
 }
 
 /// One approver's part of a seal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneSeal {
     /// Which passkey, as [`Trust`] names it.
@@ -98,6 +99,16 @@ pub struct Approvers {
 }
 
 impl Approvers {
+    /// Passkeys that are believed now.
+    pub fn valid(&self) -> impl Iterator<Item = &Approver> {
+        self.trust.approvers.iter().filter(|approver| approver.revoked.is_none())
+    }
+
+    /// Must this officer seal with a passkey? Whoever has one does; everybody, where no server's key seals any more.
+    pub fn must_seal(&self, officer: OfficerId) -> bool {
+        self.alone || self.valid().any(|approver| approver.officer == officer)
+    }
+
     /// Verifies every seal, counts people, and only then gives the alert.
     fn open(&self, bytes: &[u8], signature: &[u8]) -> Result<SealedAlert, SealError> {
         let seal: ApproversSeal = serde_json::from_slice(signature)
@@ -150,10 +161,14 @@ impl TrustedKeys {
 
     /// What can seal, by name: keys, then `passkey:` and the credential of each valid passkey.
     pub fn ids(&self) -> Vec<String> {
-        let trusted = self.approvers.iter().flat_map(|approvers| &approvers.trust.approvers);
-        let valid = trusted.filter(|approver| approver.revoked.is_none());
+        let valid = self.approvers.iter().flat_map(Approvers::valid);
         let passkeys = valid.map(|approver| format!("passkey:{}", approver.credential));
         self.keys.keys().cloned().chain(passkeys).collect()
+    }
+
+    /// Approvers with keys of their own, where there are any.
+    pub fn approvers(&self) -> Option<&Approvers> {
+        self.approvers.as_ref()
     }
 
     /// The public key of this name.

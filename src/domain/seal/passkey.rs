@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::signature::{self, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Bytes of a nonce.
 pub const NONCE: usize = 32;
@@ -56,20 +57,24 @@ pub struct Passkey {
 }
 
 /// What the approver's authenticator answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Assertion {
     /// What the server drew for this decision.
     #[serde(with = "base64url")]
+    #[schema(value_type = String)]
     pub nonce: Vec<u8>,
     /// `authenticatorData`.
     #[serde(with = "base64url")]
+    #[schema(value_type = String)]
     pub authenticator_data: Vec<u8>,
     /// `clientDataJSON`, byte by byte as the browser wrote it.
     #[serde(with = "base64url")]
+    #[schema(value_type = String)]
     pub client_data: Vec<u8>,
     /// `signature`.
     #[serde(with = "base64url")]
+    #[schema(value_type = String)]
     pub signature: Vec<u8>,
 }
 

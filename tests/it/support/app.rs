@@ -9,7 +9,7 @@ use loa::config::seal::TrustedKey;
 use loa::domain::account::Role;
 use loa::domain::authority::NewAccount;
 use loa::domain::id::{AgencyId, OfficerId};
-use loa::domain::seal::{SealingKey, TrustedKeys};
+use loa::domain::seal::{Approvers, SealingKey, TrustedKeys};
 use loa::http::{App, AppState};
 use loa::identity::accounts;
 use loa::shutdown::Shutdown;
@@ -75,6 +75,15 @@ impl TestApp {
 
     /// At another hour; the database's clock stays where it is.
     pub async fn start_at(pool: PgPool, now: OffsetDateTime) -> Self {
+        Self::start_with(pool, now, None).await
+    }
+
+    /// With approvers who seal with their own passkeys.
+    pub async fn start_with(
+        pool: PgPool,
+        now: OffsetDateTime,
+        approvers: Option<Approvers>,
+    ) -> Self {
         let clock = Arc::new(TestClock::at(now));
         let pkcs8 = SealingKey::generate().expect("random bytes");
         let key = Arc::new(SealingKey::from_pkcs8("test", &pkcs8).expect("our own key"));
@@ -82,12 +91,18 @@ impl TestApp {
         config.http.public_url = Some("https://loa.example.vn".to_owned());
         config.seal.trusted_keys =
             vec![TrustedKey { id: "test".to_owned(), public_key: key.public() }];
+        let keys = TrustedKeys::of([("test".to_owned(), key.public())]);
+        let trusted = match approvers {
+            Some(approvers) => keys.with_approvers(approvers),
+            None => keys,
+        };
         let state = App::new(
             pool.clone(),
             pool.clone(),
             clock.clone(),
             Arc::new(config),
             Some(key.clone()),
+            trusted,
             Arc::new(|| None),
             Shutdown::new(),
         )

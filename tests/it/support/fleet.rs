@@ -203,13 +203,18 @@ impl Fleet {
     /// Submits and approves the flash-flood warning.
     pub async fn approve(&self) -> OnAir {
         let submitted = self.app.submitted(&self.writer).await;
-        let path = format!("/v1/review/alerts/{}", id(&submitted));
+        let approved = self.app.approve(&self.approver, &submitted).await.expect(200);
+        self.on_air(&submitted, &approved).await
+    }
+
+    /// What an approval or a recall of `alert` was answered with, as something that is being broadcast.
+    pub async fn on_air(&self, alert: &Value, answer: &Value) -> OnAir {
+        let path = format!("/v1/review/alerts/{}", id(alert));
         let sheet = self.app.get(&self.approver, &path).await.expect(200);
         let incident: IncidentId =
             sheet["sealed"]["incident"].as_str().expect("an incident").parse().expect("a UUID");
-        let approved = self.app.approve(&self.approver, &submitted).await.expect(200);
         OnAir {
-            broadcast: approved["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
+            broadcast: answer["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
             collapse: CollapseId::of(incident).as_str().to_owned(),
         }
     }

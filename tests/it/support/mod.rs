@@ -7,5 +7,6 @@ pub mod collector;
 pub mod fleet;
 pub mod machine;
 pub mod notice;
+pub mod passkey;
 pub mod phones;
 pub mod seed;

@@ -1,0 +1,216 @@
+//! With what an approval is sealed: the approver's own passkey where the dispatchers' list of approvers says so, else the server's key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::review::read;
+use super::{Approval, ApprovalError, need};
+use crate::domain::account::{Officer, Power};
+use crate::domain::id::AlertId;
+use crate::domain::lifecycle::Action;
+use crate::domain::seal::passkey::{NONCE, challenge};
+use crate::domain::seal::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, digest};
+use crate::domain::violation::Violation;
+use crate::store::alert::{self, Revision};
+use crate::store::challenge::{self as challenges, NewChallenge};
+use crate::store::decision::{self, Signed};
+use crate::store::{StoreError, liveness};
+
+/// Minutes an approver has to read, decide and touch the authenticator.
+const MINUTES: i32 = 5;
+
+/// What an approver's authenticator is asked to sign.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SealChallenge {
+    /// Drawn for this decision, base64url: sent back with the assertion.
+    pub nonce: String,
+    /// `challenge` of `navigator.credentials.get`, base64url: it names the sealed bytes.
+    pub challenge: String,
+    /// `rpId`.
+    pub rp_id: String,
+    /// `allowCredentials`: the approver's certified passkeys, base64url.
+    pub credentials: Vec<String>,
+    /// Which bytes it is about.
+    pub digest: String,
+    /// Until when it can be used.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// What an approval is sealed with.
+pub(super) enum With<'a> {
+    /// The server's key.
+    Server(&'a SealingKey),
+    /// The approver's own passkey.
+    Passkey(&'a Approvers, &'a OneSeal),
+}
+
+impl With<'_> {
+    /// As the audit trail names it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Server(key) => key.id().to_owned(),
+            Self::Passkey(_, seal) => passkey(&seal.credential),
+        }
+    }
+}
+
+/// As dispatchers name a passkey that they trust.
+fn passkey(credential: &str) -> String {
+    format!("passkey:{credential}")
+}
+
+impl Approval {
+    /// Can anything be sealed here?
+    pub fn can_seal(&self) -> bool {
+        let mut certified = self.trusted.approvers().into_iter().flat_map(Approvers::valid);
+        self.key.is_some() || certified.next().is_some()
+    }
+
+    /// Draws what the approver's authenticator is to sign: about the current revision, for this person, for a few minutes.
+    pub async fn challenge(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+    ) -> Result<SealChallenge, ApprovalError> {
+        need(officer, Power::Decide)?;
+        let approvers = self.trusted.approvers().ok_or(ApprovalError::NoPasskey)?;
+        let own = approvers.valid().filter(|approver| approver.officer == officer.id);
+        let credentials: Vec<String> = own.map(|approver| approver.credential.clone()).collect();
+        if credentials.is_empty() {
+            return Err(ApprovalError::NoPasskey);
+        }
+        let mut nonce = [0; NONCE];
+        SystemRandom::new().fill(&mut nonce).map_err(|_| ApprovalError::NoRandomness)?;
+        let mut tx = self.begin().await?;
+        let found = alert::find(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
+        found.state.after(Action::Approve)?;
+        let current = alert::revision(&mut tx, id, found.revision).await?;
+        let bytes = current.sealable.as_deref().ok_or(ApprovalError::NotFound)?;
+        read(id, bytes)?;
+        let digest = digest(bytes);
+        let new = NewChallenge {
+            nonce: &nonce,
+            alert: id,
+            revision: current.number,
+            digest: &digest,
+            officer: officer.id,
+            minutes: MINUTES,
+        };
+        let expires_at = challenges::insert(&mut tx, &new).await?;
+        tx.commit().await?;
+        Ok(SealChallenge {
+            nonce: URL_SAFE_NO_PAD.encode(nonce),
+            challenge: URL_SAFE_NO_PAD.encode(challenge(bytes, &nonce)),
+            rp_id: approvers.trust.site.rp_id.clone(),
+            credentials,
+            digest,
+            expires_at,
+        })
+    }
+
+    /// What this approval is to be sealed with, if every dispatcher that is alive will believe it: a seal that half the fleet refuses must
+    /// not be made.
+    pub(super) async fn seal_with<'a>(
+        &'a self,
+        officer: &Officer,
+        given: Option<&'a OneSeal>,
+    ) -> Result<With<'a>, ApprovalError> {
+        let with = match (self.trusted.approvers(), given) {
+            (Some(approvers), Some(seal)) => With::Passkey(approvers, seal),
+            (None, Some(_)) => return Err(ApprovalError::NoPasskey),
+            (Some(approvers), None) if approvers.must_seal(officer.id) => {
+                return Err(ApprovalError::Invalid(vec![seal_missing()]));
+            }
+            (_, None) => With::Server(self.key.as_deref().ok_or(ApprovalError::NoSealingKey)?),
+        };
+        let name = with.name();
+        let doubters: Vec<String> = liveness::live_dispatchers(&self.pool)
+            .await?
+            .into_iter()
+            .filter(|dispatcher| !dispatcher.trusted_keys.contains(&name))
+            .map(|dispatcher| dispatcher.host)
+            .collect();
+        if doubters.is_empty() {
+            Ok(with)
+        } else {
+            Err(ApprovalError::KeyNotTrusted { key_id: name, hosts: doubters })
+        }
+    }
+}
+
+fn seal_missing() -> Violation {
+    Violation::new(
+        "seal",
+        "required",
+        "Người duyệt phải ký bằng khóa truy cập (passkey) của chính mình.",
+        "The approver seals with their own passkey.",
+    )
+}
+
+/// Seals the alert and its prepared recall: one decision binds both, because the alert's bytes name the recall's digest.
+pub(super) async fn write_seals(
+    conn: &mut PgConnection,
+    with: &With<'_>,
+    officer: &Officer,
+    current: &Revision,
+    bytes: &[u8],
+) -> Result<(), ApprovalError> {
+    let recall = current.recall.as_ref().map(|(id, bytes)| (*id, bytes.as_slice()));
+    match with {
+        With::Server(key) => {
+            let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
+            decision::insert_seal(conn, current.alert, &seal).await?;
+            if let Some((id, recall)) = recall {
+                let seal =
+                    Signed { sealed: recall, key_id: key.id(), signature: &key.seal(recall) };
+                decision::insert_prepared_recall(conn, current.alert, id, &seal).await?;
+            }
+        }
+        With::Passkey(approvers, seal) => {
+            verify(conn, approvers, seal, officer, current, bytes).await?;
+            let seals = vec![(*seal).clone()];
+            let signature = written(&ApproversSeal { seals: seals.clone(), original: None });
+            let signed = Signed { sealed: bytes, key_id: APPROVERS, signature: &signature };
+            decision::insert_seal(conn, current.alert, &signed).await?;
+            if let Some((id, recall)) = recall {
+                let original = String::from_utf8(bytes.to_vec()).map_err(|_| {
+                    StoreError::inconsistent("alert_revision", "sealable", current.alert)
+                })?;
+                let signature = written(&ApproversSeal { seals, original: Some(original) });
+                let signed = Signed { sealed: recall, key_id: APPROVERS, signature: &signature };
+                decision::insert_prepared_recall(conn, current.alert, id, &signed).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As every dispatcher will look at it; and it must be this officer's own, about a challenge drawn for this decision.
+async fn verify(
+    conn: &mut PgConnection,
+    approvers: &Approvers,
+    seal: &OneSeal,
+    officer: &Officer,
+    current: &Revision,
+    bytes: &[u8],
+) -> Result<(), ApprovalError> {
+    let (alert, named) = (current.alert, digest(bytes));
+    if !challenges::take(conn, &seal.assertion.nonce, alert, officer.id, &named).await? {
+        return Err(ApprovalError::ChallengeGone);
+    }
+    match approvers.trust.verify(bytes, &seal.credential, &seal.assertion) {
+        Ok(approver) if approver.officer == officer.id => Ok(()),
+        Ok(_) => Err(ApprovalError::SealRefused("the passkey belongs to another approver".into())),
+        Err(error) => Err(ApprovalError::SealRefused(error.to_string())),
+    }
+}
+
+fn written(seal: &ApproversSeal) -> Vec<u8> {
+    crate::domain::seal::canonical(seal)
+}
