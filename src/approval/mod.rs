@@ -28,18 +28,26 @@ pub mod review;
 
 pub use error::ApprovalError;
 
+/// What a process seals with, and whose seals it believes.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// The server's key.
+    pub sealing: Option<Arc<SealingKey>>,
+    /// As in its configuration.
+    pub trusted: TrustedKeys,
+}
+
 /// Takes decisions.
 #[derive(Clone, Debug)]
 pub struct Approval {
     pool: PgPool,
-    key: Option<Arc<SealingKey>>,
-    trusted: TrustedKeys,
+    keys: Keys,
 }
 
 impl Approval {
-    /// Without a key of the server's, only approvers who seal with their own passkeys approve; `trusted` says whose.
-    pub fn new(pool: PgPool, key: Option<Arc<SealingKey>>, trusted: TrustedKeys) -> Self {
-        Self { pool, key, trusted }
+    /// Without a key of the server's, only approvers who seal with their own passkeys approve.
+    pub fn new(pool: PgPool, keys: Keys) -> Self {
+        Self { pool, keys }
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApprovalError> {

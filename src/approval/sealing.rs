@@ -68,8 +68,8 @@ fn passkey(credential: &str) -> String {
 impl Approval {
     /// Can anything be sealed here?
     pub fn can_seal(&self) -> bool {
-        let mut certified = self.trusted.approvers().into_iter().flat_map(Approvers::valid);
-        self.key.is_some() || certified.next().is_some()
+        let mut certified = self.keys.trusted.approvers().into_iter().flat_map(Approvers::valid);
+        self.keys.sealing.is_some() || certified.next().is_some()
     }
 
     /// Draws what the approver's authenticator is to sign: about the current revision, for this person, for a few minutes.
@@ -79,7 +79,7 @@ impl Approval {
         id: AlertId,
     ) -> Result<SealChallenge, ApprovalError> {
         need(officer, Power::Decide)?;
-        let approvers = self.trusted.approvers().ok_or(ApprovalError::NoPasskey)?;
+        let approvers = self.keys.trusted.approvers().ok_or(ApprovalError::NoPasskey)?;
         let own = approvers.valid().filter(|approver| approver.officer == officer.id);
         let credentials: Vec<String> = own.map(|approver| approver.credential.clone()).collect();
         if credentials.is_empty() {
@@ -121,13 +121,15 @@ impl Approval {
         officer: &Officer,
         given: Option<&'a OneSeal>,
     ) -> Result<With<'a>, ApprovalError> {
-        let with = match (self.trusted.approvers(), given) {
+        let with = match (self.keys.trusted.approvers(), given) {
             (Some(approvers), Some(seal)) => With::Passkey(approvers, seal),
             (None, Some(_)) => return Err(ApprovalError::NoPasskey),
             (Some(approvers), None) if approvers.must_seal(officer.id) => {
                 return Err(ApprovalError::Invalid(vec![seal_missing()]));
             }
-            (_, None) => With::Server(self.key.as_deref().ok_or(ApprovalError::NoSealingKey)?),
+            (_, None) => {
+                With::Server(self.keys.sealing.as_deref().ok_or(ApprovalError::NoSealingKey)?)
+            }
         };
         let name = with.name();
         let doubters: Vec<String> = liveness::live_dispatchers(&self.pool)

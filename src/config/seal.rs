@@ -44,6 +44,15 @@ pub struct TrustedKey {
     pub public_key: [u8; 32],
 }
 
+/// The list of approvers' passkeys as it lies on disk.
+#[derive(Debug, Clone)]
+pub struct ApproversList {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// The root key that must have signed it.
+    pub root: [u8; 32],
+}
+
 impl Seal {
     /// The private key's file content.
     ///
@@ -61,16 +70,16 @@ impl Seal {
         read_file(key, path)
     }
 
-    /// The list of approvers' passkeys as it lies on disk, and the root key that must have signed it.
+    /// The list of approvers' passkeys, where there is one.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn approvers(&self) -> Result<Option<(Vec<u8>, [u8; 32])>, Problem> {
+    pub fn approvers(&self) -> Result<Option<ApproversList>, Problem> {
         let (Some(path), Some(root)) = (&self.approvers_file, self.approvers_root) else {
             return Ok(None);
         };
         let bytes = read_file("seal.approvers_file", path)?;
-        Ok(Some((bytes.expose().clone(), root)))
+        Ok(Some(ApproversList { bytes: bytes.expose().clone(), root }))
     }
 
     pub(super) fn check(&self, mode: Mode, problems: &mut Problems) {

@@ -9,10 +9,9 @@ use axum::Router;
 use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::approval::Approval;
+use crate::approval::{Approval, Keys};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::seal::{SealingKey, TrustedKeys};
 use crate::intake::Intake;
 use crate::registry::Registrar;
 use crate::shutdown::Shutdown;
@@ -92,8 +91,7 @@ impl App {
         urgent: PgPool,
         clock: Arc<dyn Clock>,
         config: Arc<Config>,
-        key: Option<Arc<SealingKey>>,
-        trusted: TrustedKeys,
+        keys: Keys,
         broker: BrokerTrouble,
         shutdown: Shutdown,
     ) -> Self {
@@ -103,8 +101,9 @@ impl App {
             config.http.base_url(),
             config.http.document_limit,
         );
-        let approval = Approval::new(urgent.clone(), key, trusted.clone());
+        let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
+        let approval = Approval::new(urgent.clone(), keys);
         Self { pool, urgent, clock, config, intake, approval, registrar, broker, shutdown }
     }
 

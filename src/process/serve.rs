@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Pools;
 use super::{dispatch, refusal, trust};
+use crate::approval::Keys;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::console::{self, Console};
@@ -53,8 +54,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         pools.urgent.clone(),
         clock,
         Arc::new(config.clone()),
-        key.map(Arc::new),
-        trusted,
+        Keys { sealing: key.map(Arc::new), trusted },
         Arc::new(move || watched.trouble().map(|reason| reason.to_string())),
         shutdown.clone(),
     )

@@ -108,13 +108,12 @@ pub fn believed(config: &Config) -> anyhow::Result<TrustedKeys> {
     let seal = &config.seal;
     let keys =
         TrustedKeys::of(seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)));
-    let Some((bytes, root)) = seal.approvers().map_err(|problem| anyhow::anyhow!("{problem}"))?
-    else {
+    let Some(list) = seal.approvers().map_err(|problem| anyhow::anyhow!("{problem}"))? else {
         return Ok(keys);
     };
-    let file: TrustFile =
-        serde_json::from_slice(&bytes).context("seal.approvers_file: is no list of approvers")?;
-    let trust = file.open(&root).context("seal.approvers_file")?;
+    let file: TrustFile = serde_json::from_slice(&list.bytes)
+        .context("seal.approvers_file: is no list of approvers")?;
+    let trust = file.open(&list.root).context("seal.approvers_file")?;
     Ok(keys.with_approvers(Approvers {
         trust: Arc::new(trust),
         emergency: 1,

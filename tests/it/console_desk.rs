@@ -7,10 +7,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
-use loa::approval::Approval;
+use loa::approval::{Approval, Keys};
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
-use loa::domain::seal::{SealingKey, TrustedKeys};
+use loa::domain::seal::SealingKey;
 use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::sessions::Sessions;
@@ -46,8 +46,7 @@ impl Desk {
             doors: Doorkeeper::new(Sessions::new(world.pool.clone(), world.clock.clone()), false),
             approval: Approval::new(
                 world.pool.clone(),
-                Some(Arc::new(key)),
-                TrustedKeys::default(),
+                Keys { sealing: Some(Arc::new(key)), ..Keys::default() },
             ),
             authority: Authority::new(world.pool.clone()),
             pool: world.pool.clone(),

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use loa::approval::Keys;
 use loa::clock::{Clock, SystemClock, TestClock};
 use loa::config::Config;
 use loa::config::seal::TrustedKey;
@@ -101,8 +102,7 @@ impl TestApp {
             pool.clone(),
             clock.clone(),
             Arc::new(config),
-            Some(key.clone()),
-            trusted,
+            Keys { sealing: Some(key.clone()), trusted },
             Arc::new(|| None),
             Shutdown::new(),
         )
