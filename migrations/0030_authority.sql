@@ -34,7 +34,7 @@ create table authority_change (
     change jsonb not null,
     proposed_by uuid not null references officer,
     proposed_at timestamptz not null default clock_timestamp(),
-    expires_at timestamptz not null,
+    expires_at timestamptz not null default clock_timestamp(),
     outcome text check (outcome in ('confirmed', 'refused', 'withdrawn')),
     decided_by uuid references officer,
     decided_at timestamptz,
@@ -45,6 +45,16 @@ create index authority_change_open on authority_change (proposed_at) where outco
 
 create function second_administrator() returns trigger language plpgsql as $$
 begin
+    -- The clock is ours, whatever was given; nothing is decided at birth.
+    if tg_op = 'INSERT' then
+        if new.outcome is not null then
+            raise exception 'a change is proposed before it is decided' using errcode = 'insufficient_privilege';
+        end if;
+        new.proposed_at := clock_timestamp();
+        new.expires_at := new.proposed_at + interval '7 days';
+        return new;
+    end if;
+    new.decided_at := clock_timestamp();
     if old.outcome is not null or (new.id, new.change, new.proposed_by, new.proposed_at, new.expires_at)
         is distinct from (old.id, old.change, old.proposed_by, old.proposed_at, old.expires_at) then
         raise exception 'a change is decided once, as it was proposed' using errcode = 'insufficient_privilege';
@@ -52,6 +62,7 @@ begin
     if new.outcome = 'confirmed' and (new.decided_at > old.expires_at or not exists (
         select from officer proposed join officer confirms on confirms.id = new.decided_by
         where proposed.id = old.proposed_by and proposed.person <> confirms.person
+          and proposed.person not like 'account:%' and confirms.person not like 'account:%'
           and proposed.role = 'administrator' and proposed.disabled_at is null
           and confirms.role = 'administrator' and confirms.disabled_at is null
     )) then
@@ -59,7 +70,7 @@ begin
     end if;
     return new;
 end $$;
-create trigger authority_change_two_people before update on authority_change for each row execute function second_administrator();
+create trigger authority_change_two_people before insert or update on authority_change for each row execute function second_administrator();
 create trigger authority_change_kept before delete on authority_change for each row execute function refuse_change();
 create trigger authority_change_no_truncate before truncate on authority_change for each statement execute function refuse_change();
 
@@ -71,9 +82,10 @@ comment on column api_key.granted_by is 'What two administrators agreed on; null
 comment on column broker_user.granted_by is 'What two administrators agreed on; null while there were not two.';
 
 create function has_two_administrators() returns boolean language sql stable as $$
-    select count(distinct person) >= 2 from officer where role = 'administrator' and disabled_at is null
+    select count(distinct person) >= 2 from officer
+    where role = 'administrator' and disabled_at is null and person not like 'account:%'
 $$;
-comment on function has_two_administrators is 'Until there are two, the operator''s commands alone found the province.';
+comment on function has_two_administrators is 'Until there are two, and it has been said whose accounts they are, the operator''s commands alone found the province.';
 
 -- The last line, should the code before it ever be lost: what was agreed on must be exactly what is written.
 create function authority_was_agreed() returns trigger language plpgsql as $$
@@ -81,6 +93,14 @@ declare
     agreed jsonb;
     fits boolean;
 begin
+    -- A key is made once and ended once, also while the province is being founded.
+    if tg_table_name = 'api_key' and tg_op = 'UPDATE' then
+        if old.revoked_at is null and new.revoked_at is not null
+            and (to_jsonb(new) - 'revoked_at') = (to_jsonb(old) - 'revoked_at') then
+            return new;
+        end if;
+        raise exception 'a key is only revoked' using errcode = 'insufficient_privilege';
+    end if;
     if not has_two_administrators() then
         return new;
     end if;
@@ -91,7 +111,9 @@ begin
             return new;
         end if;
     end if;
-    select change into agreed from authority_change where id = new.granted_by and outcome = 'confirmed';
+    -- Confirming and carrying out are one transaction, so that an old agreement makes nothing a second time.
+    select change into agreed from authority_change
+    where id = new.granted_by and outcome = 'confirmed' and decided_at >= transaction_timestamp();
     if tg_table_name = 'officer' then
         fits := agreed ->> 'role' = new.role and case agreed ->> 'kind'
             when 'open_account' then tg_op = 'INSERT' and agreed ->> 'login' = new.login and agreed ->> 'person' = new.person
@@ -111,7 +133,7 @@ begin
     return new;
 end $$;
 create trigger officer_was_agreed before insert or update on officer for each row execute function authority_was_agreed();
-create trigger api_key_was_agreed before insert on api_key for each row execute function authority_was_agreed();
+create trigger api_key_was_agreed before insert or update on api_key for each row execute function authority_was_agreed();
 create trigger broker_user_was_agreed before insert or update on broker_user for each row execute function authority_was_agreed();
 
 create or replace function approver_belongs_to_focal_unit() returns trigger language plpgsql as $$
@@ -121,3 +143,11 @@ begin
     end if;
     return new;
 end $$;
+
+-- A temporary table of the same name must not be looked into instead.
+alter function officer_person_unsaid() set search_path = pg_catalog, public, pg_temp;
+alter function approver_is_not_submitter() set search_path = pg_catalog, public, pg_temp;
+alter function approver_belongs_to_focal_unit() set search_path = pg_catalog, public, pg_temp;
+alter function second_administrator() set search_path = pg_catalog, public, pg_temp;
+alter function has_two_administrators() set search_path = pg_catalog, public, pg_temp;
+alter function authority_was_agreed() set search_path = pg_catalog, public, pg_temp;

@@ -68,8 +68,11 @@ fn passkey(credential: &str) -> String {
 impl Approval {
     /// Can anything be sealed here?
     pub fn can_seal(&self) -> bool {
-        let mut certified = self.keys.trusted.approvers().into_iter().flat_map(Approvers::valid);
-        self.keys.sealing.is_some() || certified.next().is_some()
+        match self.keys.trusted.approvers() {
+            Some(approvers) if approvers.valid().next().is_some() => true,
+            Some(Approvers { alone: true, .. }) => false,
+            Some(_) | None => self.keys.sealing.is_some(),
+        }
     }
 
     /// Draws what the approver's authenticator is to sign: about the current revision, for this person, for a few minutes.

@@ -138,11 +138,18 @@ impl AccountsPage {
 struct Names<'a>(&'a Register);
 
 impl Names<'_> {
-    fn officer(&self, id: OfficerId) -> String {
+    fn officer(&self, id: OfficerId, t: Tongue) -> String {
         let found = self.0.accounts.iter().find(|account| account.id == id);
         found.map_or_else(
             || id.to_string(),
-            |account| format!("{} ({})", account.name, account.login),
+            |account| {
+                let person = account.person.as_deref().unwrap_or("?");
+                let role = wording::role(account.role, t);
+                format!(
+                    "{} ({}) · {role} · {} · {person}",
+                    account.name, account.login, account.agency
+                )
+            },
         )
     }
 
@@ -170,16 +177,19 @@ impl Names<'_> {
             ),
             Change::ChangeRole { officer, role } => (
                 format!("{}: {}", t.pick("Đổi vai trò", "Change a role"), wording::role(*role, t)),
-                vec![(account, self.officer(*officer))],
+                vec![(account, self.officer(*officer, t))],
             ),
             Change::CreateKey { officer, label } => (
                 t.pick("Cấp khóa API", "Make an API key").to_owned(),
-                vec![(account, self.officer(*officer)), (t.pick("Dùng cho", "For"), label.clone())],
+                vec![
+                    (account, self.officer(*officer, t)),
+                    (t.pick("Dùng cho", "For"), label.clone()),
+                ],
             ),
             Change::ActAs { officer, user_id } => (
                 t.pick("Người dùng RabbitMQ gửi thay", "A RabbitMQ user acts as an account")
                     .to_owned(),
-                vec![(account, self.officer(*officer)), ("RabbitMQ", user_id.clone())],
+                vec![(account, self.officer(*officer, t)), ("RabbitMQ", user_id.clone())],
             ),
         }
     }

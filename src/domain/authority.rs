@@ -138,13 +138,14 @@ fn login(raw: String, broken: &mut Vec<Violation>) -> String {
 
 /// Whom an account belongs to. `account:` is how the database marks one of which nobody has said it.
 pub fn claim(raw: &str, broken: &mut Vec<Violation>) -> String {
-    let value = line("person", raw, LABEL_MAX, broken);
-    if value.starts_with("account:") || value.contains(char::is_whitespace) {
+    // Lower case and visible ASCII, so that one person is not two by another spelling.
+    let value = line("person", raw, LABEL_MAX, broken).to_ascii_lowercase();
+    if value.starts_with("account:") || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         broken.push(Violation::new(
             "person",
             "malformed",
-            "Mã cán bộ hoặc định danh đăng nhập một lần, không có khoảng trắng, không bắt đầu bằng “account:”.",
-            "A staff number or the subject of single sign-on, without spaces, not beginning with \"account:\".",
+            "Mã cán bộ hoặc định danh đăng nhập một lần: chữ không dấu, chữ số và dấu, không có khoảng trắng, không bắt đầu bằng “account:”.",
+            "A staff number or the subject of single sign-on: ASCII without spaces, not beginning with \"account:\".",
         ));
     }
     value
@@ -201,6 +202,20 @@ mod tests {
         let broken = Change::OpenAccount(wrong).parse().expect_err("three rules are broken");
         let fields: Vec<&str> = broken.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["name", "login", "person"]);
+    }
+
+    #[test]
+    fn one_person_is_not_two_by_another_spelling() {
+        let parsed = |raw: &str| {
+            let mut broken = Vec::new();
+            let value = claim(raw, &mut broken);
+            broken.is_empty().then_some(value)
+        };
+        assert_eq!(parsed(" CB-0101 "), Some("cb-0101".into()));
+        assert_eq!(parsed("cb-0101"), Some("cb-0101".into()));
+        for other in ["CB\u{2011}0101", "CB-0101\u{200b}", "CB 0101", "СB-0101", "account:x", ""] {
+            assert_eq!(parsed(other), None, "{other:?}");
+        }
     }
 
     #[test]

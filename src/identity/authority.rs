@@ -10,12 +10,11 @@ use super::change::{AccountError, Effect, carry_out};
 use crate::domain::account::{Officer, Power};
 use crate::domain::authority::Change;
 use crate::domain::id::{ChangeId, OfficerId};
+use crate::domain::seal::{canonical, digest};
 use crate::store::account::Origin;
 use crate::store::authority::{self, AccountLine, KeyLine, Outcome, Proposal};
 use crate::store::{StoreError, audit};
 
-/// Days a proposal waits for its second administrator.
-pub const WAITS_DAYS: i32 = 7;
 /// How long a decided one is still listed.
 const LISTED: Duration = Duration::days(30);
 
@@ -42,8 +41,11 @@ pub enum AuthorityError {
         at: OffsetDateTime,
     },
     /// It has waited too long and must be proposed anew.
-    #[error("the proposal is older than {WAITS_DAYS} days")]
+    #[error("the proposal is older than seven days")]
     TooLate,
+    /// Who proposed it, or who confirms it, is no administrator any more, or nobody has said whose account that is.
+    #[error("one of the two is not an administrator of whom it is known who it is")]
+    NotTwoAdministrators,
     /// The change itself cannot be made.
     #[error(transparent)]
     Change(#[from] AccountError),
@@ -119,7 +121,7 @@ impl Authority {
         let actor = by.id.to_string();
         let wished = if change.takes_two() {
             let id = ChangeId::new();
-            authority::insert(&mut tx, id, &change, by.id, WAITS_DAYS).await?;
+            authority::insert(&mut tx, id, &change, by.id).await?;
             write_down(&mut tx, by, "authority.proposed", id, &change).await?;
             Wished::Waits(id)
         } else {
@@ -138,6 +140,11 @@ impl Authority {
         }
         if proposal.expires_at <= crate::store::alert::database_now(&mut tx).await? {
             return Err(AuthorityError::TooLate);
+        }
+        for administrator in [proposal.proposed_by, by.id] {
+            if !authority::is_administrator(&mut tx, administrator).await? {
+                return Err(AuthorityError::NotTwoAdministrators);
+            }
         }
         authority::decide(&mut tx, id, Outcome::Confirmed, by.id).await?;
         let origin = Origin { granted_by: Some(id), demo: false };
@@ -197,7 +204,7 @@ fn need(officer: &Officer, power: Power) -> Result<(), AuthorityError> {
     if officer.role.may(power) { Ok(()) } else { Err(AuthorityError::Forbidden(power)) }
 }
 
-/// Names and logins stay out of the trail: the proposal has them.
+/// Names and logins stay out of the trail: the proposal has them, and its digest here shows if it was changed later.
 async fn write_down(
     conn: &mut PgConnection,
     by: &Officer,
@@ -205,11 +212,12 @@ async fn write_down(
     id: ChangeId,
     change: &Change,
 ) -> Result<(), StoreError> {
-    let detail = match change {
+    let mut detail = match change {
         Change::OpenAccount(account) => json!({"open_account": account.role}),
         Change::ChangeRole { officer, role } => json!({"change_role": role, "officer": officer}),
         Change::CreateKey { officer, .. } => json!({"create_key": officer}),
         Change::ActAs { officer, .. } => json!({"act_as": officer}),
     };
+    detail["digest"] = json!(digest(&canonical(change)));
     audit::append(conn, &by.id.to_string(), action, &id.to_string(), detail).await
 }

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use super::command::write_secret;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::domain::authority::claim;
 use crate::domain::id::OfficerId;
 use crate::domain::seal::passkey::{Passkey, Site};
 use crate::domain::seal::trust::{Approver, RootKey, Trust, TrustFile};
@@ -136,6 +137,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
                 request.fingerprint()
             );
             let Request { credential, officer, person, passkey } = request;
+            let mut broken = Vec::new();
+            let person = claim(&person, &mut broken);
+            ensure!(broken.is_empty(), "the request's person is none that an account could have");
             let approver =
                 Approver { credential, officer, person, passkey, since: now, revoked: None };
             change(&root, &file, |trust| Ok(trust.certify(approver)?))

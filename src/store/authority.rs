@@ -95,20 +95,18 @@ impl TryFrom<ProposalRow> for Proposal {
     }
 }
 
-/// Writes a proposal down, to be confirmed within `days`.
+/// Writes a proposal down; the database says until when it may be confirmed.
 pub async fn insert(
     conn: &mut PgConnection,
     id: ChangeId,
     change: &Change,
     proposed_by: OfficerId,
-    days: i32,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into authority_change (id, change, proposed_by, expires_at) values ($1, $2, $3, clock_timestamp() + make_interval(days => $4))",
+        "insert into authority_change (id, change, proposed_by) values ($1, $2, $3)",
         id.0,
         Json(change) as _,
-        proposed_by.0,
-        days
+        proposed_by.0
     )
     .execute(conn)
     .await?;
@@ -176,6 +174,20 @@ pub async fn decide(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Is this account an open administrator's, of whom it is known who it is?
+pub async fn is_administrator(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from officer where id = $1 and role = 'administrator' and disabled_at is null
+                                                and person not like 'account:%') as "is!""#,
+        officer.0
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// Do these accounts belong to one person?

@@ -198,6 +198,22 @@ async fn an_approver_whom_a_dispatcher_no_longer_trusts_sends_nothing(pool: PgPo
     assert_eq!(refused.problem(), "cannot-seal", "a live dispatcher would not believe it");
 }
 
+#[sqlx::test]
+async fn a_server_that_has_not_heard_of_the_list_seals_nothing_that_dispatchers_refuse(
+    pool: PgPool,
+) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost)).await;
+    fleet.serve().await;
+    let mut safe = Safe::new();
+    safe.certify(fleet.approver.id, &Authenticator::new("a"));
+    trust(&mut fleet, &safe);
+    fleet.dispatch().await;
+    let alert = fleet.app.submitted(&fleet.writer).await;
+    assert_eq!(fleet.app.approve(&fleet.approver, &alert).await.problem(), "cannot-seal");
+    assert_eq!(fleet.app.count("select count(*) from seal").await, 0);
+}
+
 async fn nothing_is_sent(fleet: &Fleet, alert: &Value, approved: &Value) {
     let air = fleet.on_air(alert, approved).await;
     let parked = fleet.until(&air, |progress| progress.parked_reason.is_some()).await;

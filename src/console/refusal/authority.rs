@@ -107,6 +107,15 @@ fn words_of(error: &AuthorityError, t: Tongue) -> Words {
                 t.pick("Thao tác của bạn không thay đổi gì.", "What you did changed nothing.")
             )],
         },
+        AuthorityError::NotTwoAdministrators => Words::say(
+            t,
+            StatusCode::CONFLICT,
+            nothing,
+            (
+                "Người đề nghị hoặc người xác nhận không còn là người quản trị, hoặc chưa khai định danh. Hãy từ chối đề nghị này và đề nghị lại.",
+                "Who proposed it or who confirms it is no administrator any more, or nobody has said whose account it is. Refuse it, and propose it anew.",
+            ),
+        ),
         AuthorityError::TooLate => Words::say(
             t,
             StatusCode::CONFLICT,

@@ -159,11 +159,17 @@ impl TrustedKeys {
         Self { approvers: Some(approvers), ..self }
     }
 
-    /// What can seal, by name: keys, then `passkey:` and the credential of each valid passkey.
+    /// What can seal an alert, by name: keys, then `passkey:` and the credential of each valid passkey. A key that seals templates only is
+    /// `templates:` and its name.
     pub fn ids(&self) -> Vec<String> {
         let valid = self.approvers.iter().flat_map(Approvers::valid);
         let passkeys = valid.map(|approver| format!("passkey:{}", approver.credential));
-        self.keys.keys().cloned().chain(passkeys).collect()
+        let is_alone = self.approvers.as_ref().is_some_and(|approvers| approvers.alone);
+        let keys = self
+            .keys
+            .keys()
+            .map(|id| if is_alone { format!("templates:{id}") } else { id.clone() });
+        keys.chain(passkeys).collect()
     }
 
     /// Approvers with keys of their own, where there are any.

@@ -24,7 +24,7 @@ const CONTEXT: &[u8] = b"loa trust v1\0";
 pub struct Trust {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Grows with each change, so that an older list is recognised.
+    /// Grows with each change.
     pub serial: u64,
     /// When it was signed.
     #[serde(with = "time::serde::rfc3339")]
@@ -50,7 +50,7 @@ pub struct Approver {
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     pub since: OffsetDateTime,
-    /// No longer, since then. Kept, so that what it sealed before can be proved.
+    /// No longer, since then.
     #[serde(with = "time::serde::rfc3339::option")]
     pub revoked: Option<OffsetDateTime>,
 }
