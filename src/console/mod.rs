@@ -43,6 +43,9 @@ pub mod queue;
 /// Texts as phones show them.
 pub mod screens;
 
+/// A person's own sessions.
+pub mod sessions;
+
 /// Accounts and keys, and what waits for a second administrator.
 pub mod accounts;
 
@@ -129,6 +132,9 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/broadcasts/{id}/pause", post(steer::pause))
         .route("/console/broadcasts/{id}/resume", post(steer::resume))
         .route("/console/broadcasts/{id}/stop", post(steer::stop))
+        .route("/console/sessions", get(sessions::page))
+        .route("/console/sessions/end-others", post(sessions::end_others))
+        .route("/console/sessions/{id}/end", post(sessions::end))
         .route("/console/accounts", get(accounts::page).post(changes::open))
         .route("/console/accounts/{id}/role", post(changes::change_role))
         .route("/console/accounts/{id}/key", post(changes::create_key))

@@ -6,15 +6,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use super::{password, token};
 use crate::clock::Clock;
 use crate::domain::account::Officer;
 use crate::domain::network::subscriber;
-use crate::store::{StoreError, account, audit, session};
+use crate::store::session::{self, SessionLine};
+use crate::store::{StoreError, account, audit};
 
 /// How long a session lasts at most: a shift.
 pub const LASTS: Duration = Duration::hours(12);
@@ -153,7 +155,8 @@ impl Sessions {
         let expires = now + LASTS;
         let mut tx = self.pool.begin().await?;
         session::clear_failures(&mut tx, login_hash, address).await?;
-        session::insert_session(&mut tx, &token::hash(&token), officer.id, now, expires).await?;
+        let hash = token::hash(&token);
+        session::insert_session(&mut tx, &hash, officer.id, address, now, expires).await?;
         let actor = officer.id.to_string();
         audit::append(&mut tx, &actor, "session.begun", &actor, serde_json::json!({})).await?;
         tx.commit().await?;
@@ -167,9 +170,48 @@ impl Sessions {
         session::officer_by_session(&mut conn, &token::hash(token), now, now - IDLE).await
     }
 
+    /// A person's open sessions; `token` is of the one that asks.
+    pub async fn of(&self, officer: &Officer, token: &str) -> Result<Vec<SessionLine>, StoreError> {
+        let now = self.clock.now();
+        let mut conn = self.pool.acquire().await?;
+        session::sessions_of(&mut conn, officer.id, &token::hash(token), now, now - IDLE).await
+    }
+
+    /// Ends one of a person's own sessions. Returns whether there was one.
+    pub async fn end(&self, officer: &Officer, id: Uuid) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ended = session::end_session(&mut tx, officer.id, id).await?;
+        if ended {
+            write_down(&mut tx, officer, 1).await?;
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Ends all of a person's sessions but this one. Returns how many.
+    pub async fn end_others(&self, officer: &Officer, token: &str) -> Result<u64, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ended = session::end_others(&mut tx, officer.id, &token::hash(token)).await?;
+        if ended > 0 {
+            write_down(&mut tx, officer, ended).await?;
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
     /// Ends the session. Ending one that has ended changes nothing.
     pub async fn sign_out(&self, token: &str) -> Result<(), StoreError> {
         let mut conn = self.pool.acquire().await?;
         session::delete_session(&mut conn, &token::hash(token)).await
     }
+}
+
+/// Somebody has ended sessions of theirs that were open elsewhere.
+async fn write_down(
+    conn: &mut PgConnection,
+    officer: &Officer,
+    ended: u64,
+) -> Result<(), StoreError> {
+    let (actor, detail) = (officer.id.to_string(), serde_json::json!({"sessions": ended}));
+    audit::append(conn, &actor, "session.ended_elsewhere", &actor, detail).await
 }

@@ -2,26 +2,29 @@
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::StoreError;
 use super::account::OfficerRow;
 use crate::domain::account::Officer;
 use crate::domain::id::OfficerId;
 
-/// Remembers that somebody signed in.
+/// Remembers that somebody signed in, from this address.
 pub async fn insert_session(
     conn: &mut PgConnection,
     token_hash: &[u8],
     officer: OfficerId,
+    address: &str,
     now: OffsetDateTime,
     expires: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into console_session (token_hash, officer_id, created_at, seen_at, expires_at) values ($1, $2, $3, $3, $4)",
+        "insert into console_session (token_hash, officer_id, created_at, seen_at, expires_at, address) values ($1, $2, $3, $3, $4, $5)",
         token_hash,
         officer.0,
         now,
-        expires
+        expires,
+        address
     )
     .execute(&mut *conn)
     .await?;
@@ -65,6 +68,74 @@ pub async fn delete_session(conn: &mut PgConnection, token_hash: &[u8]) -> Resul
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// An open session, as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct SessionLine {
+    /// Names it; opens nothing.
+    pub id: Uuid,
+    /// When its owner signed in.
+    pub begun_at: OffsetDateTime,
+    /// When it was last used, to the minute.
+    pub seen_at: OffsetDateTime,
+    /// Where it was begun.
+    pub address: Option<String>,
+    /// The one that asks.
+    pub is_this: bool,
+}
+
+/// The open sessions of a person, the last used first; `token_hash` is of the one that asks.
+pub async fn sessions_of(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    token_hash: &[u8],
+    now: OffsetDateTime,
+    idle_since: OffsetDateTime,
+) -> Result<Vec<SessionLine>, StoreError> {
+    Ok(sqlx::query_as!(
+        SessionLine,
+        r#"select id, created_at as begun_at, seen_at, address, token_hash = $2 as "is_this!"
+           from console_session where officer_id = $1 and expires_at > $3 and seen_at > $4 order by seen_at desc, created_at desc"#,
+        officer.0,
+        token_hash,
+        now,
+        idle_since
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// Ends one of a person's sessions; nobody else's. Returns whether there was one.
+pub async fn end_session(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    id: Uuid,
+) -> Result<bool, StoreError> {
+    let ended = sqlx::query!(
+        "delete from console_session where id = $1 and officer_id = $2",
+        id,
+        officer.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(ended.rows_affected() == 1)
+}
+
+/// Ends all of a person's sessions but the one with this token. Returns how many.
+pub async fn end_others(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    token_hash: &[u8],
+) -> Result<u64, StoreError> {
+    let ended = sqlx::query!(
+        "delete from console_session where officer_id = $1 and token_hash <> $2",
+        officer.0,
+        token_hash
+    )
+    .execute(conn)
+    .await?;
+    Ok(ended.rows_affected())
 }
 
 /// Failed sign-ins since a moment.

@@ -73,6 +73,13 @@ impl Desk {
         desk
     }
 
+    /// Another browser in front of the same console, with which `login` has signed in.
+    pub async fn beside(&self, login: &str) -> Self {
+        let mut desk = Self { router: self.router.clone(), cookies: BTreeMap::new() };
+        desk.sign_in(login, PASSWORD).await;
+        desk
+    }
+
     pub async fn sign_in(&mut self, login: &str, password: &str) -> Page {
         let csrf = self.get("/console/sign-in").await.csrf();
         let fields = [("csrf", csrf.as_str()), ("login", login), ("password", password)];

@@ -127,6 +127,10 @@ async fn administration(world: &World, pages: &mut BTreeMap<&'static str, Page>)
     pages.insert("accounts-en", second.get("/console/accounts?lang=en").await);
     pages.insert("accounts", second.get("/console/accounts?lang=vi").await);
     let mut auditor = Desk::of(world, key(), "giamsat").await;
+    for _ in 0..2 {
+        auditor.beside("giamsat").await;
+    }
+    pages.insert("sessions", auditor.get("/console/sessions").await);
     pages.insert("accounts-read", auditor.get("/console/accounts").await);
 }
 

@@ -336,6 +336,37 @@ async fn the_document_is_shown_only_inside_our_own_page(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_person_sees_where_they_are_signed_in_and_ends_what_is_not_theirs(pool: PgPool) {
+    let world = World::today(pool).await;
+    let mut desk = Desk::of(&world, key(), "duyet").await;
+    let mut lost = desk.beside("duyet").await;
+    let mut stranger = desk.beside("truc").await;
+    let page = desk.get("/console/sessions").await;
+    page.says("phiên này");
+    let end = |html: &str| {
+        let id = html.split("/console/sessions/").nth(1).unwrap().split('/').next().unwrap();
+        format!("/console/sessions/{id}/end")
+    };
+    let (address, csrf) = (end(&page.html), page.csrf());
+
+    let token = stranger.get("/console/sessions").await.csrf();
+    stranger.post(&address, &[("csrf", &token)]).await;
+    assert_eq!(lost.get("/console").await.status, StatusCode::OK, "nobody ends another's session");
+    desk.post_from("cross-site", &address, &[("csrf", &csrf)]).await;
+    assert_eq!(lost.get("/console").await.status, StatusCode::OK);
+
+    assert_eq!(desk.post(&address, &[("csrf", &csrf)]).await.location, "/console/sessions");
+    assert_eq!(lost.get("/console").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(desk.get("/console").await.status, StatusCode::OK);
+
+    let mut again = desk.beside("duyet").await;
+    desk.post("/console/sessions/end-others", &[("csrf", &csrf)]).await;
+    assert_eq!(again.get("/console").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(desk.get("/console").await.status, StatusCode::OK);
+    assert_ne!(stranger.get("/console/sessions").await.status, StatusCode::SEE_OTHER);
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn english_is_remembered_once_chosen(pool: PgPool) {
     let world = World::today(pool).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
