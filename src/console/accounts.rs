@@ -16,7 +16,7 @@ use crate::domain::authority::Change;
 use crate::domain::id::OfficerId;
 use crate::domain::wording::{self, Tongue};
 use crate::identity::authority::{AuthorityError, Register};
-use crate::store::authority::{AccountLine, KeyLine, Outcome, Proposal};
+use crate::store::authority::{AccountLine, Outcome, Proposal};
 
 /// The page's address.
 pub const HERE: &str = "/console/accounts";
@@ -70,6 +70,7 @@ pub struct AccountRow {
     closed: Option<String>,
     sessions: i64,
     keys: Vec<KeyRow>,
+    broker_users: Vec<String>,
     is_self: bool,
 }
 
@@ -117,7 +118,7 @@ impl AccountsPage {
         let waiting = waiting.into_iter().map(line).collect();
         let decided = decided.into_iter().rev().map(line).collect();
         let rows = register.accounts.iter();
-        let accounts = rows.map(|account| AccountRow::of(account, &register.keys, me, t)).collect();
+        let accounts = rows.map(|account| AccountRow::of(account, register, me, t)).collect();
         let agencies =
             register.agencies.iter().map(|(id, _, name)| (id.to_string(), name.clone())).collect();
         Self {
@@ -186,11 +187,17 @@ impl Names<'_> {
                     (t.pick("Dùng cho", "For"), label.clone()),
                 ],
             ),
-            Change::ActAs { officer, user_id } => (
-                t.pick("Người dùng RabbitMQ gửi thay", "A RabbitMQ user acts as an account")
-                    .to_owned(),
-                vec![(account, self.officer(*officer, t)), ("RabbitMQ", user_id.clone())],
-            ),
+            Change::ActAs { officer, user_id } => {
+                let title =
+                    t.pick("Người dùng RabbitMQ gửi thay", "A RabbitMQ user acts as an account");
+                let mut facts =
+                    vec![(account, self.officer(*officer, t)), ("RabbitMQ", user_id.clone())];
+                let now = self.0.broker_users.iter().find(|(known, _)| known == user_id);
+                if let Some((_, holder)) = now.filter(|(_, holder)| holder != officer) {
+                    facts.push((t.pick("Hiện gửi thay", "Acts now as"), self.officer(*holder, t)));
+                }
+                (title.to_owned(), facts)
+            }
         }
     }
 }
@@ -224,8 +231,9 @@ pub fn outcome_words(outcome: Outcome, t: Tongue) -> &'static str {
 }
 
 impl AccountRow {
-    fn of(account: &AccountLine, keys: &[KeyLine], me: OfficerId, t: Tongue) -> Self {
-        let own = keys.iter().filter(|key| key.officer == account.id);
+    fn of(account: &AccountLine, register: &Register, me: OfficerId, t: Tongue) -> Self {
+        let own = register.keys.iter().filter(|key| key.officer == account.id);
+        let acting = register.broker_users.iter().filter(|(_, officer)| *officer == account.id);
         Self {
             id: account.id.to_string(),
             name: account.name.clone(),
@@ -242,6 +250,7 @@ impl AccountRow {
                     since: wording::moment(key.created_at),
                 })
                 .collect(),
+            broker_users: acting.map(|(user_id, _)| user_id.clone()).collect(),
             is_self: account.id == me,
         }
     }

@@ -138,6 +138,15 @@ pub async fn revoke_key(
     back(&visit, done)
 }
 
+/// `POST /console/broker-users/remove`
+pub async fn remove_broker_user(
+    State(console): State<Arc<Console>>,
+    Ours { visit, form }: Ours<AccountForm>,
+) -> Response {
+    let done = console.authority.remove_broker_user(visit.officer(), &form.user_id).await;
+    back(&visit, done)
+}
+
 /// `POST /console/changes/{id}/confirm`
 pub async fn confirm(
     State(console): State<Arc<Console>>,

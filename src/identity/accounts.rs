@@ -148,6 +148,22 @@ pub async fn revoke_api_key(pool: &PgPool, actor: &str, id: Uuid) -> Result<bool
     Ok(revoked)
 }
 
+/// Lets a RabbitMQ user act as nobody any more. Returns whether it acted as somebody.
+pub async fn remove_broker_user(
+    pool: &PgPool,
+    actor: &str,
+    user_id: &str,
+) -> Result<bool, AccountError> {
+    let mut tx = pool.begin().await?;
+    let removed = account::delete_broker_user(&mut tx, user_id).await?;
+    if let Some(officer) = removed {
+        let detail = json!({"user_id": user_id});
+        audit::append(&mut tx, actor, "broker_user.removed", &officer.to_string(), detail).await?;
+    }
+    tx.commit().await?;
+    Ok(removed.is_some())
+}
+
 /// Sets the password an officer signs in to the console with; their sessions end.
 pub async fn set_password(
     pool: &PgPool,

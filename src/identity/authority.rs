@@ -84,6 +84,8 @@ pub struct Register {
     pub accounts: Vec<AccountLine>,
     /// Every valid key.
     pub keys: Vec<KeyLine>,
+    /// Which RabbitMQ users act as whom.
+    pub broker_users: Vec<(String, OfficerId)>,
     /// Every agency: id, code, name.
     pub agencies: Vec<(Uuid, String, String)>,
 }
@@ -109,6 +111,7 @@ impl Authority {
             proposals: authority::recent(&mut conn, now - LISTED).await?,
             accounts: authority::accounts(&mut conn).await?,
             keys: authority::keys(&mut conn).await?,
+            broker_users: authority::broker_users(&mut conn).await?,
             agencies: authority::agencies(&mut conn).await?,
         })
     }
@@ -176,6 +179,17 @@ impl Authority {
         need(by, Power::ManageAccounts)?;
         let closed = accounts::disable_officer(&self.pool, &by.id.to_string(), officer).await?;
         if closed { Ok(()) } else { Err(AuthorityError::NotFound) }
+    }
+
+    /// Lets a RabbitMQ user act as nobody any more, at once.
+    pub async fn remove_broker_user(
+        &self,
+        by: &Officer,
+        user_id: &str,
+    ) -> Result<(), AuthorityError> {
+        need(by, Power::ManageAccounts)?;
+        let removed = accounts::remove_broker_user(&self.pool, &by.id.to_string(), user_id).await?;
+        if removed { Ok(()) } else { Err(AuthorityError::NotFound) }
     }
 
     /// Revokes a key at once.

@@ -77,6 +77,12 @@ pub enum Accounts {
         /// The id printed with it.
         id: Uuid,
     },
+    /// Lets a RabbitMQ user act as nobody any more.
+    RemoveBrokerUser {
+        /// RabbitMQ's user name.
+        #[arg(long)]
+        user_id: String,
+    },
     /// Closes an account: no signing in, no keys.
     Disable {
         /// Whose.
@@ -190,6 +196,12 @@ async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()
                 bail!("no such key, or it is revoked already");
             }
             println!("revoked");
+        }
+        Accounts::RemoveBrokerUser { user_id } => {
+            if !accounts::remove_broker_user(pool, actor, &user_id).await? {
+                bail!("no such RabbitMQ user acts as anybody");
+            }
+            println!("removed");
         }
         Accounts::Disable { login } => {
             let officer = accounts::officer_by_login(pool, &login).await?;

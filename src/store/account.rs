@@ -243,6 +243,20 @@ pub async fn set_broker_user(
     Ok(())
 }
 
+/// A RabbitMQ user acts as nobody any more. Returns as whom it did.
+pub async fn delete_broker_user(
+    conn: &mut PgConnection,
+    user_id: &str,
+) -> Result<Option<OfficerId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "delete from broker_user where user_id = $1 returning officer_id",
+        user_id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(OfficerId))
+}
+
 /// Writes a key; only the hash of its secret.
 pub async fn insert_api_key(
     conn: &mut PgConnection,

@@ -284,6 +284,14 @@ pub async fn keys(conn: &mut PgConnection) -> Result<Vec<KeyLine>, StoreError> {
         .collect())
 }
 
+/// Which RabbitMQ users act as whom.
+pub async fn broker_users(conn: &mut PgConnection) -> Result<Vec<(String, OfficerId)>, StoreError> {
+    let rows = sqlx::query!("select user_id, officer_id from broker_user order by user_id")
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, OfficerId(row.officer_id))).collect())
+}
+
 /// Every agency: id, code, name; the focal unit first.
 pub async fn agencies(conn: &mut PgConnection) -> Result<Vec<(Uuid, String, String)>, StoreError> {
     let rows = sqlx::query!("select id, code, name from agency order by not is_focal_unit, code")

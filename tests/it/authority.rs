@@ -360,6 +360,30 @@ async fn administrators_work_on_the_page(pool: PgPool) {
     let page = second.post(&confirm, &[("csrf", &token)]).await;
     assert_eq!((page.status, page.location.as_str()), (StatusCode::SEE_OTHER, "/console/accounts"));
     second.get("/console/accounts").await.says("Đã xác nhận");
+
+    // A RabbitMQ user that acts as an account is seen, who would lose it is said, and one administrator ends it.
+    let writer = format!("/console/accounts/{}/broker-user", world.author);
+    let approver = format!("/console/accounts/{}/broker-user", world.approver);
+    let fields = [("csrf", csrf.as_str()), ("user_id", "bch-he-thong")];
+    first.post(&writer, &fields).await;
+    let waiting = |html: &str| {
+        let id = html.split("/console/changes/").nth(1).unwrap().split('/').next().unwrap();
+        format!("/console/changes/{id}/confirm")
+    };
+    let page = second.get("/console/accounts").await;
+    second.post(&waiting(&page.html), &[("csrf", &token)]).await;
+    second.get("/console/accounts").await.says("RabbitMQ: bch-he-thong");
+    first.post(&approver, &fields).await;
+    second
+        .get("/console/accounts")
+        .await
+        .says("<dt>Hiện gửi thay</dt><dd>Cán bộ trực ban 01 (truc)");
+    let gone = first.post("/console/broker-users/remove", &fields).await;
+    assert_eq!(gone.location, "/console/accounts");
+    assert_eq!(
+        first.post("/console/broker-users/remove", &fields).await.status,
+        StatusCode::NOT_FOUND
+    );
     let page = second.post(&confirm, &[("csrf", &token)]).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
     page.says("Đã xác nhận: quantri2");
