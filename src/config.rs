@@ -24,6 +24,7 @@ pub mod pacing;
 pub mod provider;
 pub mod seal;
 pub mod secret;
+pub mod sign_in;
 pub mod telemetry;
 pub mod waits;
 pub mod webpush;
@@ -57,6 +58,8 @@ pub struct Config {
     pub broker: broker::Broker,
     /// The API, the console and the public pages.
     pub http: http::Http,
+    /// With what people sign in.
+    pub sign_in: sign_in::SignIn,
     /// The key that seals and the keys that are trusted.
     pub seal: seal::Seal,
     /// How much a dispatcher takes on.
@@ -117,6 +120,7 @@ impl Config {
             Self::from_layers(None, &environment).expect("the built-in defaults parse");
         config.mode = Mode::Demo;
         config.http.for_testing();
+        config.sign_in.password_alone = true;
         config.dispatch.for_testing();
         config
     }

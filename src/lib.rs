@@ -63,6 +63,9 @@ pub mod stage;
 /// The only place that tells the time.
 pub mod clock;
 
+/// Tokens and nonces.
+pub mod random;
+
 /// Read once at start; refuses what is wrong by name.
 pub mod config;
 

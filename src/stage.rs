@@ -228,6 +228,9 @@ url = "{broker_url}"
 [http]
 public_url = "{url}"
 
+[sign_in]
+password_alone = true
+
 [seal]
 signing_key_file = "{key}"
 key_id = "demo"

@@ -37,6 +37,8 @@ pub struct ApproveRequest {
     /// The approver vouches for both, as the submitter did (QC-CB 12.3, 1.3).
     pub attestations: Attestations,
     /// The assertion of the approver's own passkey over the challenge drawn for this decision; where approvers seal with their own keys.
+    // Left out when there is none: what was sent without it before must read the same to `Idempotency-Key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<OneSeal>,
 }
 

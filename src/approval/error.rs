@@ -3,6 +3,7 @@
 use crate::domain::account::Power;
 use crate::domain::lifecycle::Refusal;
 use crate::domain::violation::Violation;
+use crate::random::NoRandomness;
 use crate::store::StoreError;
 use crate::store::idempotency::OnceError;
 
@@ -43,8 +44,8 @@ pub enum ApprovalError {
     #[error("the approver's seal does not hold: {0}")]
     SealRefused(String),
     /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    NoRandomness,
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
     /// This process has no key to seal with.
     #[error("this process has no sealing key")]
     NoSealingKey,

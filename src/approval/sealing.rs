@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -14,8 +13,11 @@ use crate::domain::account::{Officer, Power};
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Action;
 use crate::domain::seal::passkey::{NONCE, challenge};
-use crate::domain::seal::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, digest};
+use crate::domain::seal::{
+    APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, canonical, digest, passkey_id,
+};
 use crate::domain::violation::Violation;
+use crate::random;
 use crate::store::alert::{self, Revision};
 use crate::store::challenge::{self as challenges, NewChallenge};
 use crate::store::decision::{self, Signed};
@@ -55,17 +57,17 @@ impl With<'_> {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Server(key) => key.id().to_owned(),
-            Self::Passkey(_, seal) => passkey(&seal.credential),
+            Self::Passkey(_, seal) => passkey_id(&seal.credential),
         }
     }
 }
 
-/// As dispatchers name a passkey that they trust.
-fn passkey(credential: &str) -> String {
-    format!("passkey:{credential}")
-}
-
 impl Approval {
+    /// Approvers with passkeys of their own, where there are any.
+    pub fn approvers(&self) -> Option<&Approvers> {
+        self.keys.trusted.approvers()
+    }
+
     /// Can anything be sealed here?
     pub fn can_seal(&self) -> bool {
         match self.keys.trusted.approvers() {
@@ -88,8 +90,7 @@ impl Approval {
         if credentials.is_empty() {
             return Err(ApprovalError::NoPasskey);
         }
-        let mut nonce = [0; NONCE];
-        SystemRandom::new().fill(&mut nonce).map_err(|_| ApprovalError::NoRandomness)?;
+        let nonce: [u8; NONCE] = random::bytes()?;
         let mut tx = self.begin().await?;
         let found = alert::find(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
         found.state.after(Action::Approve)?;
@@ -180,14 +181,14 @@ pub(super) async fn write_seals(
         With::Passkey(approvers, seal) => {
             verify(conn, approvers, seal, officer, current, bytes).await?;
             let seals = vec![(*seal).clone()];
-            let signature = written(&ApproversSeal { seals: seals.clone(), original: None });
+            let signature = canonical(&ApproversSeal { seals: seals.clone(), original: None });
             let signed = Signed { sealed: bytes, key_id: APPROVERS, signature: &signature };
             decision::insert_seal(conn, current.alert, &signed).await?;
             if let Some((id, recall)) = recall {
                 let original = String::from_utf8(bytes.to_vec()).map_err(|_| {
                     StoreError::inconsistent("alert_revision", "sealable", current.alert)
                 })?;
-                let signature = written(&ApproversSeal { seals, original: Some(original) });
+                let signature = canonical(&ApproversSeal { seals, original: Some(original) });
                 let signed = Signed { sealed: recall, key_id: APPROVERS, signature: &signature };
                 decision::insert_prepared_recall(conn, current.alert, id, &signed).await?;
             }
@@ -214,8 +215,4 @@ async fn verify(
         Ok(_) => Err(ApprovalError::SealRefused("the passkey belongs to another approver".into())),
         Err(error) => Err(ApprovalError::SealRefused(error.to_string())),
     }
-}
-
-fn written(seal: &ApproversSeal) -> Vec<u8> {
-    crate::domain::seal::canonical(seal)
 }

@@ -187,6 +187,10 @@ impl Names<'_> {
                     (t.pick("Dùng cho", "For"), label.clone()),
                 ],
             ),
+            Change::Invite { officer, .. } => (
+                t.pick("Mời đăng ký khóa truy cập", "Invite to register a passkey").to_owned(),
+                vec![(account, self.officer(*officer, t))],
+            ),
             Change::ActAs { officer, user_id } => {
                 let title =
                     t.pick("Người dùng RabbitMQ gửi thay", "A RabbitMQ user acts as an account");

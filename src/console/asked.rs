@@ -116,7 +116,7 @@ async fn frame(parts: &Parts, console: &Console) -> Frame {
     match console.doors.visitor(&parts.headers).await {
         Ok(Some(visitor)) => {
             let csrf = visitor.csrf();
-            Frame::new(t, console.demo, Some(visitor.officer), csrf)
+            Frame::new(t, console.demo, Some(visitor.session.officer), csrf)
         }
         Ok(None) | Err(_) => Frame::new(t, console.demo, None, String::new()),
     }

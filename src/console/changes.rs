@@ -1,5 +1,5 @@
-//! The forms of the accounts page. After one that counted, the browser is sent on, so that reloading never repeats it; only a new key is
-//! shown at once, because it is shown this once.
+//! The forms of the accounts page. After one that counted, the browser is sent on, so that reloading never repeats it; only what
+//! is shown this once, a new key or half a code, is shown at once.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use crate::domain::id::{AgencyId, ChangeId, OfficerId};
 use crate::domain::violation::Violation;
 use crate::identity::authority::{AuthorityError, Wished};
 use crate::identity::change::{AccountError, Effect};
+use crate::identity::invitation::Half;
 
 /// A new key, this once.
 #[derive(Template)]
@@ -28,6 +29,15 @@ use crate::identity::change::{AccountError, Effect};
 struct KeyPage {
     f: Frame,
     secret: String,
+}
+
+/// Half of an invitation's code, this once.
+#[derive(Template)]
+#[template(path = "console/half.html")]
+struct HalfPage {
+    f: Frame,
+    half: String,
+    is_first: bool,
 }
 
 /// The form that opens an account.
@@ -118,6 +128,18 @@ pub async fn act_as(
     wish(&console, &visit, OpenForm::default(), Ok(change)).await
 }
 
+/// `POST /console/accounts/{id}/invite`
+pub async fn invite(
+    State(console): State<Arc<Console>>,
+    At(officer): At<OfficerId>,
+    Ours { visit, .. }: Ours<Button>,
+) -> Response {
+    match console.authority.invite(visit.officer(), officer).await {
+        Ok(half) => show_half(&visit, &half, true),
+        Err(error) => failed(&console, &visit, OpenForm::default(), &error).await,
+    }
+}
+
 /// `POST /console/accounts/{id}/close`
 pub async fn close(
     State(console): State<Arc<Console>>,
@@ -186,12 +208,21 @@ async fn wish(
     }
 }
 
-/// A new key has to be shown; everything else is seen on the page.
+/// What is shown once has to be shown now; everything else is seen on the page.
 fn told(visit: &Visit, effect: Effect) -> Response {
-    let Effect::KeyCreated(key) = effect else {
-        return Redirect::to(HERE).into_response();
-    };
-    let page = KeyPage { f: visit.frame(), secret: key.secret };
+    match effect {
+        Effect::KeyCreated(key) => {
+            answer(StatusCode::OK, &KeyPage { f: visit.frame(), secret: key.secret })
+        }
+        Effect::Invited(half) => show_half(visit, &half, false),
+        Effect::Opened(_) | Effect::RoleChanged | Effect::ActsAs => {
+            Redirect::to(HERE).into_response()
+        }
+    }
+}
+
+fn show_half(visit: &Visit, half: &Half, is_first: bool) -> Response {
+    let page = HalfPage { f: visit.frame(), half: half.to_string(), is_first };
     answer(StatusCode::OK, &page)
 }
 

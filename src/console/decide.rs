@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -28,6 +29,28 @@ pub struct DecisionForm {
     whole_province: Option<String>,
     no_state_secret: Option<String>,
     reason: String,
+    /// The approver's seal, as the script wrote it.
+    seal: String,
+}
+
+/// `POST /console/alerts/{id}/challenge`: what the approver's authenticator is asked to sign.
+pub async fn challenge(
+    State(console): State<Arc<Console>>,
+    At(id): At<AlertId>,
+    Ours { visit, form }: Ours<DecisionForm>,
+) -> Response {
+    match console.approval.challenge(visit.officer(), id).await {
+        // The script must not ask anybody to seal what was not on this screen.
+        Ok(drawn) if drawn.digest == form.digest => Json(drawn).into_response(),
+        Ok(_) => told(&visit, &ApprovalError::DigestMismatch),
+        Err(error) => told(&visit, &error),
+    }
+}
+
+/// For the script, which shows the words as they are.
+fn told(visit: &Visit, error: &ApprovalError) -> Response {
+    let words = Words::of(error, visit.t);
+    (words.status, words.lines.join(" ")).into_response()
 }
 
 /// `POST /console/alerts/{id}/approve`
@@ -42,7 +65,16 @@ pub async fn approve(
             whole_province: form.whole_province.is_some(),
             no_state_secret: form.no_state_secret.is_some(),
         },
-        seal: None,
+        seal: match form.seal.as_str() {
+            "" => None,
+            answer => match serde_json::from_str(answer) {
+                Ok(seal) => Some(seal),
+                Err(error) => {
+                    let error = ApprovalError::SealRefused(error.to_string());
+                    return failed(&console, &visit, id, form, "approve", &error).await;
+                }
+            },
+        },
     };
     let trace = TraceParent::current();
     match console.approval.approve(visit.officer(), id, &request, None, trace.as_ref()).await {

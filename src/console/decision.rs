@@ -93,6 +93,8 @@ pub struct Sheet {
     digest: String,
     digest_short: String,
     standing: Standing,
+    /// Approving takes the passkey of whoever is looking.
+    seals_with_passkey: bool,
 }
 
 /// `GET /console/alerts/{id}`
@@ -139,7 +141,11 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
     let sheet = console.approval.sheet(visit.officer(), id).await?;
     let mut conn = console.pool.acquire().await?;
     let broadcast = broadcast::of_alert(&mut conn, id).await?;
-    Ok(Sheet::of(&sheet, visit.officer().role, broadcast, &console.pacing, visit.t))
+    let officer = visit.officer();
+    let approvers = console.approval.approvers();
+    let seals_with_passkey = approvers.is_some_and(|approvers| approvers.must_seal(officer.id));
+    let shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
+    Ok(Sheet { seals_with_passkey, ..shown })
 }
 
 impl Sheet {
@@ -199,6 +205,7 @@ impl Sheet {
             digest_short: sheet.digest.chars().take(16).collect(),
             digest: sheet.digest.clone(),
             standing: Standing::of(sheet, role, broadcast, t),
+            seals_with_passkey: false,
         }
     }
 }

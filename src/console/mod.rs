@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::pacing::Pacing;
 use crate::config::{Config, Mode};
 use crate::identity::authority::Authority;
+use crate::identity::passkeys::Passkeys;
 use crate::identity::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
@@ -27,6 +28,9 @@ pub mod frame;
 
 /// What a browser asked for and sent, parsed.
 pub mod asked;
+
+/// Browsers before the door.
+pub mod guest;
 
 /// Who is at the console, on every request.
 pub mod visit;
@@ -45,6 +49,12 @@ pub mod screens;
 
 /// A person's own sessions.
 pub mod sessions;
+
+/// A person's own passkeys.
+pub mod passkeys;
+
+/// Coming in by an invitation.
+pub mod invitation;
 
 /// Accounts and keys, and what waits for a second administrator.
 pub mod accounts;
@@ -72,6 +82,8 @@ pub mod steer;
 pub struct Console {
     /// Knows who is signed in.
     pub doors: Doorkeeper,
+    /// Registers passkeys; none at an address without a name.
+    pub passkeys: Option<Passkeys>,
     /// Takes decisions.
     pub approval: Approval,
     /// Accounts and keys.
@@ -100,9 +112,16 @@ impl Console {
         approval: Approval,
         shutdown: Shutdown,
     ) -> Self {
-        let https = config.http.base_url().starts_with("https://");
+        let base = config.http.base_url();
+        let https = base.starts_with("https://");
+        let password_alone = config.sign_in.password_alone;
+        let sessions = Sessions::new(urgent, Arc::clone(&clock), password_alone);
+        // With one passkey approvers sign in and seal.
+        let rp_id = approval.approvers().map(|approvers| approvers.trust.site.rp_id.clone());
+        let rp_id = rp_id.as_deref();
         Self {
-            doors: Doorkeeper::new(Sessions::new(urgent, Arc::clone(&clock)), https),
+            passkeys: Passkeys::new(sessions.clone(), &base, rp_id),
+            doors: Doorkeeper::new(sessions, https),
             approval,
             authority: Authority::new(pool.clone()),
             pool,
@@ -120,9 +139,17 @@ pub fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/console", get(queue::page))
         .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
+        .route("/console/sign-in/passkey", post(sign_in::enter_by_passkey))
+        .route("/console/sign-in/passkey/begin", post(sign_in::ask))
         .route("/console/sign-out", post(sign_in::leave))
+        .route("/console/invitation", get(invitation::form).post(invitation::accept))
+        .route("/console/passkeys", get(passkeys::page).post(passkeys::register))
+        .route("/console/passkeys/begin", post(passkeys::begin))
+        .route("/console/passkeys/{credential}/remove", post(passkeys::remove))
+        .route("/console/passkeys/{credential}/request", get(passkeys::request))
         .route("/console/alerts/{id}", get(decision::page))
         .route("/console/alerts/{id}/document", get(decision::document))
+        .route("/console/alerts/{id}/challenge", post(decide::challenge))
         .route("/console/alerts/{id}/approve", post(decide::approve))
         .route("/console/alerts/{id}/return", post(decide::send_back))
         .route("/console/alerts/{id}/reject", post(decide::reject))
@@ -139,6 +166,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/accounts/{id}/role", post(changes::change_role))
         .route("/console/accounts/{id}/key", post(changes::create_key))
         .route("/console/accounts/{id}/broker-user", post(changes::act_as))
+        .route("/console/accounts/{id}/invite", post(changes::invite))
         .route("/console/accounts/{id}/close", post(changes::close))
         .route("/console/broker-users/remove", post(changes::remove_broker_user))
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))

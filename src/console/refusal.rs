@@ -174,7 +174,7 @@ impl Words {
                 ),
             ),
             ApprovalError::KeyReused
-            | ApprovalError::NoRandomness
+            | ApprovalError::NoRandomness(_)
             | ApprovalError::Store(StoreError::Inconsistent { .. }) => Self::say(
                 t,
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,22 +1,21 @@
-//! Signing in with a local account, and out.
+//! Signing in with a passkey, or a local account's password where that is enough; and out.
 
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::{HeaderMap, SET_COOKIE};
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::asked::{Button, Ours, Sent};
-use super::frame::{Frame, answer};
+use super::frame::Frame;
+use super::guest::Guest;
 use super::visit::tongue;
 use super::{Console, refusal};
-use crate::domain::wording::{self, Tongue};
-use crate::identity::sessions::SignInError;
-use crate::web::cookie::{self, NoRandomness};
-use crate::web::{address, csrf};
+use crate::web::address;
 
 /// Where somebody lands who came by no link.
 const HOME: &str = "/console";
@@ -33,15 +32,20 @@ pub struct SignInPage {
     pub login: String,
     /// Where to go afterwards.
     pub next: String,
+    /// There are passkeys at this address.
+    pub passkeys: bool,
+    /// A password alone lets in those who have none.
+    pub passwords: bool,
 }
 
-/// What the form sends.
+/// What the forms send: login and password, or the authenticator's answer.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct SignInForm {
     csrf: String,
     login: String,
     password: String,
+    answer: String,
     next: String,
 }
 
@@ -51,14 +55,13 @@ pub async fn form(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let t = tongue(query.as_deref(), &headers);
+    let guest =
+        Guest { console: &console, headers: &headers, t: tongue(query.as_deref(), &headers) };
     let asked = SignInForm { next: next(query.as_deref()), ..SignInForm::default() };
     match console.doors.visitor(&headers).await {
         Ok(Some(_)) => Redirect::to(safe(&asked.next)).into_response(),
-        Ok(None) => {
-            Door { console: &console, headers: &headers, t }.show(StatusCode::OK, asked, None)
-        }
-        Err(error) => refusal::outage(Frame::new(t, console.demo, None, String::new()), &error),
+        Ok(None) => show(guest, StatusCode::OK, asked, None),
+        Err(error) => refusal::outage(guest.frame(String::new()), &error),
     }
 }
 
@@ -69,40 +72,78 @@ pub async fn enter(
     headers: HeaderMap,
     Sent(form): Sent<SignInForm>,
 ) -> Response {
-    let t = tongue(None, &headers);
-    let door = Door { console: &console, headers: &headers, t };
-    let guest = console.doors.guest_cookie();
-    let is_ours = guest
-        .read(&headers)
-        .is_some_and(|cookie| csrf::check(&headers, cookie, &form.csrf).is_ok());
-    if !is_ours {
-        let words = t.pick(
-            "Biểu mẫu đã cũ hoặc không phải của trang này. Xin nhập lại.",
-            "The form was too old or not from this page. Please enter it again.",
-        );
-        return door.show(StatusCode::FORBIDDEN, form, Some(words.to_owned()));
+    let guest = Guest { console: &console, headers: &headers, t: tongue(None, &headers) };
+    if !guest.owns(&form.csrf) {
+        return show(guest, StatusCode::FORBIDDEN, form, Some(guest.foreign()));
     }
     let from = address::client(&extensions, &headers, console.trusted_proxies);
-    let sessions = &console.doors.sessions;
-    match sessions.sign_in(&form.login, &form.password, from).await {
-        Ok(signed_in) => {
-            let mut response = Redirect::to(safe(&form.next)).into_response();
-            let session = console.doors.session_cookie().set(&signed_in.token);
-            for cookie in [session, guest.clear()].into_iter().flatten() {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            response
-        }
-        Err(SignInError::Wrong) => {
-            let words =
-                t.pick("Tên đăng nhập hoặc mật khẩu không đúng.", "Login and password do not fit.");
-            door.show(StatusCode::UNAUTHORIZED, form, Some(words.to_owned()))
-        }
-        Err(SignInError::Throttled(wait)) => door.throttled(form, wait),
-        Err(error @ (SignInError::Token(_) | SignInError::Store(_))) => {
-            refusal::outage(Frame::new(t, console.demo, None, String::new()), &error)
+    match console.doors.sessions.sign_in(&form.login, &form.password, from).await {
+        Ok(signed_in) => guest.let_in(&signed_in, safe(&form.next)),
+        Err(error) => {
+            let wrong = guest.t.pick(
+                "Tên đăng nhập hoặc mật khẩu không đúng, hoặc tài khoản này phải dùng khóa truy cập.",
+                "Login and password do not fit, or this account needs its passkey.",
+            );
+            guest.refuse(&error, wrong, |status, words| show(guest, status, form, Some(words)))
         }
     }
+}
+
+/// `POST /console/sign-in/passkey/begin`: what the script asks the authenticator.
+pub async fn ask(
+    State(console): State<Arc<Console>>,
+    headers: HeaderMap,
+    Sent(form): Sent<SignInForm>,
+) -> Response {
+    let guest = Guest { console: &console, headers: &headers, t: tongue(None, &headers) };
+    let (Some(passkeys), Some(cookie)) = (&console.passkeys, guest.cookie()) else {
+        return (StatusCode::FORBIDDEN, guest.foreign()).into_response();
+    };
+    if !guest.owns(&form.csrf) {
+        return (StatusCode::FORBIDDEN, guest.foreign()).into_response();
+    }
+    match passkeys.ask_to_sign_in(cookie).await {
+        Ok(options) => Json(options).into_response(),
+        Err(error) => refusal::outage(guest.frame(String::new()), &error),
+    }
+}
+
+/// `POST /console/sign-in/passkey`
+pub async fn enter_by_passkey(
+    State(console): State<Arc<Console>>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    Sent(form): Sent<SignInForm>,
+) -> Response {
+    let guest = Guest { console: &console, headers: &headers, t: tongue(None, &headers) };
+    let (Some(passkeys), Some(cookie)) = (&console.passkeys, guest.cookie()) else {
+        return show(guest, StatusCode::FORBIDDEN, form, Some(guest.foreign()));
+    };
+    if !guest.owns(&form.csrf) {
+        return show(guest, StatusCode::FORBIDDEN, form, Some(guest.foreign()));
+    }
+    let from = address::client(&extensions, &headers, console.trusted_proxies);
+    match passkeys.sign_in(cookie, &form.answer, from).await {
+        Ok(signed_in) => guest.let_in(&signed_in, safe(&form.next)),
+        Err(error) => {
+            let wrong = guest.t.pick(
+                "Khóa truy cập này chưa đăng ký ở đây, hoặc đã trả lời quá muộn. Xin thử lại.",
+                "This passkey is not registered here, or answered too late. Please try again.",
+            );
+            guest.refuse(&error, wrong, |status, words| show(guest, status, form, Some(words)))
+        }
+    }
+}
+
+fn show(guest: Guest<'_>, status: StatusCode, form: SignInForm, wrong: Option<String>) -> Response {
+    guest.show(status, |f| SignInPage {
+        f,
+        wrong,
+        login: form.login,
+        next: form.next,
+        passkeys: guest.console.passkeys.is_some(),
+        passwords: guest.console.doors.sessions.takes_password_alone(),
+    })
 }
 
 /// `POST /console/sign-out`
@@ -118,56 +159,6 @@ pub async fn leave(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
-}
-
-/// A browser before the door.
-struct Door<'a> {
-    console: &'a Console,
-    headers: &'a HeaderMap,
-    t: Tongue,
-}
-
-impl Door<'_> {
-    /// The form, tied to this browser by the guest cookie; a browser that has one keeps it, so that two tabs both work.
-    fn show(&self, status: StatusCode, form: SignInForm, wrong: Option<String>) -> Response {
-        let guest = self.console.doors.guest_cookie();
-        let held = guest.read(self.headers).map(str::to_owned);
-        let is_new = held.is_none();
-        let cookie = match held.map_or_else(cookie::draw, Ok::<_, NoRandomness>) {
-            Ok(cookie) => cookie,
-            Err(error) => {
-                let frame = Frame::new(self.t, self.console.demo, None, String::new());
-                return refusal::outage(frame, &error);
-            }
-        };
-        let page = SignInPage {
-            f: Frame::new(self.t, self.console.demo, None, csrf::token(&cookie)),
-            wrong,
-            login: form.login,
-            next: form.next,
-        };
-        let mut response = answer(status, &page);
-        if let Some(set) = guest.set(&cookie).filter(|_| is_new) {
-            response.headers_mut().append(SET_COOKIE, set);
-        }
-        response
-    }
-
-    fn throttled(&self, form: SignInForm, wait: time::Duration) -> Response {
-        let words = format!(
-            "{} {}.",
-            self.t.pick(
-                "Nhập sai quá nhiều lần. Xin thử lại sau",
-                "Too many failed attempts. Try again in"
-            ),
-            wording::span(wait, self.t)
-        );
-        let mut response = self.show(StatusCode::TOO_MANY_REQUESTS, form, Some(words));
-        if let Ok(seconds) = wait.whole_seconds().to_string().parse() {
-            response.headers_mut().insert(RETRY_AFTER, seconds);
-        }
-        response
-    }
 }
 
 /// Where the address says to go afterwards.

@@ -32,7 +32,7 @@ pub struct Visit {
 impl Visit {
     /// The person.
     pub fn officer(&self) -> &Officer {
-        &self.visitor.officer
+        &self.visitor.session.officer
     }
 
     /// The frame of a page for this person.
@@ -58,6 +58,9 @@ impl FromRequestParts<Arc<Console>> for Visit {
     ) -> Result<Self, Response> {
         let t = tongue(parts.uri.query(), &parts.headers);
         match console.doors.visitor(&parts.headers).await {
+            Ok(Some(visitor)) if visitor.session.is_enrolling && !is_for_enrolling(parts) => {
+                Err(Redirect::to(super::passkeys::HERE).into_response())
+            }
             Ok(Some(visitor)) => {
                 Ok(Self { visitor, t, headers: parts.headers.clone(), demo: console.demo })
             }
@@ -68,6 +71,13 @@ impl FromRequestParts<Arc<Console>> for Visit {
             }
         }
     }
+}
+
+/// Whoever was invited registers a passkey before anything else.
+fn is_for_enrolling(parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    let here = super::passkeys::HERE;
+    path.starts_with(here) || path == "/console/sign-out"
 }
 
 /// Only a page is worth coming back to: a form's address answers nothing by itself.

@@ -42,6 +42,14 @@ pub enum Change {
         /// RabbitMQ's user.
         user_id: String,
     },
+    /// The person registers a first passkey, or begins anew after losing every one. Whoever holds both halves of the code is that person to
+    /// us, so no administrator alone ever has both.
+    Invite {
+        /// Whom.
+        officer: OfficerId,
+        /// SHA-256 of the half that the first administrator was shown, hexadecimal.
+        first_hash: String,
+    },
 }
 
 /// An account to be opened.
@@ -67,7 +75,7 @@ impl Change {
             Self::OpenAccount(NewAccount { role, .. }) | Self::ChangeRole { role, .. } => {
                 gives_authority(*role)
             }
-            Self::CreateKey { .. } | Self::ActAs { .. } => true,
+            Self::CreateKey { .. } | Self::ActAs { .. } | Self::Invite { .. } => true,
         }
     }
 
@@ -84,7 +92,7 @@ impl Change {
                 person: claim(&account.person, &mut broken),
                 ..account
             }),
-            Self::ChangeRole { .. } => self,
+            Self::ChangeRole { .. } | Self::Invite { .. } => self,
             Self::CreateKey { officer, label } => {
                 Self::CreateKey { officer, label: line("label", &label, LABEL_MAX, &mut broken) }
             }
@@ -180,6 +188,7 @@ mod tests {
         assert_eq!(taken, ["approver", "administrator"]);
         assert!(Change::CreateKey { officer, label: "máy".into() }.takes_two());
         assert!(Change::ActAs { officer, user_id: "snnmt".into() }.takes_two());
+        assert!(Change::Invite { officer, first_hash: "00".into() }.takes_two());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub mod passkey;
 /// Whose keys those are: the list that the offline root key certifies.
 pub mod trust;
 
-pub use keys::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, TrustedKeys};
+pub use keys::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, TrustedKeys, passkey_id};
 
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;
@@ -231,7 +231,8 @@ pub fn digest(bytes: &[u8]) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -114,7 +114,7 @@ impl From<ApprovalError> for Problem {
                     "The passkey's signature does not hold for this text. Nothing was sent.",
                 )
             }
-            ApprovalError::NoRandomness => {
+            ApprovalError::NoRandomness(_) => {
                 tracing::error!(%error, "an approval was refused: {error}");
                 Self::new(Kind::Internal)
             }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 pub use super::change::{AccountError, ApiKey};
 use super::change::{Effect, carry_out};
+use super::invitation::Half;
 use super::password;
 use crate::domain::authority::{Change, NAME_MAX, NewAccount, claim, line};
 use crate::domain::id::{AgencyId, OfficerId};
@@ -82,6 +83,20 @@ pub async fn set_broker_user(
 ) -> Result<(), AccountError> {
     let wanted = Change::ActAs { officer, user_id: user_id.to_owned() };
     change(pool, actor, wanted, false).await.map(drop)
+}
+
+/// Invites a person, while no two administrators could: both halves of the code.
+pub async fn invite(
+    pool: &PgPool,
+    actor: &str,
+    officer: OfficerId,
+) -> Result<(Half, Half), AccountError> {
+    let first = Half::draw()?;
+    let wanted = Change::Invite { officer, first_hash: first.hash_hex() };
+    match change(pool, actor, wanted, false).await? {
+        Effect::Invited(second) => Ok((first, second)),
+        _ => Err(AccountError::NotThere),
+    }
 }
 
 /// Carries a change out at once, as far as one may.

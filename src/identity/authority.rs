@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::accounts;
 use super::change::{AccountError, Effect, carry_out};
+use super::invitation::Half;
 use crate::domain::account::{Officer, Power};
 use crate::domain::authority::Change;
 use crate::domain::id::{ChangeId, OfficerId};
@@ -134,6 +135,14 @@ impl Authority {
         Ok(wished)
     }
 
+    /// Proposes to invite a person, and shows the first half of the code. The second half is shown to whoever confirms it.
+    pub async fn invite(&self, by: &Officer, officer: OfficerId) -> Result<Half, AuthorityError> {
+        need(by, Power::ManageAccounts)?;
+        let first = Half::draw().map_err(AccountError::from)?;
+        self.wish(by, Change::Invite { officer, first_hash: first.hash_hex() }).await?;
+        Ok(first)
+    }
+
     /// The second administrator agrees: the change is made, now.
     pub async fn confirm(&self, by: &Officer, id: ChangeId) -> Result<Effect, AuthorityError> {
         let mut tx = self.pool.begin().await?;
@@ -231,6 +240,7 @@ async fn write_down(
         Change::ChangeRole { officer, role } => json!({"change_role": role, "officer": officer}),
         Change::CreateKey { officer, .. } => json!({"create_key": officer}),
         Change::ActAs { officer, .. } => json!({"act_as": officer}),
+        Change::Invite { officer, .. } => json!({"invite": officer}),
     };
     detail["digest"] = json!(digest(&canonical(change)));
     audit::append(conn, &by.id.to_string(), action, &id.to_string(), detail).await

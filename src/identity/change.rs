@@ -4,12 +4,14 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::invitation::Half;
 use super::{keys, token};
 use crate::domain::authority::Change;
 use crate::domain::id::OfficerId;
 use crate::domain::violation::Violation;
+use crate::random::{self, NoRandomness};
 use crate::store::account::Origin;
-use crate::store::{StoreError, account, audit};
+use crate::store::{StoreError, account, audit, invitation};
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +62,8 @@ impl From<StoreError> for AccountError {
             Some(
                 "officer_agency_id_fkey"
                 | "api_key_officer_id_fkey"
-                | "broker_user_officer_id_fkey",
+                | "broker_user_officer_id_fkey"
+                | "invitation_officer_id_fkey",
             ) => Self::NotThere,
             _ => Self::Store(error),
         }
@@ -73,8 +76,8 @@ impl From<sqlx::Error> for AccountError {
     }
 }
 
-impl From<token::NoRandomness> for AccountError {
-    fn from(error: token::NoRandomness) -> Self {
+impl From<NoRandomness> for AccountError {
+    fn from(error: NoRandomness) -> Self {
         Self::Crypto(error.to_string())
     }
 }
@@ -105,6 +108,8 @@ pub enum Effect {
     KeyCreated(ApiKey),
     /// The RabbitMQ user acts as the officer.
     ActsAs,
+    /// The person may register a passkey, with the first half of the code and this one, shown once and kept nowhere.
+    Invited(Half),
 }
 
 /// Carries out a change that has been parsed. The caller commits. Its audit entry comes last, as it must.
@@ -144,7 +149,7 @@ pub(super) async fn carry_out(
             if !account::is_open(conn, *officer).await? {
                 return Err(AccountError::NotThere);
             }
-            let secret = format!("{}{}", keys::PREFIX, token::draw()?);
+            let secret = format!("{}{}", keys::PREFIX, random::token()?);
             let id = Uuid::now_v7();
             let hash = token::hash(&secret);
             account::insert_api_key(conn, id, *officer, label, &hash, origin).await?;
@@ -160,6 +165,16 @@ pub(super) async fn carry_out(
             let detail = json!({"user_id": user_id, "granted_by": granted_by});
             audit::append(conn, actor, "broker_user.set", &officer.to_string(), detail).await?;
             Ok(Effect::ActsAs)
+        }
+        Change::Invite { officer, first_hash } => {
+            if !account::is_open(conn, *officer).await? {
+                return Err(AccountError::NotThere);
+            }
+            let second = Half::draw()?;
+            invitation::insert(conn, *officer, first_hash, &second.hash(), granted_by).await?;
+            let detail = json!({"granted_by": granted_by});
+            audit::append(conn, actor, "officer.invited", &officer.to_string(), detail).await?;
+            Ok(Effect::Invited(second))
         }
     }
 }

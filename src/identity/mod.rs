@@ -1,4 +1,4 @@
-//! Who is speaking: API keys, console sessions, accounts.
+//! Who is speaking: API keys, console sessions, passkeys, accounts.
 //!
 //! It answers *who* ([`crate::domain::account::Officer`]); what that person may do is the table of `domain::account`. Secrets are
 //! random tokens of 256 bits of which only the SHA-256 is kept, and passwords under Argon2id. Nothing here is ever logged.
@@ -12,8 +12,14 @@ pub mod authority;
 /// A change of who may do what, carried out.
 pub mod change;
 
+/// The code with which a person registers the first passkey.
+pub mod invitation;
+
 /// API keys of agencies' systems.
 pub mod keys;
+
+/// Passkeys: registering them, signing in with them.
+pub mod passkeys;
 
 /// Passwords: how they are kept and checked.
 mod password;

@@ -1,4 +1,4 @@
-//! Console sessions: a person signs in with a local account and carries a random token in a cookie.
+//! Console sessions: a person signs in with a local account, by passkey or password, and carries a random token in a cookie.
 //!
 //! Guessing is slowed down per account and per address together, in the database, whichever process is asked. The limit of the pair
 //! is low; that of the account alone is high, so that nobody can lock an approver out on a bad night by failing in their name.
@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::{password, token};
 use crate::clock::Clock;
 use crate::domain::account::Officer;
 use crate::domain::network::subscriber;
-use crate::store::session::{self, SessionLine};
-use crate::store::{StoreError, account, audit};
+use crate::random::{self, NoRandomness};
+use crate::store::session::{self, NewSession, Session, SessionLine};
+use crate::store::{StoreError, account, audit, passkey};
 
 /// How long a session lasts at most: a shift.
 pub const LASTS: Duration = Duration::hours(12);
+/// How long somebody who was invited has to register a passkey.
+pub const ENROLLING_LASTS: Duration = Duration::hours(1);
 /// How long a session may stand idle.
 pub const IDLE: Duration = Duration::hours(2);
 /// How long a failed sign-in counts.
@@ -55,15 +58,15 @@ impl std::fmt::Debug for SignedIn {
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// Unknown login, wrong password or closed account: which of them is not said.
-    #[error("login and password do not fit")]
+    /// Unknown login, wrong password, passkey or code, closed account: which of them is not said.
+    #[error("what was given lets nobody in")]
     Wrong,
     /// Too many failures; wait this long.
     #[error("too many failed sign-ins; wait {} s", .0.whole_seconds())]
     Throttled(Duration),
     /// The system gave no random bytes.
     #[error(transparent)]
-    Token(#[from] token::NoRandomness),
+    Token(#[from] NoRandomness),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,9 +81,27 @@ impl From<sqlx::Error> for SignInError {
 /// Signs people in and out and knows who a token belongs to.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    pool: PgPool,
-    clock: Arc<dyn Clock>,
+    pub(super) pool: PgPool,
+    pub(super) clock: Arc<dyn Clock>,
+    password_alone: bool,
     turns: Turns,
+}
+
+/// Somebody who tries to sign in; nobody else from the same address does meanwhile.
+pub(super) struct Attempt<'a> {
+    login_hash: Vec<u8>,
+    address: String,
+    pub(super) now: OffsetDateTime,
+    _turn: MutexGuard<'a, ()>,
+}
+
+/// What a session may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Whatever the person may.
+    Everything,
+    /// To register the first passkey; after that, everything.
+    Enrolling,
 }
 
 /// How long an attempt waits for those before it from the same address.
@@ -101,73 +122,126 @@ impl Turns {
 }
 
 impl Sessions {
-    /// Sessions kept in this database.
-    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, clock, turns: Turns(Arc::new(std::array::from_fn(|_| Mutex::new(())))) }
+    /// Sessions kept in this database. `password_alone`: does a password let in those who have no passkey?
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, password_alone: bool) -> Self {
+        Self {
+            pool,
+            clock,
+            password_alone,
+            turns: Turns(Arc::new(std::array::from_fn(|_| Mutex::new(())))),
+        }
+    }
+
+    /// Does a password alone let in those who have no passkey?
+    pub fn takes_password_alone(&self) -> bool {
+        self.password_alone
     }
 
     /// Checks login and password. `from` is the client's address, as the trusted proxies say; its whole subscriber is counted.
+    ///
+    /// A password alone lets in only where the configuration says so, and nobody who has a passkey: then it is wrong, as any other.
     pub async fn sign_in(
         &self,
         login: &str,
         password: &str,
         from: IpAddr,
     ) -> Result<SignedIn, SignInError> {
-        let now = self.clock.now();
-        let address = &subscriber(from).to_string();
         let login = login.trim();
-        // One attempt after another from an address: guesses made at once would all find no failure counted yet.
-        let turn = self.turns.of(address);
-        let Ok(_turn) = tokio::time::timeout(TURN_PATIENCE, turn.lock()).await else {
-            return Err(SignInError::Throttled(FAILURES_COUNT));
-        };
-        let login_hash = token::hash(login);
+        let attempt = self.attempt(login, from).await?;
         let mut conn = self.pool.acquire().await?;
-        let failed =
-            session::failures(&mut conn, &login_hash, address, now - FAILURES_COUNT).await?;
-        if failed.pair >= PAIR_MAX || failed.address >= ADDRESS_MAX || failed.account >= ACCOUNT_MAX
-        {
-            return Err(SignInError::Throttled(FAILURES_COUNT));
-        }
         let known = account::officer_by_login(&mut conn, login).await?;
+        let has_passkey = match &known {
+            Some((officer, _)) => passkey::any(&mut conn, officer.id).await?,
+            None => false,
+        };
         // Argon2 takes its time: meanwhile somebody else may use the connection.
         drop(conn);
         let (officer, kept) = known.map_or((None, None), |(officer, kept)| (Some(officer), kept));
         let fits =
             password.len() <= password::LONGEST && password::fits(password.to_owned(), kept).await;
-        let Some(officer) = officer.filter(|_| fits) else {
-            let mut conn = self.pool.acquire().await?;
-            session::insert_failure(&mut conn, &login_hash, address, now, now - FAILURES_COUNT)
-                .await?;
-            return Err(SignInError::Wrong);
+        let suffices = fits && self.password_alone && !has_passkey;
+        let Some(officer) = officer.filter(|_| suffices) else {
+            return Err(self.failed(&attempt).await?);
         };
-        self.begin(officer, &login_hash, address, now).await
+        let mut tx = self.pool.begin().await?;
+        let signed_in = self.begin(&mut tx, &attempt, officer, Reach::Everything).await?;
+        tx.commit().await?;
+        Ok(signed_in)
     }
 
-    async fn begin(
+    /// Lets somebody try, one after another from an address: guesses made at once would all find no failure counted yet.
+    pub(super) async fn attempt(
         &self,
+        login: &str,
+        from: IpAddr,
+    ) -> Result<Attempt<'_>, SignInError> {
+        let now = self.clock.now();
+        let address = subscriber(from).to_string();
+        let turn = self.turns.of(&address);
+        let Ok(turn) = tokio::time::timeout(TURN_PATIENCE, turn.lock()).await else {
+            return Err(SignInError::Throttled(FAILURES_COUNT));
+        };
+        let login_hash = token::hash(login);
+        let mut conn = self.pool.acquire().await?;
+        let failed =
+            session::failures(&mut conn, &login_hash, &address, now - FAILURES_COUNT).await?;
+        if failed.pair >= PAIR_MAX || failed.address >= ADDRESS_MAX || failed.account >= ACCOUNT_MAX
+        {
+            return Err(SignInError::Throttled(FAILURES_COUNT));
+        }
+        Ok(Attempt { login_hash, address, now, _turn: turn })
+    }
+
+    /// Counts a failure; which part was wrong is not said.
+    pub(super) async fn failed(&self, attempt: &Attempt<'_>) -> Result<SignInError, StoreError> {
+        let Attempt { login_hash, address, now, .. } = attempt;
+        let mut conn = self.pool.acquire().await?;
+        session::insert_failure(&mut conn, login_hash, address, *now, *now - FAILURES_COUNT)
+            .await?;
+        Ok(SignInError::Wrong)
+    }
+
+    /// A session for somebody who has shown who they are. The caller commits.
+    pub(super) async fn begin(
+        &self,
+        conn: &mut PgConnection,
+        attempt: &Attempt<'_>,
         officer: Officer,
-        login_hash: &[u8],
-        address: &str,
-        now: OffsetDateTime,
+        reach: Reach,
     ) -> Result<SignedIn, SignInError> {
-        let token = token::draw()?;
-        let expires = now + LASTS;
-        let mut tx = self.pool.begin().await?;
-        session::clear_failures(&mut tx, login_hash, address).await?;
-        let hash = token::hash(&token);
-        session::insert_session(&mut tx, &hash, officer.id, address, now, expires).await?;
+        let Attempt { login_hash, address, now, .. } = attempt;
+        let token = random::token()?;
+        let expires = match reach {
+            Reach::Everything => *now + LASTS,
+            Reach::Enrolling => *now + ENROLLING_LASTS,
+        };
+        session::clear_failures(conn, login_hash, address).await?;
+        let new = NewSession {
+            token_hash: &token::hash(&token),
+            officer: officer.id,
+            address,
+            is_enrolling: reach == Reach::Enrolling,
+            now: *now,
+            expires,
+        };
+        session::insert_session(conn, &new).await?;
         let actor = officer.id.to_string();
-        audit::append(&mut tx, &actor, "session.begun", &actor, serde_json::json!({})).await?;
-        tx.commit().await?;
+        let detail = serde_json::json!({"enrolling": reach == Reach::Enrolling});
+        audit::append(conn, &actor, "session.begun", &actor, detail).await?;
         Ok(SignedIn { token, officer, expires })
     }
 
-    /// Who the cookie's token belongs to, if the session is valid.
+    /// Who the cookie's token belongs to, if the session is valid and reaches everything.
     pub async fn officer_of(&self, token: &str) -> Result<Option<Officer>, StoreError> {
+        let session = self.session_of(token).await?;
+        Ok(session.filter(|session| !session.is_enrolling).map(|session| session.officer))
+    }
+
+    /// The session of the cookie's token, if it is valid.
+    pub async fn session_of(&self, token: &str) -> Result<Option<Session>, StoreError> {
         let now = self.clock.now();
         let mut conn = self.pool.acquire().await?;
-        session::officer_by_session(&mut conn, &token::hash(token), now, now - IDLE).await
+        session::session_by_token(&mut conn, &token::hash(token), now, now - IDLE).await
     }
 
     /// A person's open sessions; `token` is of the one that asks.

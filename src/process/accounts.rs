@@ -63,6 +63,13 @@ pub enum Accounts {
         #[arg(long)]
         login: String,
     },
+    /// Invites a person to register a passkey and prints the code, once; what the account was entered with before ends when it is used. Once
+    /// two administrators have passkeys, two of them do this in the console.
+    Invite {
+        /// Whom.
+        #[arg(long)]
+        login: String,
+    },
     /// Makes an API key and prints it, once.
     Key {
         /// Whose.
@@ -184,6 +191,12 @@ async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()
             let password = line.trim_end_matches(['\r', '\n']);
             accounts::set_password(pool, actor, officer, password).await?;
             println!("set; open sessions have ended");
+        }
+        Accounts::Invite { login } => {
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            let (first, second) = accounts::invite(pool, actor, officer).await?;
+            eprintln!("for 72 hours, at /console/invitation; the code is shown this once:");
+            println!("{first}\n{second}");
         }
         Accounts::Key { login, label } => {
             let officer = accounts::officer_by_login(pool, &login).await?;

@@ -200,6 +200,10 @@ async fn dispatchers(config: &Config, pool: &PgPool, findings: &mut Findings) {
             findings.ill("dispatchers", "none is alive", "start `loa dispatch`");
         }
         Ok(live) => {
+            // A list that cannot be read has been named already.
+            let trusted = trust::believed(config).unwrap_or_default();
+            let key = &config.seal.key_id;
+            let key = (!key.is_empty()).then(|| trusted.announced(key));
             for dispatcher in live {
                 let parked = dispatcher.parked.as_object().filter(|parked| !parked.is_empty());
                 if let Some(parked) = parked {
@@ -210,11 +214,10 @@ async fn dispatchers(config: &Config, pool: &PgPool, findings: &mut Findings) {
                 } else {
                     findings.well("dispatchers", &format!("{} is alive", dispatcher.host));
                 }
-                if !config.seal.key_id.is_empty()
-                    && !dispatcher.trusted_keys.contains(&config.seal.key_id)
+                if let Some(key) = &key
+                    && !dispatcher.trusted_keys.contains(key)
                 {
-                    let what =
-                        format!("{} does not trust {:?}", dispatcher.host, config.seal.key_id);
+                    let what = format!("{} does not trust {key:?}", dispatcher.host);
                     findings.ill(
                         "dispatchers",
                         &what,

@@ -10,16 +10,14 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::command::write_secret;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::authority::claim;
-use crate::domain::id::OfficerId;
-use crate::domain::seal::passkey::{Passkey, Site};
-use crate::domain::seal::trust::{Approver, RootKey, Trust, TrustFile};
+use crate::domain::seal::passkey::Site;
+use crate::domain::seal::trust::{Approver, CertificationRequest, RootKey, Trust, TrustFile};
 use crate::domain::seal::{Approvers, SealingKey, TrustedKeys};
 
 /// What is done about trust.
@@ -78,29 +76,6 @@ pub enum Command {
     },
 }
 
-/// An approver asks for a passkey to be certified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The credential's id, base64url.
-    pub credential: String,
-    /// The account.
-    pub officer: OfficerId,
-    /// Whom it belongs to.
-    pub person: String,
-    /// What verifies.
-    pub passkey: Passkey,
-}
-
-impl Request {
-    /// What two people compare: 80 bits of what is to be certified, in groups of four digits.
-    pub fn fingerprint(&self) -> String {
-        let digest = crate::domain::seal::digest(&crate::domain::seal::canonical(self));
-        let groups: Vec<&str> = (0..20).step_by(4).map(|at| &digest[at..at + 4]).collect();
-        groups.join("-")
-    }
-}
-
 /// Everything this process believes: the keys of its configuration, and the approvers its root key has certified.
 ///
 /// # Errors
@@ -130,13 +105,13 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             init(&root, &file, Site { rp_id, origins }, now)
         }
         Command::Certify { root, file, request, fingerprint } => {
-            let request: Request = read(&request)?;
+            let request: CertificationRequest = read(&request)?;
             ensure!(
                 request.fingerprint() == fingerprint.trim().to_ascii_lowercase(),
                 "the fingerprint of this request is {}: it is not the one the approver reads; nothing was certified",
                 request.fingerprint()
             );
-            let Request { credential, officer, person, passkey } = request;
+            let CertificationRequest { credential, officer, person, passkey } = request;
             let mut broken = Vec::new();
             let person = claim(&person, &mut broken);
             ensure!(broken.is_empty(), "the request's person is none that an account could have");

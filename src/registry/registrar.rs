@@ -3,10 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
-use ring::rand::SecureRandom as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -20,6 +17,7 @@ use crate::domain::id::{AlertId, InstallationId};
 use crate::domain::registration::{Registration, RegistrationRequest, WebPushRules};
 use crate::domain::seal::TrustedKeys;
 use crate::domain::violation::Violation;
+use crate::random;
 use crate::store::StoreError;
 use crate::store::device::live_seals;
 use crate::store::device::registration::{self, Left, Registered, SecretHash, SubjectChange};
@@ -254,12 +252,10 @@ impl Registrar {
 
 /// 256 random bits as the phone keeps them, and the hash we keep.
 fn new_secret() -> Result<(String, SecretHash), RegistryError> {
-    let mut bytes = [0; 32];
-    ring::rand::SystemRandom::new().fill(&mut bytes).map_err(|_| {
-        tracing::error!("the system gave no random bytes");
+    let secret = random::token().map_err(|error| {
+        tracing::error!(%error, "a phone gets no secret");
         RegistryError::Contended
     })?;
-    let secret = URL_SAFE_NO_PAD.encode(bytes);
     let hash = hash_of(&secret);
     Ok((secret, hash))
 }

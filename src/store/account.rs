@@ -180,6 +180,24 @@ pub async fn set_password_hash(
     Ok(())
 }
 
+/// Whom an account belongs to, by the province's directory.
+pub async fn person_of(conn: &mut PgConnection, officer: OfficerId) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar!("select person from officer where id = $1", officer.0)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Takes an account's password away, and ends its sessions.
+pub async fn clear_password(conn: &mut PgConnection, officer: OfficerId) -> Result<(), StoreError> {
+    sqlx::query!("update officer set password_hash = null where id = $1", officer.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from console_session where officer_id = $1", officer.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Says whose an account is. Returns whether nobody had said it before.
 pub async fn name_person(
     conn: &mut PgConnection,

@@ -15,6 +15,12 @@ pub mod authority;
 /// What approvers' authenticators are asked to sign.
 pub mod challenge;
 
+/// Passkeys of those who sign in, and what browsers were asked.
+pub mod passkey;
+
+/// Codes with which people register their first passkey.
+pub mod invitation;
+
 /// Who is signed in; failed sign-ins.
 pub mod session;
 

@@ -9,39 +9,77 @@ use super::account::OfficerRow;
 use crate::domain::account::Officer;
 use crate::domain::id::OfficerId;
 
-/// Remembers that somebody signed in, from this address.
+/// A session about to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct NewSession<'a> {
+    /// Of what the cookie carries.
+    pub token_hash: &'a [u8],
+    /// Whose.
+    pub officer: OfficerId,
+    /// From where.
+    pub address: &'a str,
+    /// It may only register a passkey.
+    pub is_enrolling: bool,
+    /// When it begins.
+    pub now: OffsetDateTime,
+    /// When it ends at the latest.
+    pub expires: OffsetDateTime,
+}
+
+/// Remembers that somebody signed in.
 pub async fn insert_session(
     conn: &mut PgConnection,
-    token_hash: &[u8],
-    officer: OfficerId,
-    address: &str,
-    now: OffsetDateTime,
-    expires: OffsetDateTime,
+    new: &NewSession<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into console_session (token_hash, officer_id, created_at, seen_at, expires_at, address) values ($1, $2, $3, $3, $4, $5)",
-        token_hash,
-        officer.0,
-        now,
-        expires,
-        address
+        "insert into console_session (token_hash, officer_id, created_at, seen_at, expires_at, address, is_enrolling)
+         values ($1, $2, $3, $3, $4, $5, $6)",
+        new.token_hash,
+        new.officer.0,
+        new.now,
+        new.expires,
+        new.address,
+        new.is_enrolling
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!("delete from console_session where expires_at < $1", now).execute(conn).await?;
+    sqlx::query!("delete from console_session where expires_at < $1", new.now)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-/// Who a session belongs to, if it has neither ended nor stood idle since `idle_since`. Marks it as seen, at most once a minute.
-pub async fn officer_by_session(
+/// Whoever was invited has registered a passkey: the session reaches everything.
+pub async fn end_enrolling(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update console_session set is_enrolling = false where token_hash = $1",
+        token_hash
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A valid session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Whose.
+    pub officer: Officer,
+    /// It may only register a passkey.
+    pub is_enrolling: bool,
+    /// When the person signed in.
+    pub begun_at: OffsetDateTime,
+}
+
+/// The session, if it has neither ended nor stood idle since `idle_since`. Marks it as seen, at most once a minute.
+pub async fn session_by_token(
     conn: &mut PgConnection,
     token_hash: &[u8],
     now: OffsetDateTime,
     idle_since: OffsetDateTime,
-) -> Result<Option<Officer>, StoreError> {
-    let officer = sqlx::query_as!(
-        OfficerRow,
-        "select o.id, o.agency_id, a.code as agency_code, a.name as agency_name, o.name, o.role
+) -> Result<Option<Session>, StoreError> {
+    let row = sqlx::query!(
+        "select o.id, o.agency_id, a.code as agency_code, a.name as agency_name, o.name, o.role, s.is_enrolling, s.created_at
          from console_session s join officer o on o.id = s.officer_id join agency a on a.id = o.agency_id
          where s.token_hash = $1 and s.expires_at > $2 and s.seen_at > $3 and o.disabled_at is null",
         token_hash,
@@ -50,7 +88,7 @@ pub async fn officer_by_session(
     )
     .fetch_optional(&mut *conn)
     .await?;
-    if officer.is_some() {
+    if row.is_some() {
         sqlx::query!(
             "update console_session set seen_at = $2 where token_hash = $1 and seen_at < $2::timestamptz - interval '1 minute'",
             token_hash,
@@ -59,7 +97,20 @@ pub async fn officer_by_session(
         .execute(conn)
         .await?;
     }
-    officer.map(Officer::try_from).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let officer = OfficerRow {
+        id: row.id,
+        agency_id: row.agency_id,
+        agency_code: row.agency_code,
+        agency_name: row.agency_name,
+        name: row.name,
+        role: row.role,
+    };
+    Ok(Some(Session {
+        officer: officer.try_into()?,
+        is_enrolling: row.is_enrolling,
+        begun_at: row.created_at,
+    }))
 }
 
 /// Signs out.

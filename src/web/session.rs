@@ -4,9 +4,9 @@ use axum::http::HeaderMap;
 
 use super::cookie::Cookie;
 use super::csrf::{self, Foreign};
-use crate::domain::account::Officer;
 use crate::identity::sessions::{Sessions, cookie_name};
 use crate::store::StoreError;
+use crate::store::session::Session;
 
 /// Knows visitors by their cookie.
 #[derive(Clone, Debug)]
@@ -19,14 +19,14 @@ pub struct Doorkeeper {
 /// Somebody who is signed in.
 #[derive(Clone)]
 pub struct Visitor {
-    /// Who it is.
-    pub officer: Officer,
+    /// Whose session it is, and what it may be used for.
+    pub session: Session,
     token: String,
 }
 
 impl std::fmt::Debug for Visitor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Visitor({})", self.officer.id)
+        write!(f, "Visitor({})", self.session.officer.id)
     }
 }
 
@@ -54,8 +54,8 @@ impl Doorkeeper {
         let Some(token) = self.session_cookie().read(headers) else {
             return Ok(None);
         };
-        let officer = self.sessions.officer_of(token).await?;
-        Ok(officer.map(|officer| Visitor { officer, token: token.to_owned() }))
+        let session = self.sessions.session_of(token).await?;
+        Ok(session.map(|session| Visitor { session, token: token.to_owned() }))
     }
 }
 

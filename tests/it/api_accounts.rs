@@ -33,7 +33,7 @@ async fn world(pool: PgPool) -> World {
     let approver = account(agency, "duyet", Role::Approver);
     let officer = accounts::create_officer(&pool, "test", approver, false).await.unwrap();
     accounts::set_password(&pool, "test", officer, PASSWORD).await.unwrap();
-    let sessions = Sessions::new(pool.clone(), clock.clone());
+    let sessions = Sessions::new(pool.clone(), clock.clone(), true);
     World { pool, clock, sessions, officer }
 }
 

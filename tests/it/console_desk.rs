@@ -13,12 +13,14 @@ use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
 use loa::identity::accounts;
 use loa::identity::authority::Authority;
+use loa::identity::passkeys::Passkeys;
 use loa::identity::sessions::Sessions;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use tower::ServiceExt as _;
 
 use crate::public_world::World;
+use crate::support::passkey::ORIGIN;
 
 pub const PASSWORD: &str = "mat khau thu nghiem 2026";
 
@@ -42,12 +44,16 @@ impl Desk {
             let officer = accounts::officer_by_login(&world.pool, login).await.unwrap();
             accounts::set_password(&world.pool, "test", officer, PASSWORD).await.unwrap();
         }
+        Self::before(world, Keys { sealing: Some(Arc::new(key)), ..Keys::default() }, true)
+    }
+
+    /// A browser before a console that seals with these keys, and where a password alone lets in or does not.
+    pub fn before(world: &World, keys: Keys, password_alone: bool) -> Self {
+        let sessions = Sessions::new(world.pool.clone(), world.clock.clone(), password_alone);
         let console = Console {
-            doors: Doorkeeper::new(Sessions::new(world.pool.clone(), world.clock.clone()), false),
-            approval: Approval::new(
-                world.pool.clone(),
-                Keys { sealing: Some(Arc::new(key)), ..Keys::default() },
-            ),
+            passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
+            doors: Doorkeeper::new(sessions, false),
+            approval: Approval::new(world.pool.clone(), keys),
             authority: Authority::new(world.pool.clone()),
             pool: world.pool.clone(),
             clock: world.clock.clone(),
@@ -78,6 +84,11 @@ impl Desk {
         let mut desk = Self { router: self.router.clone(), cookies: BTreeMap::new() };
         desk.sign_in(login, PASSWORD).await;
         desk
+    }
+
+    /// Somebody with everything this browser holds.
+    pub fn twin(&self) -> Self {
+        Self { router: self.router.clone(), cookies: self.cookies.clone() }
     }
 
     pub async fn sign_in(&mut self, login: &str, password: &str) -> Page {

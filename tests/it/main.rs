@@ -42,6 +42,7 @@ mod operator_doctor;
 mod operator_provider;
 mod operator_province;
 mod operator_start;
+mod passkeys;
 mod public_gallery;
 mod public_http;
 mod public_record;

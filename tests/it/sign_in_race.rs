@@ -15,7 +15,7 @@ async fn guesses_made_at_once_are_counted_like_guesses_made_in_turn(pool: PgPool
     let app = TestApp::start(pool).await;
     let person = app.person(FOCAL, "skhcn.truc", Role::Approver).await;
     accounts::set_password(&app.pool, "test", person.id, "mat-khau-dung-rat-dai").await.unwrap();
-    let sessions = Sessions::new(app.pool.clone(), Arc::new(SystemClock));
+    let sessions = Sessions::new(app.pool.clone(), Arc::new(SystemClock), true);
     let guesses = (0..20).map(|guess| {
         let sessions = sessions.clone();
         tokio::spawn(async move {

@@ -64,6 +64,11 @@ impl SealingKey {
     }
 }
 
+/// As dispatchers name a passkey that they trust.
+pub fn passkey_id(credential: &str) -> String {
+    format!("passkey:{credential}")
+}
+
 /// What `seal.key_id` says of an alert that approvers sealed with their own passkeys.
 pub const APPROVERS: &str = "approvers";
 
@@ -163,13 +168,16 @@ impl TrustedKeys {
     /// `templates:` and its name.
     pub fn ids(&self) -> Vec<String> {
         let valid = self.approvers.iter().flat_map(Approvers::valid);
-        let passkeys = valid.map(|approver| format!("passkey:{}", approver.credential));
-        let is_alone = self.approvers.as_ref().is_some_and(|approvers| approvers.alone);
-        let keys = self
-            .keys
-            .keys()
-            .map(|id| if is_alone { format!("templates:{id}") } else { id.clone() });
-        keys.chain(passkeys).collect()
+        let passkeys = valid.map(|approver| passkey_id(&approver.credential));
+        self.keys.keys().map(|id| self.announced(id)).chain(passkeys).collect()
+    }
+
+    /// The name under which a process that believes what this one does announces the key `id`.
+    pub fn announced(&self, id: &str) -> String {
+        match &self.approvers {
+            Some(Approvers { alone: true, .. }) => format!("templates:{id}"),
+            Some(_) | None => id.to_owned(),
+        }
     }
 
     /// Approvers with keys of their own, where there are any.

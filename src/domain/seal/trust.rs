@@ -55,6 +55,29 @@ pub struct Approver {
     pub revoked: Option<OffsetDateTime>,
 }
 
+/// An approver asks for a passkey to be certified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificationRequest {
+    /// The credential's id, base64url.
+    pub credential: String,
+    /// The account.
+    pub officer: OfficerId,
+    /// Whom it belongs to.
+    pub person: String,
+    /// What verifies.
+    pub passkey: Passkey,
+}
+
+impl CertificationRequest {
+    /// What two people compare: 80 bits of what is to be certified, in groups of four digits.
+    pub fn fingerprint(&self) -> String {
+        let digest = super::digest(&canonical(self));
+        let groups: Vec<&str> = (0..20).step_by(4).map(|at| &digest[at..at + 4]).collect();
+        groups.join("-")
+    }
+}
+
 /// The list as it lies on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
