@@ -6,7 +6,7 @@ const fs = require("node:fs");
 const net = require("node:net");
 const path = require("node:path");
 
-const { LOA_BROWSER_PLACE: place, LOA_BROWSER_LOA: loa, LOA_BROWSER_DATABASE: database, AMQP_URL: amqp } = process.env;
+const { LOA_BROWSER_PLACE: place, LOA_BROWSER_LOA: loa, LOA_BROWSER_DATABASE: database, LOA_BROWSER_BROKER: amqp } = process.env;
 const file = (name) => path.join(place, name);
 const run = (...args) => execFileSync(loa, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 const configured = (...args) => run("--config", file("loa.toml"), ...args);
@@ -63,7 +63,7 @@ const serve = async (base) => {
   const child = spawn(loa, ["--config", file("loa.toml"), "serve"], { stdio: ["ignore", "ignore", fs.openSync(file("serve.log"), "a")] });
   for (let tries = 0; tries < 200; tries += 1) {
     if (child.exitCode !== null) throw new Error(`loa serve ended: ${fs.readFileSync(file("serve.log"), "utf8").slice(-2000)}`);
-    const up = await fetch(`${base}/healthz`).then((answer) => answer.ok, () => false);
+    const up = await fetch(`${base}/healthz`, { headers: { connection: "close" } }).then((answer) => answer.ok, () => false);
     if (up) return child;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -73,19 +73,20 @@ const end = (child) => new Promise((resolve) => child.once("exit", resolve) && c
 
 // An agency's system submits the demo's first warning.
 const submit = async (base, key) => {
-  const as = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const as = { authorization: `Bearer ${key}`, "content-type": "application/json", connection: "close" };
   const call = async (method, address, body) => {
     const answer = await fetch(base + address, { method, headers: as, body: body && JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${method} ${address}: ${answer.status} ${await answer.text()}`);
     return answer.json();
   };
-  const text = JSON.parse(fs.readFileSync("demo/alerts/01.json", "utf8"));
-  text.effective = undefined;
-  text.expires = new Date(Date.now() + 6 * 3600e3).toISOString().replace(/\.\d+Z/, "Z");
-  const made = await call("POST", "/v1/alerts", text);
-  const form = new FormData();
-  form.set("file", new Blob([fs.readFileSync("demo/documents/01.pdf")], { type: "application/pdf" }), "01.pdf");
-  const put = await fetch(`${base}/v1/alerts/${made.id}/document`, { method: "PUT", headers: { authorization: as.authorization }, body: form });
+  const { request, expires_in_minutes: minutes } = JSON.parse(fs.readFileSync("demo/alerts/01-lu-quet-sat-lo-dat.json", "utf8"));
+  const expires = new Date(Date.now() + minutes * 60e3).toISOString().replace(/\.\d+Z/, "Z");
+  const made = await call("POST", "/v1/alerts", { ...request, expires });
+  const put = await fetch(`${base}/v1/alerts/${made.id}/document`, {
+    method: "PUT",
+    headers: { ...as, "content-type": "application/pdf" },
+    body: fs.readFileSync("demo/documents/01.pdf"),
+  });
   if (!put.ok) throw new Error(`document: ${put.status} ${await put.text()}`);
   await call("POST", `/v1/alerts/${made.id}/submit`);
   return made.id;
@@ -191,6 +192,6 @@ const main = async () => {
 };
 
 main().catch((error) => {
-  console.error(error.message);
+  console.error(error.message, error.cause ?? "");
   process.exit(1);
 });

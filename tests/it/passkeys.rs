@@ -263,7 +263,7 @@ async fn passkeys_change_soon_after_signing_in_and_never_to_none(pool: PgPool) {
     let second = Authenticator::real();
     assert_eq!(register(&mut desk, &second).await.location, HERE);
     let again = register(&mut desk, &second).await;
-    assert_eq!(again.status, StatusCode::CONFLICT, "registered already");
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "registered already");
     office.world.clock.advance(Duration::from_mins(16));
     let late = desk.post(&remove(&first.credential), &[("csrf", &csrf)]).await;
     assert_eq!(late.status, StatusCode::FORBIDDEN);
@@ -278,6 +278,8 @@ async fn passkeys_change_soon_after_signing_in_and_never_to_none(pool: PgPool) {
 
     // Nobody removes another's.
     let (_, _, mut other) = office.enrolled("kiemtra", Role::Auditor).await;
+    let theirs = register(&mut other, &second).await;
+    assert_eq!(theirs.status, StatusCode::CONFLICT, "a passkey is one person's");
     register(&mut other, &Authenticator::real()).await;
     let csrf = other.get(HERE).await.csrf();
     let foreign = other.post(&remove(&second.credential), &[("csrf", &csrf)]).await;
@@ -300,7 +302,7 @@ async fn an_approver_seals_on_the_decision_page_with_the_passkey_they_sign_in_wi
     let trusted = TrustedKeys::default().with_approvers(safe.approvers());
     let mut desk = Desk::before(&office.world, Keys { sealing: None, trusted }, false);
     answer(&mut desk, |asked| authenticator.prove(asked, officer, 0x05)).await;
-    let waiting = office.world.submitted("01.json", |_| {}).await;
+    let waiting = office.world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let path = format!("/console/alerts/{}", waiting.id);
     let page = desk.get(&path).await;
     let (csrf, digest) = (page.csrf(), page.field("digest"));
