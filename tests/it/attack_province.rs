@@ -257,9 +257,9 @@ impl Province {
             (About::Proposal, _) => {
                 let officer = self.writers[usize::from(foreign)].id;
                 let user_id = format!("may-{}", Uuid::new_v4().simple());
-                let wish = Authority::new(self.app.pool.clone())
-                    .wish(&self.second, Change::ActAs { officer, user_id });
-                match wish.await.expect("an administrator proposes") {
+                let change = Change::ActAs { officer, user_id };
+                let desk = Authority::new(self.app.pool.clone());
+                match desk.wish(&self.second, change).await.expect("an administrator proposes") {
                     Wished::Waits(id) => id.to_string(),
                     Wished::Done(effect) => panic!("one was enough: {effect:?}"),
                 }
