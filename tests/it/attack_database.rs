@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loa::broadcast::control;
 use loa::clock::{Clock as _, SystemClock};
+use loa::store::audit;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -226,4 +227,48 @@ async fn a_prepared_recall_that_was_moved_calls_nothing_back(pool: PgPool) {
     assert_eq!(app.count("select count(*) from alert where purpose = 'recall'").await, 0);
     assert_eq!(app.count("select count(*) from alert where state = 'live'").await, 2);
     assert_eq!(app.count("select count(*) from broadcast where stopped_at is not null").await, 0);
+}
+
+/// Entries that were cut off at the end leave a whole chain behind: that takes a number written down elsewhere.
+#[sqlx::test]
+async fn an_entry_of_the_trail_that_was_changed_or_cut_out_is_found(pool: PgPool) {
+    let app = crate::support::app::TestApp::start(pool).await;
+    let (writer, approver) = (app.writer().await, app.approver().await);
+    app.live(&writer, &approver).await;
+    sqlx::query("alter table audit disable trigger user")
+        .execute(&app.pool)
+        .await
+        .expect("the owner");
+    let mut conn = app.pool.acquire().await.expect("a connection");
+    let verified = audit::verify(&mut conn).await.expect("the database").expect("it holds");
+    assert!(verified > 6, "{verified}");
+    for (what, statement, first) in [
+        (
+            "changed words",
+            "update audit set action = 'alert.returned' where action = 'alert.approved'",
+            None,
+        ),
+        ("another name", "update audit set actor = 'somebody' where seq = 3", Some(3)),
+        ("another hour", "update audit set at = at - interval '1 second' where seq = 4", Some(4)),
+        ("one cut out", "delete from audit where seq = 5", Some(5)),
+        ("the beginning cut off", "delete from audit where seq <= 2", Some(1)),
+        (
+            "cut out and renumbered",
+            "delete from audit where seq = 5; update audit set seq = seq - 1 where seq > 5",
+            Some(5),
+        ),
+        (
+            "two exchanged",
+            "update audit set seq = 1000 where seq = 3; update audit set seq = 3 where seq = 4; update audit set seq = 4 where seq = 1000",
+            Some(3),
+        ),
+    ] {
+        let mut tx = sqlx::Connection::begin(&mut *conn).await.expect("a transaction");
+        sqlx::raw_sql(statement).execute(&mut *tx).await.expect(what);
+        let broken = audit::verify(&mut tx).await.expect("the database").expect_err(what);
+        if let Some(first) = first {
+            assert_eq!(broken.seq, first, "{what}");
+        }
+        tx.rollback().await.expect("as it was");
+    }
 }

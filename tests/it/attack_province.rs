@@ -96,7 +96,9 @@ impl Province {
         };
         province.stock().await;
         // From now on there are two administrators, and what takes two takes two.
-        province.app.person(FOCAL, "skhcn.quantri2", Role::Administrator).await;
+        let focal = province.app.agency(FOCAL).await;
+        let second = account(focal, "skhcn.quantri2", Role::Administrator);
+        accounts::create_officer(&pool, "test", second, false).await.expect("still being founded");
         province.second = officer(&pool, "skhcn.quantri2").await;
         province.furnish().await;
         publication.look().await.expect("the public record");
