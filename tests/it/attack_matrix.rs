@@ -42,7 +42,8 @@ async fn nobody_gets_further_than_the_table_says(pool: PgPool) {
             known = leaves_nothing(&mut province, row, caller, &refused, known, &mut wrong).await;
         }
     }
-    assert!(wrong.is_empty(), "{} of {asked} requests:\n{wrong}", wrong.lines().count());
+    let shown: String = wrong.lines().take(60).map(|line| format!("{line}\n")).collect();
+    assert!(wrong.is_empty(), "{} lines about {asked} requests:\n{shown}", wrong.lines().count());
     assert!(asked > 2_000, "{asked} requests: is the matrix whole?");
 }
 
@@ -102,7 +103,8 @@ async fn leaves_nothing(
     let mut things = Vec::new();
     for whose in whose {
         let of_the_moment = matches!(row.about, About::Session | About::Phone);
-        things.push(if of_the_moment && *whose != Whose::Nobodys {
+        // Of a phone that is not there, a new one each time: one that is asked about often is asked to wait.
+        things.push(if of_the_moment && (*whose != Whose::Nobodys || row.about == About::Phone) {
             province.fresh(row.about, *whose, caller).await
         } else {
             province.standing(row.about, *whose)
@@ -178,6 +180,11 @@ fn careless(row: &Row, got: &Got) -> Option<String> {
 fn masked(mut got: Got, thing: &str) -> Got {
     for name in [thing, NOTHING].into_iter().filter(|name| !name.is_empty()) {
         got.body = got.body.replace(name, "…");
+        // The sign-in page is told where its reader wanted to go.
+        let asked = got.headers.get("location").and_then(|place| place.to_str().ok());
+        if let Some(place) = asked.map(|place| place.replace(name, "-")) {
+            got.headers.insert("location", place.parse().expect("an address"));
+        }
     }
     got.headers.remove("content-length");
     got
