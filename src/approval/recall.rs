@@ -16,7 +16,9 @@ use crate::domain::account::{Officer, Power};
 use crate::domain::alert::AlertContent;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::{Action, AlertState};
+use crate::domain::message::Purpose;
 use crate::domain::seal::SealedAlert;
+use crate::store::StoreError;
 use crate::store::alert::{self, Alert, NewRevision, Revision};
 use crate::store::broadcast::{self, NewBroadcast};
 use crate::store::decision::{self, DecisionKind, NewDecision, PreparedRecall, Signed};
@@ -56,6 +58,10 @@ impl Approval {
         let prepared =
             decision::prepared_recall(&mut tx, id).await?.ok_or(ApprovalError::NoPreparedRecall)?;
         let sealed = read(prepared.id, &prepared.sealed)?;
+        // Its seal would hold wherever it lies: one that was moved here from another alert would call that one back.
+        if !calls_back(&sealed, &original) {
+            return Err(StoreError::inconsistent("prepared_recall", "sealed", id).into());
+        }
         if sealed.expires <= alert::database_now(&mut tx).await? {
             return Err(ApprovalError::TooLate);
         }
@@ -102,6 +108,13 @@ async fn executed(
         broadcast,
         recalled_at,
     }))
+}
+
+/// Is it about this alert?
+fn calls_back(recall: &SealedAlert, original: &Alert) -> bool {
+    recall.purpose == Purpose::Recall
+        && recall.incident == original.incident
+        && recall.references.iter().any(|reference| reference.id == original.id)
 }
 
 /// Asks every dispatcher to stop the original. Returns the epoch the recall has to wait for, also when somebody else has asked

@@ -132,6 +132,9 @@ async fn pushed(
         Ok(Ok(ending)) => ending,
         Ok(Err(error)) => {
             tracing::error!(broadcast = %key.broadcast, first = key.first, %error, "a batch was broken off: {error}");
+            if is_doubtful(&error) {
+                Metric::DoubtfulBatches.add(1, &[("provider", key.provider.as_str())]);
+            }
             Ending::BrokenOff { again: again_after(&engine.sender.waits, &error) }
         }
         // Reported by the panic hook. Somebody may have been sent to: it counts as an attempt, so that it has an end.
@@ -161,6 +164,16 @@ async fn give_up(pool: &PgPool, key: BatchKey, claimed: &Claimed) {
     while let Err(error) = soon(batch::give_up_claim(pool, key, claimed.claim)).await {
         tracing::warn!(broadcast = %key.broadcast, %error, "a batch is let go another time: {error}");
         tokio::time::sleep(RECORD_AGAIN).await;
+    }
+}
+
+/// Does the row say what no plan and no attempt of ours can have written?
+fn is_doubtful(error: &DispatchError) -> bool {
+    match error {
+        DispatchError::Store(StoreError::Inconsistent { .. })
+        | DispatchError::Ledger(_)
+        | DispatchError::Corrupt(_) => true,
+        DispatchError::Store(StoreError::Database(_)) | DispatchError::Open(_) => false,
     }
 }
 

@@ -6,6 +6,9 @@ use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome, Tally};
 use crate::domain::retry::{MAX_ATTEMPTS, Waits};
 use crate::store::batch::{Claimed, Next};
 
+/// Numbers a batch may span: more than a province has phones, for the devices of a batch may be far between.
+const LONGEST: usize = 1 << 24;
+
 /// The outcomes of one claimed batch.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -72,14 +75,18 @@ impl Ledger {
         };
         match &mut self.bytes {
             None => {
-                let mut bytes = vec![Outcome::NotMember.byte(); length];
-                for number in numbers {
-                    bytes[offset(*number)?] = Outcome::Pending.byte();
-                }
                 // A range of numbers only ever shrinks; more than planned would break the sum.
                 let found = i64::try_from(numbers.len()).unwrap_or(i64::MAX);
                 if found > self.planned {
                     return Err(LedgerError::Grown { planned: self.planned, found });
+                }
+                // Before room is taken: a row that claims all numbers there are must not cost the process its life.
+                if length > LONGEST {
+                    return Err(LedgerError::Length(length));
+                }
+                let mut bytes = vec![Outcome::NotMember.byte(); length];
+                for number in numbers {
+                    bytes[offset(*number)?] = Outcome::Pending.byte();
                 }
                 self.withdrawn = self.planned - found;
                 self.bytes = Some(bytes);
@@ -239,8 +246,8 @@ pub enum LedgerError {
         /// Found now.
         found: i64,
     },
-    /// As many bytes as numbers, always.
-    #[error("the ledger has {0} bytes, which is not the batch's length")]
+    /// As many bytes as numbers, always; and never more than there can be.
+    #[error("a ledger of {0} bytes is not one of this batch")]
     Length(usize),
 }
 

@@ -24,6 +24,7 @@ use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 use crate::domain::seal::SealedAlert;
 use crate::domain::wording::{self, Tongue};
+use crate::identity::sessions::Sessions;
 use crate::store::broadcast::BroadcastState;
 use crate::web::sse;
 
@@ -119,6 +120,10 @@ async fn load(
     visit: &Visit,
     id: BroadcastId,
 ) -> Result<Option<BroadcastPage>, ApprovalError> {
+    // Before looking: who may not see learns nothing of what there is.
+    if !visit.officer().role.may(Power::ReadAllAlerts) {
+        return Err(ApprovalError::Forbidden(Power::ReadAllAlerts));
+    }
     let Some(progress) = progress(&console.pool, id).await? else {
         return Ok(None);
     };
@@ -166,12 +171,27 @@ pub async fn events(
         let words = ApprovalError::Forbidden(Power::ReadAllAlerts);
         return refusal::page(visit.frame(), crate::domain::id::AlertId(id.0), &words);
     }
-    let watch = Watch { pool: console.pool.clone(), id, t: visit.t, shown: None, is_over: false };
+    match progress(&console.pool, id).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return refusal::not_found(visit.frame()),
+        Err(error) => return refusal::outage(visit.frame(), &error),
+    }
+    let watch = Watch {
+        pool: console.pool.clone(),
+        sessions: console.doors.sessions.clone(),
+        token: visit.visitor.token().to_owned(),
+        id,
+        t: visit.t,
+        shown: None,
+        is_over: false,
+    };
     sse::answer(stream::unfold(watch, next).boxed(), &console.shutdown)
 }
 
 struct Watch {
     pool: sqlx::PgPool,
+    sessions: Sessions,
+    token: String,
     id: BroadcastId,
     t: Tongue,
     shown: Option<BroadcastView>,
@@ -186,6 +206,10 @@ async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
     loop {
         if watch.shown.is_some() {
             tokio::time::sleep(REDRAW).await;
+            // Whoever has signed out, or was closed, is shown nothing more; a database that is away signs nobody out.
+            if let Ok(false) = watch.sessions.is_open(&watch.token).await {
+                return None;
+            }
         }
         let view = match progress(&watch.pool, watch.id).await {
             Ok(Some(progress)) => BroadcastView::of(&progress, watch.t),

@@ -174,7 +174,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/changes/{id}/refuse", post(changes::refuse))
         .route("/console/{*rest}", any(asked::nothing_here))
         .method_not_allowed_fallback(asked::not_done_here)
-        .layer(axum::middleware::from_fn(visit::remember_language))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&console), visit::remember_language))
         .with_state(console)
         .merge(assets::routes())
         .layer(axum::middleware::from_fn(headers::secure))

@@ -12,6 +12,7 @@ use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::broadcast::control::{self, Confirmation, SteerError};
+use crate::broadcast::progress::progress;
 use crate::domain::account::Power;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::wording::{self, Tongue};
@@ -23,7 +24,7 @@ pub async fn pause(
     At(id): At<BroadcastId>,
     Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = refuse(&visit, id) {
+    if let Some(refused) = refuse(&console, &visit, id).await {
         return refused;
     }
     let officer = visit.officer().id;
@@ -38,7 +39,7 @@ pub async fn stop(
     At(id): At<BroadcastId>,
     Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = refuse(&visit, id) {
+    if let Some(refused) = refuse(&console, &visit, id).await {
         return refused;
     }
     let officer = visit.officer().id;
@@ -52,7 +53,7 @@ pub async fn resume(
     At(id): At<BroadcastId>,
     Ours { visit, .. }: Ours<Button>,
 ) -> Response {
-    if let Some(refused) = refuse(&visit, id) {
+    if let Some(refused) = refuse(&console, &visit, id).await {
         return refused;
     }
     match control::resume(&console.pool, visit.officer().id, id).await {
@@ -76,10 +77,18 @@ pub async fn recall(
     }
 }
 
-fn refuse(visit: &Visit, id: BroadcastId) -> Option<Response> {
+/// Who may not steer, and what is not there.
+async fn refuse(console: &Console, visit: &Visit, id: BroadcastId) -> Option<Response> {
     let power = Power::SteerBroadcast;
-    let error = ApprovalError::Forbidden(power);
-    (!visit.officer().role.may(power)).then(|| refusal::page(visit.frame(), AlertId(id.0), &error))
+    if !visit.officer().role.may(power) {
+        let error = ApprovalError::Forbidden(power);
+        return Some(refusal::page(visit.frame(), AlertId(id.0), &error));
+    }
+    match progress(&console.pool, id).await {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(refusal::not_found(visit.frame())),
+        Err(error) => Some(refusal::outage(visit.frame(), &error)),
+    }
 }
 
 fn confirmed(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::Method;
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
@@ -110,16 +110,23 @@ fn remembered(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Middleware: a language chosen by `?lang=` holds for the pages after it.
-pub async fn remember_language(request: Request, next: Next) -> Response {
+pub async fn remember_language(
+    State(console): State<Arc<Console>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let chosen = named(locale::asked_for(request.uri().query()).as_deref());
     let mut response = next.run(request).await;
     if let Some(tongue) = chosen {
-        let cookie = match tongue {
-            Tongue::Vi => "loa_lang=vi; Path=/console; SameSite=Lax; Max-Age=31536000",
-            Tongue::En => "loa_lang=en; Path=/console; SameSite=Lax; Max-Age=31536000",
-        };
-        let headers = response.headers_mut();
-        headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        // No secret; but a cookie that scripts and plain http never see raises no question.
+        let secure = if console.doors.session_cookie().secure { "; Secure" } else { "" };
+        let cookie = format!(
+            "{LANGUAGE_COOKIE}={}; Path=/console; HttpOnly; SameSite=Lax{secure}; Max-Age=31536000",
+            tongue.tag()
+        );
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
     }
     response
 }

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::extract::{Caller, IdempotencyKey, JsonBody, PathId, QueryOf, declared};
 use super::openapi::{QueryProblems, ReadProblems, WriteProblems};
+use crate::domain::account::Power;
 use crate::domain::alert::AlertRequest;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::AlertState;
@@ -157,11 +158,13 @@ pub(super) fn download(media_type: &str, content: Vec<u8>) -> Response {
 )]
 async fn attach(
     State(app): State<AppState>,
-    Caller(officer): Caller,
+    caller: Caller,
     PathId(id): PathId<AlertId>,
     key: IdempotencyKey,
     request: Request,
 ) -> Result<Json<AlertView>, Problem> {
+    // Before the file: who may not send one takes none of the few places.
+    let officer = caller.with(Power::WriteAlert)?;
     let _permit = UPLOADS.try_acquire().map_err(|_| {
         Problem::new(Kind::Unavailable)
             .because(

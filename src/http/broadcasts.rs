@@ -1,11 +1,12 @@
 //! `/v1/broadcasts…`: progress, live events, pause, resume, stop.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use utoipa_axum::router::OpenApiRouter;
@@ -36,6 +37,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 /// An agency sees the broadcasts of its own alerts.
 async fn visible(app: &AppState, officer: &Officer, id: BroadcastId) -> Result<Progress, Problem> {
+    app.intake.check_reads(officer)?;
     let found = progress(&app.pool, id).await?.ok_or(Problem::new(Kind::NotFound))?;
     app.intake.check_visible(officer, found.alert).await?;
     Ok(found)
@@ -64,12 +66,32 @@ async fn show(
 async fn events(
     State(app): State<AppState>,
     Caller(officer): Caller,
+    headers: HeaderMap,
     PathId(id): PathId<BroadcastId>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let first = visible(&app, &officer, id).await?;
-    let stream =
-        stream::unfold(Watch::First(Box::new(first)), move |watch| next_event(app.clone(), watch));
+    let reader = Arc::new(Reader { app, officer, headers });
+    let stream = stream::unfold(Watch::First(Box::new(first)), move |watch| {
+        next_event(Arc::clone(&reader), watch)
+    });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// Who watches, and by which key.
+struct Reader {
+    app: AppState,
+    officer: Officer,
+    headers: HeaderMap,
+}
+
+impl Reader {
+    /// Is the key still good, for the same account in the same role? A database that is away takes nobody's key.
+    async fn may_go_on(&self) -> bool {
+        match Caller::of(&self.headers, &self.app).await {
+            Ok(Caller(officer)) => officer == self.officer,
+            Err(problem) => problem.kind() != Kind::Unauthenticated,
+        }
+    }
 }
 
 enum Watch {
@@ -78,7 +100,11 @@ enum Watch {
     Over,
 }
 
-async fn next_event(app: AppState, watch: Watch) -> Option<(Result<Event, Infallible>, Watch)> {
+async fn next_event(
+    reader: Arc<Reader>,
+    watch: Watch,
+) -> Option<(Result<Event, Infallible>, Watch)> {
+    let app = &reader.app;
     let now = match watch {
         Watch::Over => return None,
         Watch::First(first) => first,
@@ -86,6 +112,9 @@ async fn next_event(app: AppState, watch: Watch) -> Option<(Result<Event, Infall
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = app.shutdown.requested() => return None,
+            }
+            if !reader.may_go_on().await {
+                return None;
             }
             // A database that is away for a moment does not end the stream; the keep-alive goes on meanwhile.
             match progress(&app.pool, seen.id).await {

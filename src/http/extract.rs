@@ -32,7 +32,14 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let key = bearer(&parts.headers).ok_or_else(|| {
+        Self::of(&parts.headers, state).await
+    }
+}
+
+impl Caller {
+    /// The officer behind the key in these headers, as of now.
+    pub async fn of(headers: &HeaderMap, state: &AppState) -> Result<Self, Problem> {
+        let key = bearer(headers).ok_or_else(|| {
             Problem::new(Kind::Unauthenticated).because(
                 "Thiếu khóa API: gửi tiêu đề Authorization: Bearer loa_…",
                 "No API key: send Authorization: Bearer loa_…",

@@ -12,7 +12,7 @@ use crate::domain::account::{Officer, Power};
 use crate::domain::authority::Change;
 use crate::domain::id::{ChangeId, OfficerId};
 use crate::domain::seal::{canonical, digest};
-use crate::store::account::Origin;
+use crate::store::account::{self, Origin};
 use crate::store::authority::{self, AccountLine, KeyLine, Outcome, Proposal};
 use crate::store::{StoreError, audit};
 
@@ -124,6 +124,7 @@ impl Authority {
         let mut tx = self.pool.begin().await?;
         let actor = by.id.to_string();
         let wished = if change.takes_two() {
+            check_there(&mut tx, &change).await?;
             let id = ChangeId::new();
             authority::insert(&mut tx, id, &change, by.id).await?;
             write_down(&mut tx, by, "authority.proposed", id, &change).await?;
@@ -207,6 +208,20 @@ impl Authority {
         let revoked = accounts::revoke_api_key(&self.pool, &by.id.to_string(), key).await?;
         if revoked { Ok(()) } else { Err(AuthorityError::NotFound) }
     }
+}
+
+/// Nothing is proposed about an account that is not there, or closed: it would wait for a second administrator in vain.
+async fn check_there(conn: &mut PgConnection, change: &Change) -> Result<(), AuthorityError> {
+    let is_there = match change {
+        Change::OpenAccount(account) => {
+            authority::agencies(conn).await?.iter().any(|(id, ..)| *id == account.agency.0)
+        }
+        Change::ChangeRole { officer, .. }
+        | Change::CreateKey { officer, .. }
+        | Change::ActAs { officer, .. }
+        | Change::Invite { officer, .. } => account::is_open(conn, *officer).await?,
+    };
+    if is_there { Ok(()) } else { Err(AccountError::NotThere.into()) }
 }
 
 /// A proposal that nobody has decided, locked.

@@ -244,6 +244,13 @@ impl Sessions {
         session::session_by_token(&mut conn, &token::hash(token), now, now - IDLE).await
     }
 
+    /// Is the session still there? For a page that stays open: looking at it is no sign of life.
+    pub async fn is_open(&self, token: &str) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut conn = self.pool.acquire().await?;
+        session::is_open(&mut conn, &token::hash(token), now).await
+    }
+
     /// A person's open sessions; `token` is of the one that asks.
     pub async fn of(&self, officer: &Officer, token: &str) -> Result<Vec<SessionLine>, StoreError> {
         let now = self.clock.now();

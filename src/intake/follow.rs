@@ -22,6 +22,11 @@ impl Intake {
         Ok(view::read(&mut tx, &found).await?)
     }
 
+    /// May the officer read any alert at all? Asked first, so that who may not learns nothing of what there is.
+    pub fn check_reads(&self, officer: &Officer) -> Result<(), IntakeError> {
+        scope(officer).map(drop)
+    }
+
     /// May the officer see this alert? If not, it does not exist.
     pub async fn check_visible(&self, officer: &Officer, id: AlertId) -> Result<(), IntakeError> {
         let mut conn = self.pool.acquire().await?;

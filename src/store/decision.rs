@@ -78,7 +78,8 @@ pub async fn insert(conn: &mut PgConnection, new: &NewDecision<'_>) -> Result<()
     Ok(())
 }
 
-/// Has this person written or submitted the revision, by this account or another one of theirs (invariant 2)?
+/// Has this person submitted the alert, or written this revision or one before it, by this account or another one of theirs (invariant 2)?
+/// Whoever attaches a document becomes the author of a revision whose words are somebody else's.
 pub async fn has_spoken(
     conn: &mut PgConnection,
     alert: AlertId,
@@ -88,7 +89,7 @@ pub async fn has_spoken(
     let revision = stored(alert, revision)?;
     Ok(sqlx::query_scalar!(
         r#"select exists (
-               select from alert a join alert_revision r on r.alert_id = a.id and r.revision = $2
+               select from alert a join alert_revision r on r.alert_id = a.id and r.revision <= $2
                join officer spoke on spoke.id in (a.submitted_by, r.author) join officer asks on asks.id = $3
                where a.id = $1 and spoke.person = asks.person
            ) as "spoken!""#,

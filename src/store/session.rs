@@ -113,6 +113,24 @@ pub async fn session_by_token(
     }))
 }
 
+/// Is there such a session of an open account, and has it not come to its end? Does not mark it as seen.
+pub async fn is_open(
+    conn: &mut PgConnection,
+    token_hash: &[u8],
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from console_session s join officer o on o.id = s.officer_id
+               where s.token_hash = $1 and s.expires_at > $2 and o.disabled_at is null
+           ) as "open!""#,
+        token_hash,
+        now
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Signs out.
 pub async fn delete_session(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
     sqlx::query!("delete from console_session where token_hash = $1", token_hash)

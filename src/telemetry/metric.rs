@@ -68,6 +68,7 @@ metrics! {
     BatchesRunning = Gauge "loa_batches_running" ["1"] "Batches in the hands of this process, by provider.";
     Planned = Counter "loa_planned_devices_total" ["1"] "Devices planned into batches, by provider and lane.";
     SealMismatches = Counter "loa_seal_mismatches_total" ["1"] "Broadcasts parked because their seal does not verify.";
+    DoubtfulBatches = Counter "loa_batches_doubtful_total" ["1"] "Attempts at a batch whose row is not as it was planned or left: nothing of it was sent, by provider.";
     Notices = Counter "loa_notices_total" ["1"] "Personal notices settled, by outcome.";
     // The providers
     Throttled = Counter "loa_provider_throttled_total" ["1"] "Answers that asked us to slow down, by provider.";

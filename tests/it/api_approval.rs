@@ -8,12 +8,12 @@ use loa::approval::decide::ApproveRequest;
 use loa::domain::account::{Officer, Role};
 use loa::domain::alert::Attestations;
 use loa::domain::id::AlertId;
-use loa::identity::keys;
+use loa::identity::{accounts, keys};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::Duration;
 
-use crate::support::app::{FOCAL, Person, TestApp, id};
+use crate::support::app::{FOCAL, Person, TestApp, account, id, pdf};
 
 /// What an approval leaves behind: nothing of it, or one of each.
 async fn traces(app: &TestApp) -> Vec<i64> {
@@ -58,6 +58,41 @@ async fn invariant_2_the_person_who_submitted_never_approves(pool: PgPool) {
     let other = app.approver().await;
     app.approve(&other, &submitted).await.expect(200);
     assert_eq!(traces(&app).await, ONE_OF_EACH);
+}
+
+#[sqlx::test]
+async fn invariant_2_who_wrote_the_words_does_not_approve_them_because_a_colleague_attached_the_document(
+    pool: PgPool,
+) {
+    let app = TestApp::start(pool).await;
+    let writer = app.writer().await;
+    let colleague = app.person("BCHPTDS", "bch.vanthu", Role::Submitter).await;
+    let mut same = account(app.agency(FOCAL).await, "skhcn.khac", Role::Approver);
+    same.person = "bch.soanthao".into();
+    let second = accounts::create_officer(&app.pool, "test", same, false).await.unwrap();
+    let key = accounts::create_api_key(&app.pool, "test", second, "test", false).await.unwrap();
+    let second = Person { id: second, key: key.secret };
+
+    let created = app.post(&writer, "/v1/alerts", &app.flood()).await.expect(201);
+    app.attach(&colleague, &created, pdf()).await.expect(200);
+    let submit = format!("/v1/alerts/{}/submit", id(&created));
+    let alert = app.post(&colleague, &submit, &Value::Null).await.expect(200);
+
+    assert_eq!(alert["revision"], 2, "whose author is the colleague");
+    assert_eq!(app.approve(&second, &alert).await.problem(), "same-person");
+    let forced = sqlx::query(
+        "insert into decision (alert_id, revision, verdict, officer_id, digest, attests_whole_province, attests_no_state_secret)
+         values ($1::text::uuid, 2, 'approve', $2, 'x', true, true)",
+    )
+    .bind(id(&alert))
+    .bind(second.id.0)
+    .execute(&app.pool)
+    .await
+    .expect_err("the database knows earlier revisions too");
+    let constraint = forced.as_database_error().and_then(|error| error.constraint());
+    assert_eq!(constraint, Some("approver_is_not_submitter"), "{forced}");
+    assert_eq!(traces(&app).await, NOTHING);
+    app.approve(&app.approver().await, &alert).await.expect(200);
 }
 
 #[sqlx::test]

@@ -117,6 +117,24 @@ fn every_invariant_has_a_test_that_names_it() {
 }
 
 #[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let sources: String = ["src", "tests"]
+        .iter()
+        .flat_map(|directory| files(&root().join(directory), ".rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let model = security.split("\n## The threat model").nth(1).unwrap();
+    let model = model.split("\n## ").next().unwrap();
+    let tests: Vec<&str> =
+        code_words(model).filter(|word| word.matches('_').count() >= 4).collect();
+    assert!(tests.len() > 25, "only {} tests are named", tests.len());
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+    }
+}
+
+#[test]
 fn every_configuration_key_that_a_document_names_exists() {
     let defaults: toml::Table = DEFAULTS.parse().unwrap();
     let mut keys = 0;

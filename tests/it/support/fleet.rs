@@ -58,6 +58,7 @@ pub struct Fleet {
     directory: PathBuf,
     sim: Child,
     processes: Vec<Child>,
+    listens: Vec<String>,
     environment: Vec<(&'static str, String)>,
     client: reqwest::Client,
 }
@@ -103,6 +104,7 @@ impl Fleet {
             directory,
             sim,
             processes: Vec::new(),
+            listens: Vec::new(),
             environment: Vec::new(),
             client: reqwest::Client::new(),
         };
@@ -159,6 +161,7 @@ impl Fleet {
             .spawn()
             .expect("loa starts");
         self.processes.push(child);
+        self.listens.push(listen.to_owned());
         let ready = async {
             loop {
                 let answer = self.client.get(format!("http://{listen}/readyz")).send().await;
@@ -171,6 +174,15 @@ impl Fleet {
         let ready = tokio::time::timeout(LIMIT, ready).await;
         assert!(ready.is_ok(), "loa {process} is not ready:\n{}", self.logs());
         self.processes.len() - 1
+    }
+
+    /// What a process has counted under this name, all labels together.
+    pub async fn counted(&self, index: usize, metric: &str) -> f64 {
+        let url = format!("http://{}/metrics", self.listens[index]);
+        let answer = self.client.get(url).send().await.expect("it answers");
+        let text = answer.text().await.expect("text");
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(metric));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     fn log(&self, index: usize) -> PathBuf {
