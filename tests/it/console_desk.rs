@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use loa::approval::{Approval, Keys};
+use loa::clock::TestClock;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
@@ -16,9 +17,11 @@ use loa::identity::authority::Authority;
 use loa::identity::sessions::Sessions;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
+use sqlx::PgPool;
 use tower::ServiceExt as _;
 
 use crate::public_world::World;
+use crate::support::app::TestApp;
 
 pub const PASSWORD: &str = "mat khau thu nghiem 2026";
 
@@ -42,15 +45,28 @@ impl Desk {
             let officer = accounts::officer_by_login(&world.pool, login).await.unwrap();
             accounts::set_password(&world.pool, "test", officer, PASSWORD).await.unwrap();
         }
+        Self::in_front(&world.pool, world.clock.clone(), key)
+    }
+
+    /// A browser in front of the province of `app`, with which `login` has signed in.
+    pub async fn before(app: &TestApp, key: SealingKey, login: &str) -> Self {
+        let officer = accounts::officer_by_login(&app.pool, login).await.unwrap();
+        accounts::set_password(&app.pool, "test", officer, PASSWORD).await.unwrap();
+        let mut desk = Self::in_front(&app.pool, app.clock.clone(), key);
+        desk.sign_in(login, PASSWORD).await;
+        desk
+    }
+
+    fn in_front(pool: &PgPool, clock: Arc<TestClock>, key: SealingKey) -> Self {
         let console = Console {
-            doors: Doorkeeper::new(Sessions::new(world.pool.clone(), world.clock.clone()), false),
+            doors: Doorkeeper::new(Sessions::new(pool.clone(), clock.clone()), false),
             approval: Approval::new(
-                world.pool.clone(),
+                pool.clone(),
                 Keys { sealing: Some(Arc::new(key)), ..Keys::default() },
             ),
-            authority: Authority::new(world.pool.clone()),
-            pool: world.pool.clone(),
-            clock: world.clock.clone(),
+            authority: Authority::new(pool.clone()),
+            pool: pool.clone(),
+            clock: clock.clone(),
             pacing: Pacing {
                 fcm_per_second: 100,
                 apns_per_second: 50,
