@@ -176,10 +176,8 @@ impl Intake {
             Some(file) => Some(self.bind(conn, found, place, content, file).await?),
             None => None,
         };
-        let prepared = |prepared: fn(&Sealable) -> &Option<(AlertId, Vec<u8>)>| {
-            let prepared = bound.as_ref().and_then(|bound| prepared(bound).as_ref());
-            prepared.map(|(id, bytes)| (*id, bytes.as_slice()))
-        };
+        let recall = bound.as_ref().and_then(|bound| bound.recall.as_ref());
+        let all_clear = bound.as_ref().and_then(|bound| bound.all_clear.as_ref());
         let revision = NewRevision {
             alert: found.id,
             number,
@@ -187,8 +185,8 @@ impl Intake {
             document: file,
             author: officer.id,
             sealable: bound.as_ref().map(|bound| bound.alert.as_slice()),
-            recall: prepared(|bound| &bound.recall),
-            all_clear: prepared(|bound| &bound.all_clear),
+            recall: recall.map(|(id, bytes)| (*id, bytes.as_slice())),
+            all_clear: all_clear.map(|(id, bytes)| (*id, bytes.as_slice())),
         };
         alert::insert_revision(conn, &revision).await?;
         alert::become_draft(conn, found.id, number, content.expires, place).await?;

@@ -172,7 +172,7 @@ async fn a_false_alert_is_called_back_after_its_all_clear_too(pool: PgPool) {
     let recalled = end(&app, &approver, &live, "recall").await.expect(200);
 
     assert_eq!(
-        (&recalled["original"], &recalled["broadcast"] == &cleared["broadcast"]),
+        (&recalled["original"], recalled["broadcast"] == cleared["broadcast"]),
         (&live["id"], false)
     );
     let recall = view(&app, &writer, recalled["recall"].as_str().unwrap()).await;

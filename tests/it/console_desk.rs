@@ -45,19 +45,19 @@ impl Desk {
             let officer = accounts::officer_by_login(&world.pool, login).await.unwrap();
             accounts::set_password(&world.pool, "test", officer, PASSWORD).await.unwrap();
         }
-        Self::in_front(&world.pool, world.clock.clone(), key)
+        Self::in_front(&world.pool, &world.clock, key)
     }
 
     /// A browser in front of the province of `app`, with which `login` has signed in.
     pub async fn before(app: &TestApp, key: SealingKey, login: &str) -> Self {
         let officer = accounts::officer_by_login(&app.pool, login).await.unwrap();
         accounts::set_password(&app.pool, "test", officer, PASSWORD).await.unwrap();
-        let mut desk = Self::in_front(&app.pool, app.clock.clone(), key);
+        let mut desk = Self::in_front(&app.pool, &app.clock, key);
         desk.sign_in(login, PASSWORD).await;
         desk
     }
 
-    fn in_front(pool: &PgPool, clock: Arc<TestClock>, key: SealingKey) -> Self {
+    fn in_front(pool: &PgPool, clock: &Arc<TestClock>, key: SealingKey) -> Self {
         let console = Console {
             doors: Doorkeeper::new(Sessions::new(pool.clone(), clock.clone()), false),
             approval: Approval::new(
