@@ -97,6 +97,11 @@ def check():
                 set(request["recall"]["texts"]) == set(request["texts"]), name,
                 "whoever was warned in a language is told of the recall in it",
             )
+        if "all_clear" in request:
+            expect(
+                set(request["all_clear"]["texts"]) == set(request["texts"]), name,
+                "whoever was warned in a language is told in it that the danger is over",
+            )
         source = request["source"]
         expect(all(source[key] for key in ("number", "date", "summary")), name, "number, date and summary of the source")
         if request["recall"] is not None:

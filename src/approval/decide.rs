@@ -7,13 +7,14 @@ use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 use super::review::read;
-use super::sealing::write_seals;
-use super::{Approval, ApprovalError, need};
+use super::sealing::{check_readable, write_seals};
+use super::{Approval, ApprovalError, need, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::Attestations;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::{Action, AlertState};
-use crate::domain::seal::{OneSeal, digest};
+use crate::domain::message::Purpose;
+use crate::domain::seal::{OneSeal, SealedAlert, digest};
 use crate::domain::text;
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Revision};
@@ -97,7 +98,7 @@ impl Approval {
         {
             return Ok(answer);
         }
-        let (_, current) = lock(&mut tx, id, Action::Approve).await?;
+        let (found, current) = lock(&mut tx, id, Action::Approve).await?;
         let bytes = shown(&current, Some(&request.digest))?;
         if decision::has_spoken(&mut tx, id, current.number, officer.id).await? {
             return Err(ApprovalError::SamePerson);
@@ -117,18 +118,13 @@ impl Approval {
             attested: true,
         };
         decision::insert(&mut tx, &decision).await?;
-        let named = current.recall.as_ref().map(|(_, bytes)| digest(bytes));
-        if named != sealed.recall_digest {
-            return Err(StoreError::inconsistent("alert_revision", "recall_sealable", id).into());
-        }
+        check_prepared(&current, &sealed)?;
+        check_readable(&mut tx, &sealed).await?;
         write_seals(&mut tx, &with, officer, &current, bytes).await?;
+        let after_epoch = supersede(&mut tx, &found, &sealed).await?;
         alert::become_live(&mut tx, id, current.number).await?;
-        let new = NewBroadcast {
-            alert: id,
-            lane: sealed.lane,
-            expires: sealed.expires,
-            after_epoch: None,
-        };
+        let new =
+            NewBroadcast { alert: id, lane: sealed.lane, expires: sealed.expires, after_epoch };
         let broadcast = broadcast::create(&mut tx, new, trace.map(TraceParent::as_str)).await?;
         let answer = Approved {
             alert: id,
@@ -139,7 +135,11 @@ impl Approval {
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
         }
-        let detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": with.name()});
+        let mut detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": with.name()});
+        if let Some(original) = found.refers_to {
+            detail["replaces"] = json!(original);
+            detail["after_epoch"] = json!(after_epoch);
+        }
         write_down(&mut tx, officer, "alert.approved", id, detail).await?;
         tx.commit().await?;
         Metric::Decisions.add(1, &[("decision", "approve")]);
@@ -219,10 +219,58 @@ async fn lock(
     id: AlertId,
     action: Action,
 ) -> Result<(Alert, Revision), ApprovalError> {
-    let found = alert::lock(conn, id).await?.ok_or(ApprovalError::NotFound)?;
+    let found = place::lock(conn, id).await?;
     found.state.after(action)?;
     let current = alert::revision(conn, id, found.revision).await?;
     Ok((found, current))
+}
+
+/// What is sealed together must be what the bytes name: nothing more, nothing less.
+fn check_prepared(current: &Revision, sealed: &SealedAlert) -> Result<(), StoreError> {
+    let named =
+        |prepared: &Option<(AlertId, Vec<u8>)>| prepared.as_ref().map(|(_, bytes)| digest(bytes));
+    let broken = |column| StoreError::inconsistent("alert_revision", column, sealed.id);
+    if named(&current.recall) != sealed.recall_digest {
+        return Err(broken("recall_sealable"));
+    }
+    if named(&current.all_clear) != sealed.all_clear_digest {
+        return Err(broken("all_clear_sealable"));
+    }
+    Ok(())
+}
+
+/// Ends the alert whose place this one takes, and asks for the stop of what is still being sent of it; returns the epoch to wait for. It
+/// must be the newest word of its incident, and the one that the sealed bytes name.
+async fn supersede(
+    conn: &mut PgConnection,
+    found: &Alert,
+    sealed: &SealedAlert,
+) -> Result<Option<i64>, ApprovalError> {
+    let broken = || StoreError::inconsistent("alert", "refers_to", found.id);
+    match sealed.purpose {
+        Purpose::Alert if found.refers_to.is_none() && sealed.references.is_empty() => {
+            return Ok(None);
+        }
+        Purpose::Correction | Purpose::AllClear => {}
+        Purpose::Alert | Purpose::Recall => return Err(broken().into()),
+    }
+    let original = found.refers_to.ok_or_else(broken)?;
+    let published = alert::published(conn, found.incident).await?;
+    let newest = published.first().ok_or_else(broken)?;
+    if original != newest.id {
+        return Err(ApprovalError::Overtaken { by: newest.id });
+    }
+    let named = sealed.references.first().map(|earlier| (earlier.id, earlier.version));
+    let fits = named == Some((newest.id, newest.version))
+        && (sealed.incident, sealed.version) == (newest.incident, found.version)
+        && sealed.version > newest.version;
+    if !fits {
+        return Err(broken().into());
+    }
+    newest.state.after(Action::Supersede)?;
+    let epoch = place::stop(conn, &published).await?;
+    alert::become_superseded(conn, newest.id).await?;
+    Ok(epoch)
 }
 
 /// The stored bytes, if `named` is their digest (or nothing was named).

@@ -1,6 +1,7 @@
 //! Why a decision is refused. What that means in HTTP is decided in `http::error`.
 
 use crate::domain::account::Power;
+use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
 use crate::domain::violation::Violation;
 use crate::random::NoRandomness;
@@ -34,6 +35,21 @@ pub enum ApprovalError {
     /// Written before every alert had to come with its recall.
     #[error("no recall was prepared with this alert")]
     NoPreparedRecall,
+    /// No text was prepared that says that the danger is over.
+    #[error("no all-clear was prepared with this alert")]
+    NoPreparedAllClear,
+    /// Another alert has taken the place of the one that this is about.
+    #[error("alert {by} has taken its place meanwhile")]
+    Overtaken {
+        /// The newest of the incident.
+        by: AlertId,
+    },
+    /// A dispatcher of an earlier release would take what is sealed for unreadable.
+    #[error("{} live dispatchers cannot read corrections and all-clears: {}", .hosts.len(), .hosts.join(", "))]
+    OlderDispatchers {
+        /// Where those dispatchers run.
+        hosts: Vec<String>,
+    },
     /// The officer has no certified passkey; or nobody here seals with one.
     #[error("no certified passkey of this officer is known here")]
     NoPasskey,

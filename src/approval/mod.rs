@@ -1,4 +1,5 @@
-//! Sở KH&CN decides: sees exactly what phones will show, then approves, hands back, rejects, or calls a published alert back.
+//! Sở KH&CN decides: sees exactly what phones will show, then approves, hands back, rejects, calls a published alert back, or says that its
+//! danger is over.
 //!
 //! A positive decision is **one transaction**: decision, seal, publication, broadcast with its first task, audit entry — or none of them
 //! (invariant 3). The person who submitted a revision never approves it (invariant 2). It imports neither publication nor broadcast: they
@@ -19,6 +20,15 @@ pub mod error;
 
 /// Calling back what was published.
 pub mod recall;
+
+/// Saying that the danger is over.
+pub mod all_clear;
+
+/// What can still be done about a published alert.
+pub mod ends;
+
+/// One alert takes another's place.
+mod place;
 
 /// Sealing with the approver's own passkey, or with the server's key.
 pub mod sealing;

@@ -1,7 +1,8 @@
 //! Calling back what was published: one approver, at once, with the text that was sealed together with its original.
 //!
 //! Nothing is signed here: the recall was approved with its original. It is never blocked by the state of a published original, because
-//! an expired or superseded alert may still stand on somebody's screen; and calling back twice has the effect of once.
+//! an expired or superseded alert may still stand on somebody's screen; and calling back twice has the effect of once. Phones show the
+//! newest alert of an incident, so the newest is what is called back, and with it everything whose place it had taken.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,24 +11,22 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::decide::write_down;
-use super::review::read;
-use super::{Approval, ApprovalError, need};
+use super::{Approval, ApprovalError, need, place};
 use crate::domain::account::{Officer, Power};
-use crate::domain::alert::AlertContent;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::{Action, AlertState};
 use crate::domain::message::Purpose;
-use crate::domain::seal::SealedAlert;
-use crate::store::StoreError;
-use crate::store::alert::{self, Alert, NewRevision, Revision};
-use crate::store::broadcast::{self, NewBroadcast};
-use crate::store::decision::{self, DecisionKind, NewDecision, PreparedRecall, Signed};
+use crate::domain::seal::Reference;
+use crate::store::alert::{self, Alert};
+use crate::store::decision::{self, DecisionKind, NewDecision};
+use crate::store::prepared::{self, Prepared};
+use crate::store::{StoreError, broadcast};
 use crate::telemetry::{Metric, TraceParent};
 
 /// A recall on its way: first the original's stop is confirmed, then the recall goes to every active device.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Recalled {
-    /// The alert that was called back.
+    /// The alert that was called back: the newest of the incident, when the one that was asked for had been corrected.
     pub original: AlertId,
     /// The alert that calls it back.
     pub recall: AlertId,
@@ -39,34 +38,32 @@ pub struct Recalled {
 }
 
 impl Approval {
-    /// Executes the prepared recall. `trace` travels with the work.
+    /// Executes the prepared recall. `shown` is the recall that the approver has read, if any was shown: another one is a conflict.
+    /// `trace` travels with the work.
     pub async fn recall(
         &self,
         officer: &Officer,
         id: AlertId,
+        shown: Option<AlertId>,
         trace: Option<&TraceParent>,
     ) -> Result<Recalled, ApprovalError> {
         need(officer, Power::Recall)?;
         let mut tx = self.begin().await?;
-        let original = alert::lock(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
-        if original.state == AlertState::Recalled
-            && let Some(done) = executed(&mut tx, id).await?
-        {
+        let (asked, published) = place::lock_published(&mut tx, id).await?;
+        if let Some(done) = executed(&mut tx, &asked, &published).await? {
             return Ok(done);
         }
-        original.state.after(Action::Recall)?;
-        let prepared =
-            decision::prepared_recall(&mut tx, id).await?.ok_or(ApprovalError::NoPreparedRecall)?;
-        let sealed = read(prepared.id, &prepared.sealed)?;
-        // Its seal would hold wherever it lies: one that was moved here from another alert would call that one back.
-        if !calls_back(&sealed, &original) {
-            return Err(StoreError::inconsistent("prepared_recall", "sealed", id).into());
+        asked.state.after(Action::Recall)?;
+        let (original, prepared) = newest(&mut tx, &published).await?;
+        if let Some(shown) = shown
+            && shown != prepared.id
+        {
+            let by = published.first().map_or(original.id, |newest| newest.id);
+            return Err(ApprovalError::Overtaken { by });
         }
-        if sealed.expires <= alert::database_now(&mut tx).await? {
-            return Err(ApprovalError::TooLate);
-        }
+        let sealed = place::in_time(&mut tx, original, &prepared, Purpose::Recall).await?;
         let decision = NewDecision {
-            alert: id,
+            alert: original.id,
             revision: original.revision,
             kind: DecisionKind::Recall,
             officer: officer.id,
@@ -75,91 +72,81 @@ impl Approval {
             attested: false,
         };
         decision::insert(&mut tx, &decision).await?;
-        let after_epoch = stop(&mut tx, id).await?;
-        alert::become_recalled(&mut tx, id).await?;
-        let current = alert::revision(&mut tx, id, original.revision).await?;
-        write_recall(&mut tx, &original, &current, &prepared, &sealed).await?;
-        let new = NewBroadcast {
-            alert: prepared.id,
-            lane: sealed.lane,
-            expires: sealed.expires,
-            after_epoch,
-        };
-        let broadcast = broadcast::create(&mut tx, new, trace.map(TraceParent::as_str)).await?;
+        let after_epoch = place::stop(&mut tx, &published).await?;
+        end(&mut tx, &published, &sealed.references).await?;
+        let broadcast =
+            place::publish(&mut tx, original, &prepared, &sealed, after_epoch, trace).await?;
         let recalled_at = alert::database_now(&mut tx).await?;
-        let detail =
-            json!({"recall": prepared.id, "broadcast": broadcast, "after_epoch": after_epoch});
-        write_down(&mut tx, officer, "alert.recalled", id, detail).await?;
+        let detail = json!({"recall": prepared.id, "broadcast": broadcast, "after_epoch": after_epoch, "asked": id});
+        write_down(&mut tx, officer, "alert.recalled", original.id, detail).await?;
         tx.commit().await?;
         Metric::Decisions.add(1, &[("decision", "recall")]);
-        tracing::warn!(alert.id = %id, recall.id = %prepared.id, officer.id = %officer.id, "alert {id} is called back by {}", prepared.id);
-        Ok(Recalled { original: id, recall: prepared.id, broadcast, recalled_at })
+        tracing::warn!(alert.id = %original.id, recall.id = %prepared.id, officer.id = %officer.id, "alert {} is called back by {}", original.id, prepared.id);
+        Ok(Recalled { original: original.id, recall: prepared.id, broadcast, recalled_at })
     }
 }
 
+/// What a first call was answered, if the incident's newest word is its recall.
 async fn executed(
     conn: &mut PgConnection,
-    original: AlertId,
+    asked: &Alert,
+    published: &[Alert],
 ) -> Result<Option<Recalled>, ApprovalError> {
-    let done = decision::executed_recall(conn, original).await?;
-    Ok(done.map(|(recall, broadcast, recalled_at)| Recalled {
-        original,
-        recall,
-        broadcast,
-        recalled_at,
-    }))
-}
-
-/// Is it about this alert?
-fn calls_back(recall: &SealedAlert, original: &Alert) -> bool {
-    recall.purpose == Purpose::Recall
-        && recall.incident == original.incident
-        && recall.references.iter().any(|reference| reference.id == original.id)
-}
-
-/// Asks every dispatcher to stop the original. Returns the epoch the recall has to wait for, also when somebody else has asked
-/// shortly before; nothing when the original's broadcast is over.
-async fn stop(conn: &mut PgConnection, original: AlertId) -> Result<Option<i64>, ApprovalError> {
-    let Some(broadcast) = broadcast::of_alert(conn, original).await? else {
+    let Some(recall) = published.first().filter(|newest| newest.purpose == Purpose::Recall) else {
         return Ok(None);
     };
-    match broadcast::request_stop(conn, broadcast).await? {
-        Some(epoch) => Ok(Some(epoch)),
-        None => Ok(decision::pending_stop(conn, broadcast).await?),
+    if asked.id == recall.id {
+        return Err(ApprovalError::NoPreparedRecall);
     }
+    if asked.published_at.is_none() {
+        return Ok(None);
+    }
+    let broken = |column| StoreError::inconsistent("alert", column, recall.id);
+    let original = recall.refers_to.ok_or_else(|| broken("refers_to"))?;
+    let recalled_at = recall.published_at.ok_or_else(|| broken("published_at"))?;
+    let broadcast = broadcast::of_alert(conn, recall.id).await?;
+    let broadcast = broadcast.ok_or_else(|| broken("id"))?;
+    Ok(Some(Recalled { original, recall: recall.id, broadcast, recalled_at }))
 }
 
-/// The recall as an alert of its own: public at once, with the seal it was prepared with.
-async fn write_recall(
+/// The newest alert that a recall was prepared with. An all-clear that was prepared has none of its own: its original's calls both back.
+pub(super) async fn newest<'a>(
     conn: &mut PgConnection,
-    original: &Alert,
-    current: &Revision,
-    prepared: &PreparedRecall,
-    sealed: &SealedAlert,
-) -> Result<(), ApprovalError> {
-    alert::insert_recall(conn, prepared.id, sealed.version, sealed.expires, original).await?;
-    let content = AlertContent {
-        texts: sealed.texts.clone(),
-        effective: sealed.effective,
-        expires: sealed.expires,
-        recall: None,
-        ..current.content.clone()
-    };
-    let revision = NewRevision {
-        alert: prepared.id,
-        number: 1,
-        content: &content,
-        document: current.document,
-        author: current.author,
-        sealable: Some(&prepared.sealed),
-        recall: None,
-    };
-    alert::insert_revision(conn, &revision).await?;
-    let seal = Signed {
-        sealed: &prepared.sealed,
-        key_id: &prepared.key_id,
-        signature: &prepared.signature,
-    };
-    decision::insert_seal(conn, prepared.id, &seal).await?;
+    published: &'a [Alert],
+) -> Result<(&'a Alert, Prepared), ApprovalError> {
+    for candidate in published {
+        if let Some(prepared) = prepared::recall(conn, candidate.id).await? {
+            return Ok((candidate, prepared));
+        }
+        match candidate.purpose {
+            Purpose::AllClear => {}
+            Purpose::Alert | Purpose::Correction | Purpose::Recall => break,
+        }
+    }
+    Err(ApprovalError::NoPreparedRecall)
+}
+
+/// What the recall names is recalled; whatever else of the incident still stood is superseded by it.
+async fn end(
+    conn: &mut PgConnection,
+    published: &[Alert],
+    named: &[Reference],
+) -> Result<(), StoreError> {
+    for earlier in published {
+        let named = named.iter().any(|reference| reference.id == earlier.id);
+        match earlier.state {
+            AlertState::Live | AlertState::Expired | AlertState::Superseded if named => {
+                alert::become_recalled(conn, earlier.id).await?;
+            }
+            AlertState::Live => alert::become_superseded(conn, earlier.id).await?,
+            AlertState::Expired
+            | AlertState::Superseded
+            | AlertState::Recalled
+            | AlertState::Draft
+            | AlertState::Submitted
+            | AlertState::Returned
+            | AlertState::Rejected => {}
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What waits for a decision, and what exactly would be sealed: read from the stored bytes, not from any column.
 
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -11,8 +12,9 @@ use crate::domain::broadcast::Lane;
 use crate::domain::device::Language;
 use crate::domain::id::{AlertId, OfficerId};
 use crate::domain::lifecycle::AlertState;
+use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, digest};
-use crate::store::alert::{self, Filter, Listed};
+use crate::store::alert::{self, Alert, Filter, Listed};
 use crate::store::{StoreError, decision};
 
 /// More than this many at once means something else is wrong.
@@ -27,6 +29,8 @@ pub struct ReviewItem {
     pub agency: SealedAgency,
     /// Which lane its broadcast would take.
     pub lane: Lane,
+    /// Alert, correction or all-clear.
+    pub purpose: Purpose,
     /// Warning or announcement.
     pub kind: Kind,
     /// How bad.
@@ -54,6 +58,12 @@ pub struct ReviewSheet {
     pub sealed: SealedAlert,
     /// Its prepared recall, read.
     pub recall: Option<SealedAlert>,
+    /// Its prepared all-clear, read.
+    pub all_clear: Option<SealedAlert>,
+    /// The published alert whose place it takes, read.
+    pub replaces: Option<SealedAlert>,
+    /// What has taken its own place, or that of the alert it was to replace.
+    pub superseded_by: Option<AlertId>,
     /// Who wrote this revision.
     pub author: OfficerId,
     /// As shown to colleagues.
@@ -106,10 +116,12 @@ impl Approval {
         let current = alert::revision(&mut tx, id, found.revision).await?;
         // A draft without its document has nothing to review.
         let bytes = current.sealable.ok_or(ApprovalError::NotFound)?;
-        let recall = match &current.recall {
-            Some((recall, bytes)) => Some(read(*recall, bytes)?),
-            None => None,
+        let prepared = |prepared: &Option<(AlertId, Vec<u8>)>| match prepared {
+            Some((id, bytes)) => read(*id, bytes).map(Some),
+            None => Ok(None),
         };
+        let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
+        let (replaces, superseded_by) = beside(&mut tx, &found).await?;
         let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
         Ok(ReviewSheet {
@@ -117,6 +129,9 @@ impl Approval {
             digest: digest(&bytes),
             sealed: read(id, &bytes)?,
             recall,
+            all_clear,
+            replaces,
+            superseded_by,
             author: current.author,
             author_name: current.author_name,
             submitted_by: found.submitted_by,
@@ -142,6 +157,22 @@ impl Approval {
     }
 }
 
+/// What a follow-up takes the place of, and what has come between: after its own publication, or before it.
+async fn beside(
+    conn: &mut PgConnection,
+    found: &Alert,
+) -> Result<(Option<SealedAlert>, Option<AlertId>), ApprovalError> {
+    let Some(original) = found.refers_to else {
+        return Ok((None, alert::successor(conn, found.id).await?));
+    };
+    let newer_than = if found.published_at.is_some() { found.id } else { original };
+    let superseded_by = alert::successor(conn, newer_than).await?;
+    let broken = || StoreError::inconsistent("alert", "refers_to", found.id);
+    let earlier = alert::find(conn, original).await?.ok_or_else(broken)?;
+    let bytes = alert::revision(conn, original, earlier.revision).await?.sealable;
+    Ok((Some(read(original, &bytes.ok_or_else(broken)?)?), superseded_by))
+}
+
 /// Reads stored bytes, which must be about the alert they are stored with.
 pub(super) fn read(id: AlertId, bytes: &[u8]) -> Result<SealedAlert, StoreError> {
     serde_json::from_slice(bytes)
@@ -159,8 +190,7 @@ fn rank(lane: Lane) -> u8 {
 
 impl From<Listed> for ReviewItem {
     fn from(listed: Listed) -> Self {
-        let Listed { alert, content } = listed;
-        let lane = content.lane();
+        let Listed { alert, content, lane } = listed;
         let headline = content
             .texts
             .get(&Language::vietnamese())
@@ -170,6 +200,7 @@ impl From<Listed> for ReviewItem {
             id: alert.id,
             agency: SealedAgency { code: alert.agency_code, name: alert.agency_name },
             lane,
+            purpose: alert.purpose,
             kind: content.kind,
             severity: content.severity,
             risk_level: content.risk_level,

@@ -12,16 +12,18 @@ use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Action;
+use crate::domain::message::Purpose;
 use crate::domain::seal::passkey::{NONCE, challenge};
 use crate::domain::seal::{
-    APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, canonical, digest, passkey_id,
+    APPROVERS, Approvers, ApproversSeal, OneSeal, READS_FOLLOW_UPS, SealedAlert, SealingKey,
+    canonical, digest, passkey_id,
 };
 use crate::domain::violation::Violation;
 use crate::random;
 use crate::store::alert::{self, Revision};
 use crate::store::challenge::{self as challenges, NewChallenge};
 use crate::store::decision::{self, Signed};
-use crate::store::{StoreError, liveness};
+use crate::store::{StoreError, liveness, prepared};
 
 /// Minutes an approver has to read, decide and touch the authenticator.
 const MINUTES: i32 = 5;
@@ -159,7 +161,25 @@ fn seal_missing() -> Violation {
     )
 }
 
-/// Seals the alert and its prepared recall: one decision binds both, because the alert's bytes name the recall's digest.
+/// Nothing is sealed that a live dispatcher of an earlier release would take for unreadable.
+pub(super) async fn check_readable(
+    conn: &mut PgConnection,
+    sealed: &SealedAlert,
+) -> Result<(), ApprovalError> {
+    let is_plain = match sealed.purpose {
+        Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_none(),
+        Purpose::Correction | Purpose::AllClear => false,
+    };
+    if is_plain {
+        return Ok(());
+    }
+    let reads = |keys: &[String]| keys.iter().any(|key| key == READS_FOLLOW_UPS);
+    let live = liveness::live_dispatchers(conn).await?.into_iter();
+    let hosts: Vec<String> = live.filter(|it| !reads(&it.trusted_keys)).map(|it| it.host).collect();
+    if hosts.is_empty() { Ok(()) } else { Err(ApprovalError::OlderDispatchers { hosts }) }
+}
+
+/// Seals the alert and what was prepared with it: one decision binds all, because the alert's bytes name the others' digests.
 pub(super) async fn write_seals(
     conn: &mut PgConnection,
     with: &With<'_>,
@@ -167,16 +187,11 @@ pub(super) async fn write_seals(
     current: &Revision,
     bytes: &[u8],
 ) -> Result<(), ApprovalError> {
-    let recall = current.recall.as_ref().map(|(id, bytes)| (*id, bytes.as_slice()));
     match with {
         With::Server(key) => {
             let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
             decision::insert_seal(conn, current.alert, &seal).await?;
-            if let Some((id, recall)) = recall {
-                let seal =
-                    Signed { sealed: recall, key_id: key.id(), signature: &key.seal(recall) };
-                decision::insert_prepared_recall(conn, current.alert, id, &seal).await?;
-            }
+            write_prepared(conn, current, key.id(), |prepared| key.seal(prepared)).await?;
         }
         With::Passkey(approvers, seal) => {
             verify(conn, approvers, seal, officer, current, bytes).await?;
@@ -184,15 +199,30 @@ pub(super) async fn write_seals(
             let signature = canonical(&ApproversSeal { seals: seals.clone(), original: None });
             let signed = Signed { sealed: bytes, key_id: APPROVERS, signature: &signature };
             decision::insert_seal(conn, current.alert, &signed).await?;
-            if let Some((id, recall)) = recall {
-                let original = String::from_utf8(bytes.to_vec()).map_err(|_| {
-                    StoreError::inconsistent("alert_revision", "sealable", current.alert)
-                })?;
-                let signature = canonical(&ApproversSeal { seals, original: Some(original) });
-                let signed = Signed { sealed: recall, key_id: APPROVERS, signature: &signature };
-                decision::insert_prepared_recall(conn, current.alert, id, &signed).await?;
-            }
+            let original = String::from_utf8(bytes.to_vec()).map_err(|_| {
+                StoreError::inconsistent("alert_revision", "sealable", current.alert)
+            })?;
+            // The same for both: their bytes are named by their original's.
+            let signature = canonical(&ApproversSeal { seals, original: Some(original) });
+            write_prepared(conn, current, APPROVERS, |_| signature.clone()).await?;
         }
+    }
+    Ok(())
+}
+
+async fn write_prepared(
+    conn: &mut PgConnection,
+    current: &Revision,
+    key_id: &str,
+    sign: impl Fn(&[u8]) -> Vec<u8>,
+) -> Result<(), StoreError> {
+    if let Some((id, sealed)) = &current.recall {
+        let seal = Signed { sealed, key_id, signature: &sign(sealed) };
+        prepared::insert_recall(conn, current.alert, *id, &seal).await?;
+    }
+    if let Some((id, sealed)) = &current.all_clear {
+        let seal = Signed { sealed, key_id, signature: &sign(sealed) };
+        prepared::insert_all_clear(conn, current.alert, *id, &seal).await?;
     }
     Ok(())
 }

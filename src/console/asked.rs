@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::frame::Frame;
 use super::visit::{Visit, tongue};
 use super::{Console, refusal};
+use crate::domain::id::AlertId;
 
 /// What the address names. An address that names nothing leads to the page that says so.
 #[derive(Debug)]
@@ -67,6 +68,21 @@ pub struct Button {
 }
 
 impl Tokened for Button {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// The button that calls back: it names the recall that was on the screen.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RecallButton {
+    csrf: String,
+    /// The recall's id.
+    pub recall: Option<AlertId>,
+}
+
+impl Tokened for RecallButton {
     fn csrf(&self) -> &str {
         &self.csrf
     }

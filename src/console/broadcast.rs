@@ -20,8 +20,6 @@ use crate::broadcast::progress::{Progress, ProviderProgress, progress};
 use crate::domain::account::Power;
 use crate::domain::device::Language;
 use crate::domain::id::BroadcastId;
-use crate::domain::lifecycle::AlertState;
-use crate::domain::message::Purpose;
 use crate::domain::seal::SealedAlert;
 use crate::domain::wording::{self, Tongue};
 use crate::identity::sessions::Sessions;
@@ -49,12 +47,23 @@ pub struct BroadcastPage {
     pub agency: String,
     /// May this person pause and stop?
     pub may_steer: bool,
-    /// May this person call the alert back, and does it still stand?
-    pub may_recall: bool,
-    /// The prepared recall.
-    pub recall: Vec<LanguageView>,
-    /// How many devices a recall would reach.
+    /// What has taken the alert's place.
+    pub successor: Option<Link>,
+    /// The recall that this person may send now: its id and texts.
+    pub recall: Option<(String, Vec<LanguageView>)>,
+    /// The all-clear that this person may send now.
+    pub all_clear: Vec<LanguageView>,
+    /// How many devices either would reach.
     pub reach: String,
+}
+
+/// Another alert, by what it is.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its page.
+    pub href: String,
+    /// Its headline.
+    pub headline: String,
 }
 
 /// The part that is redrawn.
@@ -129,14 +138,17 @@ async fn load(
     };
     let sheet = console.approval.sheet(visit.officer(), progress.alert).await?;
     let (t, role) = (visit.t, visit.officer().role);
-    let still_stands = match sheet.state {
-        AlertState::Live | AlertState::Expired | AlertState::Superseded => true,
-        AlertState::Draft
-        | AlertState::Submitted
-        | AlertState::Returned
-        | AlertState::Rejected
-        | AlertState::Recalled => false,
+    let ends = console.approval.ends(visit.officer(), progress.alert).await?;
+    let may_end = role.may(Power::Recall);
+    let successor = match ends.superseded_by {
+        Some(id) => {
+            let newer = console.approval.sheet(visit.officer(), id).await?;
+            let headline = headline(&newer.sealed, t);
+            Some(Link { href: format!("/console/alerts/{id}"), headline })
+        }
+        None => None,
     };
+    let recall = ends.recall.filter(|_| may_end);
     Ok(Some(BroadcastPage {
         f: visit.frame(),
         t,
@@ -145,19 +157,20 @@ async fn load(
         headline: headline(&sheet.sealed, t),
         agency: sheet.sealed.agency.name.clone(),
         may_steer: role.may(Power::SteerBroadcast),
-        may_recall: role.may(Power::Recall) && still_stands,
-        recall: sheet.recall.as_ref().map(languages).unwrap_or_default(),
+        successor,
+        recall: recall.map(|recall| (recall.id.to_string(), languages(&recall))),
+        all_clear: ends.all_clear.filter(|_| may_end).as_ref().map(languages).unwrap_or_default(),
         reach: wording::number(sheet.reach.total, t),
     }))
 }
 
-/// The Vietnamese headline, marked when the alert calls another back.
+/// The Vietnamese headline, marked when the alert corrects, ends or calls back another one.
 pub fn headline(sealed: &SealedAlert, t: Tongue) -> String {
     let text = sealed.texts.get(&Language::vietnamese());
     let headline = text.map_or("", |text| text.headline.as_str());
-    match sealed.purpose {
-        Purpose::Alert => headline.to_owned(),
-        Purpose::Recall => format!("{}: {headline}", t.pick("THU HỒI", "RECALLED")),
+    match sealed.purpose.mark(t.tag()) {
+        Some(mark) => format!("{mark}: {headline}"),
+        None => headline.to_owned(),
     }
 }
 

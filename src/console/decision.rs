@@ -21,10 +21,13 @@ use crate::approval::ApprovalError;
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
 use crate::domain::account::{Power, Role};
+use crate::domain::alert::Kind;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::AlertState;
+use crate::domain::message::Purpose;
+use crate::domain::seal::SealedAlert;
 use crate::domain::wording::{self, Tongue};
 use crate::publication::page::Band;
 use crate::store::broadcast;
@@ -77,6 +80,13 @@ pub struct Sheet {
     classification: String,
     languages: Vec<LanguageView>,
     recall: Vec<LanguageView>,
+    all_clear: Vec<LanguageView>,
+    /// A warning without an all-clear: an approver is told what that means.
+    lacks_all_clear: bool,
+    /// What it takes the place of, if anything.
+    replaces: Option<Replaced>,
+    /// What has come between, by the page of it.
+    overtaken_by: Option<String>,
     source: String,
     file: String,
     is_pdf: bool,
@@ -95,6 +105,26 @@ pub struct Sheet {
     standing: Standing,
     /// Approving takes the passkey of whoever is looking.
     seals_with_passkey: bool,
+}
+
+/// The published alert whose place this one takes, beside it.
+#[derive(Debug)]
+pub struct Replaced {
+    id: String,
+    headline: String,
+    languages: Vec<LanguageView>,
+    expires: String,
+    /// It is not corrected; its danger is over.
+    is_ended: bool,
+}
+
+/// Does it warn of something that will be over one day?
+fn threatens(sealed: &SealedAlert) -> bool {
+    match (sealed.purpose, sealed.kind) {
+        (Purpose::Alert | Purpose::Correction, Kind::Warning) => true,
+        (Purpose::Alert | Purpose::Correction, Kind::Announcement)
+        | (Purpose::Recall | Purpose::AllClear, _) => false,
+    }
 }
 
 /// `GET /console/alerts/{id}`
@@ -177,6 +207,19 @@ impl Sheet {
             .join(" · "),
             languages: languages(sealed),
             recall: sheet.recall.as_ref().map(languages).unwrap_or_default(),
+            all_clear: sheet.all_clear.as_ref().map(languages).unwrap_or_default(),
+            lacks_all_clear: sheet.all_clear.is_none() && threatens(sealed),
+            replaces: sheet.replaces.as_ref().map(|earlier| Replaced {
+                id: earlier.id.to_string(),
+                headline: super::broadcast::headline(earlier, t),
+                languages: languages(earlier),
+                expires: wording::moment(earlier.expires),
+                is_ended: sealed.purpose == Purpose::AllClear,
+            }),
+            overtaken_by: sheet
+                .superseded_by
+                .filter(|_| sheet.state == AlertState::Submitted)
+                .map(|id| id.to_string()),
             source: format!(
                 "{} {}, {}: {}",
                 t.pick("Số", "No."),

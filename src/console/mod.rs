@@ -74,7 +74,7 @@ pub mod decide;
 /// A broadcast as it happens.
 pub mod broadcast;
 
-/// Pause, resume, stop, recall.
+/// Pause, resume, stop, recall, all-clear.
 pub mod steer;
 
 /// What the console's pages need.
@@ -154,6 +154,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/alerts/{id}/return", post(decide::send_back))
         .route("/console/alerts/{id}/reject", post(decide::reject))
         .route("/console/alerts/{id}/recall", post(steer::recall))
+        .route("/console/alerts/{id}/all-clear", post(steer::all_clear))
         .route("/console/broadcasts/{id}", get(broadcast::page))
         .route("/console/broadcasts/{id}/events", get(broadcast::events))
         .route("/console/broadcasts/{id}/pause", post(steer::pause))

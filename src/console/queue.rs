@@ -93,7 +93,7 @@ impl WaitingLine {
                 Lane::Emergency => true,
                 Lane::Personal | Lane::Bulk => false,
             },
-            headline: item.headline.clone(),
+            headline: marked(item.purpose, &item.headline, t),
             agency: item.agency.name.clone(),
             age: wording::span(waited, t),
             expires: wording::moment(item.expires),
@@ -101,12 +101,16 @@ impl WaitingLine {
     }
 }
 
+/// A headline as phones have it, in the reader's own marks.
+fn marked(purpose: Purpose, headline: &str, t: Tongue) -> String {
+    match purpose.mark(t.tag()) {
+        Some(mark) => format!("{mark}: {headline}"),
+        None => headline.to_owned(),
+    }
+}
+
 impl RecentLine {
     fn of(line: &Recent, t: Tongue) -> Self {
-        let recalls = match line.purpose {
-            Purpose::Recall => t.pick("THU HỒI: ", "RECALLED: "),
-            Purpose::Alert => "",
-        };
         let state = match line.alert_state {
             AlertState::Recalled => wording::state(AlertState::Recalled, t),
             AlertState::Draft
@@ -119,7 +123,7 @@ impl RecentLine {
         };
         Self {
             id: line.id.to_string(),
-            headline: format!("{recalls}{}", line.headline),
+            headline: marked(line.purpose, &line.headline, t),
             agency: line.agency.clone(),
             state,
             at: wording::moment(line.created_at),

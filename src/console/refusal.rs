@@ -24,6 +24,10 @@ pub fn page(frame: Frame, alert: AlertId, error: &ApprovalError) -> Response {
         let href = format!("/console/alerts/{alert}");
         links.insert(0, (href, t.pick("Mở lại tin này", "Open this alert again")));
     }
+    if let ApprovalError::Overtaken { by } = error {
+        let href = format!("/console/alerts/{by}");
+        links.insert(0, (href, t.pick("Mở tin đã thay thế", "Open the alert that took its place")));
+    }
     let page = NoticePage {
         f: frame,
         title: words.title.to_owned(),
@@ -163,7 +167,18 @@ impl Words {
             ApprovalError::DigestMismatch
             | ApprovalError::ChallengeGone
             | ApprovalError::TooLate
-            | ApprovalError::NoPreparedRecall => Self::conflict(error, t),
+            | ApprovalError::Overtaken { .. }
+            | ApprovalError::NoPreparedRecall
+            | ApprovalError::NoPreparedAllClear => Self::conflict(error, t),
+            ApprovalError::OlderDispatchers { .. } => Self::say(
+                t,
+                StatusCode::SERVICE_UNAVAILABLE,
+                NOTHING_SENT,
+                (
+                    "Có máy gửi còn chạy bản cũ, không đọc được tin này. Hãy báo người vận hành.",
+                    "A dispatcher of an earlier release could not read it. Tell the operator.",
+                ),
+            ),
             ApprovalError::NoSealingKey | ApprovalError::KeyNotTrusted { .. } => Self::say(
                 t,
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -225,6 +240,20 @@ impl Words {
                 (
                     "Yêu cầu ký đã quá 5 phút hoặc đã dùng. Hãy mở lại tin, đọc lại rồi ký.",
                     "The challenge is older than 5 minutes or was used. Open the alert again, read it, then seal.",
+                ),
+            ),
+            ApprovalError::Overtaken { .. } => (
+                ("Đã có tin khác thay thế", "Another alert has taken its place"),
+                (
+                    "Thao tác của bạn không thay đổi gì. Hãy đọc tin đã thay thế rồi quyết định.",
+                    "What you did changed nothing. Read the alert that took its place, then decide.",
+                ),
+            ),
+            ApprovalError::NoPreparedAllClear => (
+                ("Chưa báo yên", "No all-clear was sent"),
+                (
+                    "Tin này không có nội dung báo yên soạn sẵn. Cơ quan cần soạn tin báo yên và gửi duyệt.",
+                    "No all-clear was prepared with this alert. The agency writes one and submits it.",
                 ),
             ),
             ApprovalError::NoPreparedRecall => (

@@ -1,4 +1,4 @@
-//! Pause, resume, stop, recall: what an officer does to a broadcast in flight, and what can be promised about it.
+//! Pause, resume, stop, recall, all-clear: what an officer does to a broadcast in flight, and what can be promised about it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::asked::{At, Button, Ours};
+use super::asked::{At, Button, Ours, RecallButton};
 use super::frame::{NoticePage, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
@@ -66,12 +66,27 @@ pub async fn resume(
 pub async fn recall(
     State(console): State<Arc<Console>>,
     At(id): At<AlertId>,
+    Ours { visit, form }: Ours<RecallButton>,
+) -> Response {
+    let trace = TraceParent::current();
+    match console.approval.recall(visit.officer(), id, form.recall, trace.as_ref()).await {
+        Ok(recalled) => {
+            Redirect::to(&format!("/console/broadcasts/{}", recalled.broadcast)).into_response()
+        }
+        Err(error) => refusal::page(visit.frame(), id, &error),
+    }
+}
+
+/// `POST /console/alerts/{id}/all-clear`
+pub async fn all_clear(
+    State(console): State<Arc<Console>>,
+    At(id): At<AlertId>,
     Ours { visit, .. }: Ours<Button>,
 ) -> Response {
     let trace = TraceParent::current();
-    match console.approval.recall(visit.officer(), id, trace.as_ref()).await {
-        Ok(recalled) => {
-            Redirect::to(&format!("/console/broadcasts/{}", recalled.broadcast)).into_response()
+    match console.approval.all_clear(visit.officer(), id, trace.as_ref()).await {
+        Ok(cleared) => {
+            Redirect::to(&format!("/console/broadcasts/{}", cleared.broadcast)).into_response()
         }
         Err(error) => refusal::page(visit.frame(), id, &error),
     }

@@ -85,7 +85,7 @@ pub enum Power {
     ReadAllAlerts,
     /// Approve, return, reject.
     Decide,
-    /// Call a live alert back.
+    /// Call a published alert back, or say with the text prepared for it that its danger is over.
     Recall,
     /// Pause, resume, stop a broadcast.
     SteerBroadcast,

@@ -13,6 +13,9 @@ use super::broadcast::Lane;
 use super::device::Language;
 use super::violation::Violation;
 
+/// What a correction or an all-clear refers to.
+mod follows;
+
 /// What an agency sends, before it is parsed.
 mod request;
 
@@ -22,13 +25,16 @@ mod rules;
 /// The closed lists: kinds, categories, CAP's three scales.
 mod words;
 
-pub use request::{AlertRequest, Attestations, RecallRequest, SourceRequest, TextRequest};
+pub use follows::{FollowUp, Follows};
+pub use request::{
+    AlertRequest, Attestations, FollowsRequest, PreparedRequest, SourceRequest, TextRequest,
+};
 pub use rules::{BODY_MAX, HEADLINE_MAX, INSTRUCTION_MAX, LONGEST_LIFE, SHORTEST_LIFE};
 pub use words::{Category, Certainty, Kind, Severity, Urgency};
 
 use rules::{
-    check_attestations, check_risk_level, parse_expires, parse_instant, parse_link, parse_recall,
-    parse_source, parse_texts, word,
+    check_attestations, check_risk_level, parse_all_clear, parse_expires, parse_instant,
+    parse_link, parse_recall, parse_source, parse_texts, word,
 };
 
 /// One language's text.
@@ -94,6 +100,13 @@ pub struct AlertContent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, Text>>)]
     pub recall: Option<BTreeMap<Language, Text>>,
+    /// The prepared all-clear's texts, where the agency gave some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, Text>>)]
+    pub all_clear: Option<BTreeMap<Language, Text>>,
+    /// The published alert it takes the place of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
 }
 
 impl AlertContent {
@@ -124,6 +137,12 @@ impl AlertContent {
         let source = parse_source(&raw.source, now, &mut broken);
         check_attestations(raw.attestations, &mut broken);
         let recall = parse_recall(raw.recall.as_ref(), &mut broken);
+        let follows = raw.follows.as_ref().and_then(|raw| Follows::parse(raw, &mut broken));
+        let ends = follows.is_some_and(|follows| follows.how == FollowUp::AllClear);
+        let all_clear = raw.all_clear.as_ref();
+        let all_clear = all_clear.and_then(|texts| {
+            parse_all_clear(texts, kind == Some(Kind::Announcement) || ends, &mut broken)
+        });
         match (kind, category, severity, urgency, certainty, expires) {
             (
                 Some(kind),
@@ -146,30 +165,37 @@ impl AlertContent {
                 source,
                 attestations: raw.attestations,
                 recall,
+                all_clear,
+                follows,
             }),
             _ => Err(broken),
         }
     }
 
-    /// Which lane its broadcast takes: danger to life, now or soon, goes before everything.
+    /// Which lane these words ask for by themselves; what takes an emergency's place takes its lane.
     pub fn lane(&self) -> Lane {
-        let soon = match self.urgency {
-            Urgency::Immediate | Urgency::Expected => true,
-            Urgency::Future => false,
-        };
-        let grave = match self.severity {
-            Severity::Extreme | Severity::Severe => true,
-            Severity::Moderate | Severity::Minor => false,
-        };
-        match self.kind {
-            Kind::Warning if soon && grave => Lane::Emergency,
-            Kind::Warning | Kind::Announcement => Lane::Bulk,
-        }
+        lane_of(self.kind, self.severity, self.urgency)
     }
 
     /// The Vietnamese text, which every alert has.
     pub fn vietnamese(&self) -> Option<&Text> {
         self.texts.get(&Language::vietnamese())
+    }
+}
+
+/// Which lane an alert takes: danger to life, now or soon, goes before everything.
+pub fn lane_of(kind: Kind, severity: Severity, urgency: Urgency) -> Lane {
+    let soon = match urgency {
+        Urgency::Immediate | Urgency::Expected => true,
+        Urgency::Future => false,
+    };
+    let grave = match severity {
+        Severity::Extreme | Severity::Severe => true,
+        Severity::Moderate | Severity::Minor => false,
+    };
+    match kind {
+        Kind::Warning if soon && grave => Lane::Emergency,
+        Kind::Warning | Kind::Announcement => Lane::Bulk,
     }
 }
 

@@ -108,7 +108,7 @@ impl AlertState {
     /// The state after `action`, if it is lawful.
     ///
     /// A recall is never blocked by the state of a published alert: an expired or superseded one may still stand on
-    /// somebody's screen.
+    /// somebody's screen. For the same reason an expired one may still be corrected, or be followed by its all-clear.
     pub fn after(self, action: Action) -> Result<Self, Refusal> {
         use Action as A;
         let refusal = Err(Refusal { state: self, action });
@@ -142,7 +142,12 @@ impl AlertState {
                 A::Supersede => Ok(Self::Superseded),
                 A::Revise | A::Submit | A::Return | A::Reject | A::Approve => refusal,
             },
-            Self::Expired | Self::Superseded => match action {
+            Self::Expired => match action {
+                A::Recall => Ok(Self::Recalled),
+                A::Supersede => Ok(Self::Superseded),
+                A::Revise | A::Submit | A::Return | A::Reject | A::Approve | A::Expire => refusal,
+            },
+            Self::Superseded => match action {
                 A::Recall => Ok(Self::Recalled),
                 A::Revise
                 | A::Submit
@@ -201,7 +206,7 @@ mod tests {
                 "returned   draft - - - - - - -",
                 "rejected   - - - - - - - -",
                 "live       - - - - - recalled expired superseded",
-                "expired    - - - - - recalled - -",
+                "expired    - - - - - recalled - superseded",
                 "superseded - - - - - recalled - -",
                 "recalled   - - - - - - - -",
             ]

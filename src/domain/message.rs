@@ -57,6 +57,41 @@ pub enum Purpose {
     Alert,
     /// Its recall (CAP Cancel).
     Recall,
+    /// Takes the place of an alert that was published (CAP Update).
+    Correction,
+    /// The danger is over (CAP Update, `AllClear`).
+    AllClear,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 4] = [Self::Alert, Self::Recall, Self::Correction, Self::AllClear];
+
+    /// The word the database and the API use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Recall => "recall",
+            Self::Correction => "correction",
+            Self::AllClear => "all_clear",
+        }
+    }
+
+    /// The purpose of a stored word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
+    }
+
+    /// What stands before the headline, in the language `tag`; nothing before an alert's own.
+    pub fn mark(self, tag: &str) -> Option<&'static str> {
+        let (vi, en) = match self {
+            Self::Alert => return None,
+            Self::Recall => ("THU HỒI", "RECALLED"),
+            Self::Correction => ("ĐÍNH CHÍNH", "CORRECTED"),
+            Self::AllClear => ("BÁO YÊN", "ALL CLEAR"),
+        };
+        Some(if tag == "en" { en } else { vi })
+    }
 }
 
 /// Bytes of JSON string content a body may take. An emergency carries its whole text, to be read without a network;
@@ -80,9 +115,9 @@ pub fn render(
     texts
         .iter()
         .map(|(language, text)| {
-            let title = match purpose {
-                Purpose::Alert => text.headline.clone(),
-                Purpose::Recall => format!("{}: {}", recall_word(language), text.headline),
+            let title = match purpose.mark(language.as_str()) {
+                Some(mark) => format!("{mark}: {}", text.headline),
+                None => text.headline.clone(),
             };
             let whole = match &text.instruction {
                 Some(instruction) => format!("{instruction}\n{}", text.body),
@@ -100,13 +135,6 @@ pub fn render(
             (language.clone(), screens)
         })
         .collect()
-}
-
-fn recall_word(language: &Language) -> &'static str {
-    match language.as_str() {
-        "en" => "RECALLED",
-        _ => "THU HỒI",
-    }
 }
 
 /// What the platforms use to let a later version take an earlier one's place: 32 characters, lawful as APNs
@@ -129,7 +157,7 @@ impl CollapseId {
     }
 }
 
-/// How loud: the four mappings of `docs/providers.md`.
+/// How loud: the mappings of `docs/providers.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
     /// (a) Rings through silence.
@@ -139,6 +167,8 @@ pub enum Style {
         /// From risk level 3 on, or severe: breaks through a focus mode.
         time_sensitive: bool,
     },
+    /// (e) Takes an emergency's place without its alarm: an all-clear, or a correction to something less.
+    Calm,
     /// (b) Ordinary information: silent.
     Announcement,
     /// (c) To one person, generic on the lock screen.
@@ -176,7 +206,7 @@ pub struct PushMessage {
     pub thread: String,
     /// How loud.
     pub style: Style,
-    /// `emergency`, `warning`, `announcement`, `personal` or `recall`.
+    /// `emergency`, `warning`, `announcement`, `personal`, `recall` or `all_clear`.
     pub kind: &'static str,
     /// The severity's word; empty for personal notices.
     pub severity: &'static str,
@@ -190,6 +220,8 @@ pub struct PushMessage {
     pub expires: OffsetDateTime,
     /// Live emergencies (id, version), so that the app fetches what it lacks.
     pub live: Vec<(Uuid, u32)>,
+    /// Earlier alerts (id, version) it takes the place of, the newest first, a few at most.
+    pub replaces: Vec<(Uuid, u32)>,
 }
 
 #[cfg(test)]
@@ -216,6 +248,18 @@ mod tests {
     fn a_recall_is_marked_by_the_renderer() {
         let screens = render(Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."));
         assert_eq!(screens[&Language::vietnamese()].fcm.title, "THU HỒI: Cảnh báo lũ quét");
+    }
+
+    #[test]
+    fn a_correction_and_an_all_clear_say_so_before_anything_else() {
+        let title = |purpose, tag: &str| {
+            let language = Language::try_from(tag.to_owned()).unwrap();
+            let texts = text(None, "Hết mưa.").into_values().map(|text| (language.clone(), text));
+            render(purpose, Lane::Emergency, &texts.collect())[&language].apns.title.clone()
+        };
+        assert_eq!(title(Purpose::AllClear, "vi"), "BÁO YÊN: Cảnh báo lũ quét");
+        assert_eq!(title(Purpose::Correction, "tyz"), "ĐÍNH CHÍNH: Cảnh báo lũ quét");
+        assert_eq!(title(Purpose::AllClear, "en"), "ALL CLEAR: Cảnh báo lũ quét");
     }
 
     #[test]

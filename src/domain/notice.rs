@@ -374,6 +374,7 @@ impl Template {
             url: Some(format!("{}{notice}", self.url_prefix)),
             expires,
             live: Vec::new(),
+            replaces: Vec::new(),
         })
     }
 }

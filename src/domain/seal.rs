@@ -9,19 +9,23 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
-use super::alert::{AlertContent, Category, Certainty, Kind, Severity, Source, Text, Urgency};
+use super::alert::{
+    AlertContent, Category, Certainty, FollowUp, Kind, Severity, Source, Text, Urgency,
+};
 use super::broadcast::Lane;
-use super::device::{Language, Provider};
+use super::device::Language;
 use super::id::{AlertId, IncidentId};
-use super::message::{CollapseId, Purpose, PushMessage, Screens, Style, render};
+use super::message::{Purpose, Screens, render};
 
 /// The keys that seal and those that are believed.
 mod keys;
 
 /// The approver's own key.
 pub mod passkey;
+
+/// What a phone is told of a sealed alert.
+mod told;
 
 /// Whose keys those are: the list that the offline root key certifies.
 pub mod trust;
@@ -31,9 +35,13 @@ pub use keys::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, Trusted
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;
 
-/// How long a recall may still be executed and pushed after its original has expired: phones may show the original until
+/// What a dispatcher that can read corrections and all-clears announces among the keys it trusts. One of an earlier release would take
+/// their sealed bytes for unreadable and send nothing, so none is sealed while such a one lives.
+pub const READS_FOLLOW_UPS: &str = "reads:follow-ups";
+
+/// How long what was prepared with an alert may still be executed and pushed after it has expired: phones may show the original until
 /// somebody swipes it away.
-const RECALL_GRACE: time::Duration = time::Duration::hours(24);
+const PREPARED_GRACE: time::Duration = time::Duration::hours(24);
 
 /// Everything an approval binds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -49,7 +57,7 @@ pub struct SealedAlert {
     pub version: u32,
     /// Which revision of the agency's text.
     pub revision: u32,
-    /// Alert or recall.
+    /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
     /// The agency that answers for it.
     pub agency: SealedAgency,
@@ -89,10 +97,13 @@ pub struct SealedAlert {
     /// Nothing starts after this.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
-    /// Earlier alerts this one takes the place of.
+    /// Earlier alerts of the incident that this one takes the place of, the newest first.
     pub references: Vec<Reference>,
     /// SHA-256, hexadecimal, of the recall sealed together with this alert.
     pub recall_digest: Option<String>,
+    /// The same of its all-clear. Left out where there is none: bytes without it are those of releases before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_clear_digest: Option<String>,
 }
 
 /// The agency, as people see it.
@@ -150,33 +161,64 @@ pub struct Identity {
     pub agency: SealedAgency,
     /// Base of public pages, as `https://loa.example.vn`.
     pub public_url: String,
+    /// The published alert whose place it takes, if it does.
+    pub replaces: Option<Replaces>,
 }
 
-/// An alert and its prepared recall, as byte strings to be sealed together. The alert's bytes name the recall's digest, so
-/// one digest binds both.
+/// A published alert whose place another one takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaces {
+    /// As what.
+    pub how: FollowUp,
+    /// Its lane.
+    pub lane: Lane,
+    /// It, and what it had taken the place of itself, the newest first.
+    pub references: Vec<Reference>,
+}
+
+/// The ids of what is prepared together with an alert, drawn once, when the revision is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct PreparedIds {
+    /// Of its recall.
+    pub recall: AlertId,
+    /// Of its all-clear.
+    pub all_clear: AlertId,
+}
+
+impl PreparedIds {
+    /// New ones.
+    pub fn draw() -> Self {
+        Self { recall: AlertId::new(), all_clear: AlertId::new() }
+    }
+}
+
+/// An alert and what was prepared with it, as byte strings to be sealed together. The alert's bytes name the others' digests, so
+/// one digest binds all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealable {
     /// Canonical bytes of the alert.
     pub alert: Vec<u8>,
     /// Canonical bytes of its recall, and the recall's id.
     pub recall: Option<(AlertId, Vec<u8>)>,
+    /// Canonical bytes of its all-clear, and the all-clear's id.
+    pub all_clear: Option<(AlertId, Vec<u8>)>,
 }
 
-/// Writes the bytes an approval of this content will bind. The same arguments always give the same bytes, `recall_id`
-/// included: it is drawn once, when the revision is stored.
+/// Writes the bytes an approval of this content will bind. The same arguments always give the same bytes.
 pub fn sealable(
     identity: &Identity,
     content: &AlertContent,
     document: &SealedDocument,
-    recall_id: AlertId,
+    ids: PreparedIds,
 ) -> Sealable {
+    let (purpose, lane) = purpose_and_lane(identity, content);
     let mut sealed = SealedAlert {
         schema: SCHEMA,
         id: identity.id,
         incident: identity.incident,
         version: identity.version,
         revision: identity.revision,
-        purpose: Purpose::Alert,
+        purpose,
         agency: identity.agency.clone(),
         kind: content.kind,
         category: content.category,
@@ -184,36 +226,76 @@ pub fn sealable(
         severity: content.severity,
         urgency: content.urgency,
         certainty: content.certainty,
-        lane: content.lane(),
+        lane,
         audience: Audience::EveryDevice,
         texts: content.texts.clone(),
-        screens: render(Purpose::Alert, content.lane(), &content.texts),
+        screens: render(purpose, lane, &content.texts),
         link: content.link.clone(),
         url: page(&identity.public_url, identity.id),
         source: content.source.clone(),
         document: document.clone(),
         effective: content.effective,
         expires: content.expires,
-        references: Vec::new(),
+        references: identity.replaces.as_ref().map_or_else(Vec::new, |it| it.references.clone()),
         recall_digest: None,
+        all_clear_digest: None,
     };
-    let recall = content.recall.as_ref().map(|texts| {
-        let recall = SealedAlert {
-            id: recall_id,
-            version: identity.version + 1,
-            purpose: Purpose::Recall,
-            texts: texts.clone(),
-            screens: render(Purpose::Recall, content.lane(), texts),
-            url: page(&identity.public_url, recall_id),
-            effective: None,
-            expires: content.expires + RECALL_GRACE,
-            references: vec![Reference { id: identity.id, version: identity.version }],
-            ..sealed.clone()
-        };
-        (recall_id, canonical(&recall))
-    });
+    let prepare = |purpose, id, version, texts| {
+        let prepared = prepared(&sealed, (purpose, id, version), texts, &identity.public_url);
+        (id, canonical(&prepared))
+    };
+    let version = identity.version + 1;
+    let all_clear = content
+        .all_clear
+        .as_ref()
+        .map(|texts| prepare(Purpose::AllClear, ids.all_clear, version, texts));
+    // Above the all-clear: an alert that turns out to have been a mistake is called back after it, too.
+    let version = version + u32::from(all_clear.is_some());
+    let recall =
+        content.recall.as_ref().map(|texts| prepare(Purpose::Recall, ids.recall, version, texts));
     sealed.recall_digest = recall.as_ref().map(|(_, bytes)| digest(bytes));
-    Sealable { alert: canonical(&sealed), recall }
+    sealed.all_clear_digest = all_clear.as_ref().map(|(_, bytes)| digest(bytes));
+    Sealable { alert: canonical(&sealed), recall, all_clear }
+}
+
+/// What follows an emergency goes as soon as the emergency went, whatever it says; and words that are an emergency by themselves never
+/// go slower because they correct something less.
+fn purpose_and_lane(identity: &Identity, content: &AlertContent) -> (Purpose, Lane) {
+    let Some(replaces) = &identity.replaces else {
+        return (Purpose::Alert, content.lane());
+    };
+    let lane = match (replaces.how, replaces.lane, content.lane()) {
+        (_, Lane::Emergency, _) | (FollowUp::Correction, _, Lane::Emergency) => Lane::Emergency,
+        (
+            FollowUp::Correction | FollowUp::AllClear,
+            inherited @ (Lane::Bulk | Lane::Personal),
+            _,
+        ) => inherited,
+    };
+    (replaces.how.purpose(), lane)
+}
+
+/// What is executed later without another approval: it takes the place of `original` and of whatever that one had taken the place of.
+fn prepared(
+    original: &SealedAlert,
+    (purpose, id, version): (Purpose, AlertId, u32),
+    texts: &BTreeMap<Language, Text>,
+    public_url: &str,
+) -> SealedAlert {
+    let mut references = vec![Reference { id: original.id, version: original.version }];
+    references.extend(original.references.iter().cloned());
+    SealedAlert {
+        id,
+        version,
+        purpose,
+        texts: texts.clone(),
+        screens: render(purpose, original.lane, texts),
+        url: page(public_url, id),
+        effective: None,
+        expires: original.expires + PREPARED_GRACE,
+        references,
+        ..original.clone()
+    }
 }
 
 fn page(public_url: &str, id: AlertId) -> String {
@@ -269,48 +351,6 @@ pub enum SealError {
         /// How many must.
         need: usize,
     },
-}
-
-impl SealedAlert {
-    /// What a phone of this provider and language is told. A language the alert does not have falls back to Vietnamese.
-    ///
-    /// `None` only if the sealed document has no Vietnamese, which parsing never lets through.
-    pub fn message(
-        &self,
-        provider: Provider,
-        language: &Language,
-        live: &[(Uuid, u32)],
-    ) -> Option<PushMessage> {
-        let screens =
-            self.screens.get(language).or_else(|| self.screens.get(&Language::vietnamese()))?;
-        let screen = screens.of(provider);
-        let style = Style::of(self.kind, self.lane, self.severity, self.risk_level);
-        let kind = match (self.purpose, self.lane, self.kind) {
-            (Purpose::Recall, _, _) => "recall",
-            (Purpose::Alert, Lane::Emergency, _) => "emergency",
-            (Purpose::Alert, Lane::Bulk | Lane::Personal, kind) => kind.as_str(),
-        };
-        let thread = match style {
-            Style::Announcement => "news".to_owned(),
-            Style::Emergency | Style::Warning { .. } | Style::Personal { .. } => {
-                self.incident.to_string()
-            }
-        };
-        Some(PushMessage {
-            id: self.id.0,
-            version: self.version,
-            collapse: CollapseId::of(self.incident),
-            thread,
-            style,
-            kind,
-            severity: self.severity.as_str(),
-            title: screen.title.clone(),
-            body: screen.body.clone(),
-            url: Some(self.url.clone()),
-            expires: self.expires,
-            live: live.to_vec(),
-        })
-    }
 }
 
 #[cfg(test)]

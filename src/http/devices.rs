@@ -86,7 +86,7 @@ struct LiveAlertAnswer {
     id: AlertId,
     /// Its version: ignore a repeated (id, version).
     version: u32,
-    /// As in a push: `emergency`, `warning`, `announcement` or `recall`.
+    /// As in a push: `emergency`, `warning`, `announcement`, `recall` or `all_clear`.
     #[schema(example = "emergency")]
     kind: &'static str,
     /// How bad.

@@ -4,6 +4,7 @@
 
 use crate::approval::ApprovalError;
 use crate::broadcast::control::SteerError;
+use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
 use crate::intake::IntakeError;
 use crate::intake::document::DocumentError;
@@ -63,6 +64,7 @@ impl From<IntakeError> for Problem {
         match error {
             IntakeError::Invalid(violations) => Self::invalid(violations),
             IntakeError::NotFound => Self::new(Kind::NotFound),
+            IntakeError::Overtaken { by } => overtaken(by),
             IntakeError::NoDocument => Self::new(Kind::NotFound).because(
                 "Cảnh báo này chưa đính kèm văn bản.",
                 "No document is attached to this alert.",
@@ -99,6 +101,18 @@ impl From<ApprovalError> for Problem {
                 "Thông tin này không kèm nội dung thu hồi soạn sẵn.",
                 "This alert came without a prepared recall.",
             ),
+            ApprovalError::NoPreparedAllClear => Self::new(Kind::NoPreparedAllClear).because(
+                "Tin này không kèm nội dung báo yên soạn sẵn. Cơ quan cần soạn tin báo yên và gửi duyệt.",
+                "This alert came without a prepared all-clear. The agency writes one and submits it.",
+            ),
+            ApprovalError::Overtaken { by } => overtaken(by),
+            ApprovalError::OlderDispatchers { .. } => {
+                tracing::error!(%error, "an approval was refused: {error}");
+                Self::new(Kind::CannotSeal).because(
+                    "Có máy phát tin còn chạy bản cũ, không đọc được đính chính và báo yên. Hãy báo người trực vận hành nâng cấp máy đó.",
+                    "A live dispatcher of an earlier release cannot read corrections and all-clears. Tell the operator to upgrade it.",
+                )
+            }
             ApprovalError::NoPasskey => Self::new(Kind::Forbidden).because(
                 "Chưa có khóa truy cập (passkey) nào của bạn được chứng thực ở đây.",
                 "No certified passkey of yours is known here.",
@@ -152,6 +166,13 @@ pub fn forbidden() -> Problem {
     Problem::new(Kind::Forbidden).because(
         "Tài khoản của bạn không có quyền thực hiện việc này.",
         "Your account's role does not include this.",
+    )
+}
+
+fn overtaken(by: AlertId) -> Problem {
+    Problem::new(Kind::Overtaken).because(
+        format!("Tin đó đã được thay thế bởi tin {by}. Hãy xem tin này rồi làm lại nếu còn cần."),
+        format!("Alert {by} has taken its place. Look at that one, then do it again if it is still needed."),
     )
 }
 

@@ -47,7 +47,7 @@ pub mod openapi;
 /// Agencies' systems over RabbitMQ get the same answers.
 pub mod requests;
 
-/// The approver: queue, sheet, approve, return, reject, recall.
+/// The approver: queue, sheet, approve, return, reject, recall, all-clear.
 mod review;
 
 /// Why the broker cannot be used now; `None` when it can.

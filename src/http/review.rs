@@ -1,4 +1,4 @@
-//! `/v1/review…`: Sở KH&CN sees, decides, recalls.
+//! `/v1/review…`: Sở KH&CN sees, decides, recalls, gives the all-clear.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,6 +12,7 @@ use super::AppState;
 use super::alerts::download;
 use super::extract::{Caller, IdempotencyKey, JsonBody, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
+use crate::approval::all_clear::Cleared;
 use crate::approval::decide::{ApproveRequest, Approved, RefuseRequest, Refused};
 use crate::approval::recall::Recalled;
 use crate::approval::review::{ReviewItem, ReviewSheet};
@@ -31,6 +32,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(send_back))
         .routes(routes!(reject))
         .routes(routes!(recall))
+        .routes(routes!(all_clear))
 }
 
 /// What waits for a decision.
@@ -160,7 +162,7 @@ async fn reject(
 /// Call a published alert back
 ///
 /// Executes the recall that was sealed together with it: first its broadcast stops, then the recall goes to every active device.
-/// Calling back twice gets the first answer.
+/// Calling back twice gets the first answer. Of an alert that was corrected, the newest is called back, and with it what it replaced.
 #[utoipa::path(
     post, path = "/v1/review/alerts/{id}/recall", tag = "review", params(("id" = AlertId, Path, description = "The alert to call back")),
     responses((status = 200, description = "The recall is public and waits only for the stop to be confirmed", body = Recalled), WriteProblems)
@@ -170,5 +172,21 @@ async fn recall(
     Caller(officer): Caller,
     PathId(id): PathId<AlertId>,
 ) -> Result<Json<Recalled>, Problem> {
-    Ok(Json(app.approval.recall(&officer, id, TraceParent::current().as_ref()).await?))
+    Ok(Json(app.approval.recall(&officer, id, None, TraceParent::current().as_ref()).await?))
+}
+
+/// Say that the danger is over
+///
+/// Executes the all-clear that was sealed together with the alert: first its broadcast stops, then the all-clear goes to every active
+/// device, without the alarm. Twice gets the first answer. A conflict when the alert was corrected or called back meanwhile.
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/all-clear", tag = "review", params(("id" = AlertId, Path, description = "The alert whose danger is over")),
+    responses((status = 200, description = "The all-clear is public and waits only for the stop to be confirmed", body = Cleared), WriteProblems)
+)]
+async fn all_clear(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Json<Cleared>, Problem> {
+    Ok(Json(app.approval.all_clear(&officer, id, TraceParent::current().as_ref()).await?))
 }

@@ -1,6 +1,7 @@
 //! Why a request is refused. What that means in HTTP is decided in `http::error`.
 
 use crate::domain::account::Power;
+use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
 use crate::domain::violation::Violation;
 use crate::store::StoreError;
@@ -17,6 +18,12 @@ pub enum IntakeError {
     /// No such alert, or none that this officer may see.
     #[error("no such alert")]
     NotFound,
+    /// Another alert has taken the place of the one that this was to replace.
+    #[error("alert {by} has taken its place meanwhile")]
+    Overtaken {
+        /// The newest of the incident.
+        by: AlertId,
+    },
     /// The alert has no document yet.
     #[error("no document is attached")]
     NoDocument,

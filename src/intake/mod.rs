@@ -22,6 +22,9 @@ pub mod document;
 /// Why a request is refused.
 pub mod error;
 
+/// A correction, or an all-clear that was not prepared.
+mod follow_up;
+
 /// Lists, one alert with its history, its document.
 pub mod follow;
 

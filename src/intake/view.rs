@@ -11,7 +11,7 @@ use crate::domain::device::Language;
 use crate::domain::id::{AlertId, BroadcastId, IncidentId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
-use crate::domain::seal::{SealedAgency, SealedDocument, digest};
+use crate::domain::seal::{SealedAgency, SealedAlert, SealedDocument, digest};
 use crate::store::alert::{self, Alert, Listed, Revision};
 use crate::store::broadcast::{self, BroadcastState};
 use crate::store::decision::{self, Decision, DecisionKind};
@@ -22,15 +22,18 @@ use crate::store::{StoreError, document};
 pub struct AlertView {
     /// Which.
     pub id: AlertId,
-    /// What happened in the world; shared with its recall.
+    /// What happened in the world; shared with whatever corrects, ends or recalls it.
     pub incident: IncidentId,
     /// Position within the incident.
     pub version: u32,
-    /// Alert or recall.
+    /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
-    /// The alert a recall calls back.
+    /// The published alert whose place it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refers_to: Option<AlertId>,
+    /// The newest alert that has taken its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<AlertId>,
     /// Who answers for it.
     pub agency: SealedAgency,
     /// Where it stands.
@@ -126,7 +129,7 @@ pub struct BroadcastView {
 pub struct AlertSummary {
     /// Which.
     pub id: AlertId,
-    /// Alert or recall.
+    /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
     /// Who answers for it.
     pub agency: SealedAgency,
@@ -157,14 +160,14 @@ pub struct AlertPage {
 
 impl From<Listed> for AlertSummary {
     fn from(listed: Listed) -> Self {
-        let Listed { alert, content } = listed;
+        let Listed { alert, content, lane } = listed;
         Self {
             id: alert.id,
             purpose: alert.purpose,
             agency: agency(&alert),
             state: alert.state,
             revision: alert.revision,
-            lane: content.lane(),
+            lane,
             headline: headline(&content),
             created_at: alert.created_at,
             expires: alert.expires,
@@ -187,10 +190,11 @@ pub(super) async fn read(conn: &mut PgConnection, found: &Alert) -> Result<Alert
         version: found.version,
         purpose: found.purpose,
         refers_to: found.refers_to,
+        superseded_by: alert::successor(conn, found.id).await?,
         agency: agency(found),
         state: found.state,
         revision: found.revision,
-        lane: current.content.lane(),
+        lane: lane(found, &current)?,
         digest: current.sealable.as_deref().map(digest),
         content: current.content,
         document: file,
@@ -202,6 +206,18 @@ pub(super) async fn read(conn: &mut PgConnection, found: &Alert) -> Result<Alert
         decisions: decisions.into_iter().map(DecisionView::from).collect(),
         broadcast: read_broadcast(conn, found.id).await?,
     })
+}
+
+/// As sealed: what takes an emergency's place takes its lane. Without a document it is not yet known, and the words' own is shown.
+fn lane(found: &Alert, current: &Revision) -> Result<Lane, StoreError> {
+    match (&current.sealable, found.purpose) {
+        (None, _) | (_, Purpose::Alert) => Ok(current.content.lane()),
+        (Some(bytes), Purpose::Recall | Purpose::Correction | Purpose::AllClear) => {
+            serde_json::from_slice(bytes)
+                .map(|sealed: SealedAlert| sealed.lane)
+                .map_err(|_| StoreError::inconsistent("alert_revision", "sealable", found.id))
+        }
+    }
 }
 
 async fn read_broadcast(

@@ -3,14 +3,15 @@
 use sqlx::PgConnection;
 
 use super::document::Document;
-use super::{AlertView, Deed, Intake, IntakeError, claim, lock_for, need};
+use super::{AlertView, Deed, Intake, IntakeError, claim, follow_up, lock_for, need};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::{AlertContent, AlertRequest, SHORTEST_LIFE};
 use crate::domain::id::{AlertId, DocumentId, IncidentId};
 use crate::domain::lifecycle::Action;
-use crate::domain::seal::{Identity, SealedAgency, sealable};
+use crate::domain::message::Purpose;
+use crate::domain::seal::{Identity, PreparedIds, Sealable, SealedAgency, sealable};
 use crate::domain::violation::Violation;
-use crate::store::alert::{self, Alert, NewAlert, NewRevision};
+use crate::store::alert::{self, Alert, NewAlert, NewRevision, Place};
 use crate::store::idempotency::Once;
 use crate::store::{StoreError, document};
 use crate::telemetry::Metric;
@@ -30,12 +31,18 @@ impl Intake {
         }
         let content =
             AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
+        let (incident, place) = match content.follows {
+            Some(follows) => follow_up::place(&mut tx, officer, follows).await?,
+            None => (IncidentId::new(), Place::FIRST),
+        };
         let new = NewAlert {
             id: AlertId::new(),
-            incident: IncidentId::new(),
+            incident,
             agency: officer.agency,
             created_by: officer.id,
             expires: content.expires,
+            purpose: content.follows.map_or(Purpose::Alert, |follows| follows.how.purpose()),
+            place,
         };
         alert::insert(&mut tx, &new).await?;
         let revision = NewRevision {
@@ -46,13 +53,15 @@ impl Intake {
             author: officer.id,
             sealable: None,
             recall: None,
+            all_clear: None,
         };
         alert::insert_revision(&mut tx, &revision).await?;
         let deed = Deed { action: "alert.created", alert: new.id };
         self.finish(tx, officer, once, &deed).await
     }
 
-    /// Writes the text anew; the document stays. A returned alert becomes a draft again.
+    /// Writes the text anew; the document stays. A returned alert becomes a draft again. A correction that names nothing else goes on
+    /// correcting what it corrected.
     pub async fn revise(
         &self,
         officer: &Officer,
@@ -66,10 +75,12 @@ impl Intake {
             return Ok(answer);
         }
         let (found, _) = lock_for(&mut tx, officer, id, Action::Revise).await?;
-        let content =
+        let mut content =
             AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
+        let place = follow_up::place_again(&mut tx, officer, &found, content.follows).await?;
         let last = alert::revision(&mut tx, id, found.revision).await?;
-        self.write_revision(&mut tx, officer, &found, &content, last.document).await?;
+        content.follows = content.follows.or(last.content.follows);
+        self.write_revision(&mut tx, officer, &found, place, &content, last.document).await?;
         let deed = Deed { action: "alert.revised", alert: id };
         self.finish(tx, officer, once, &deed).await
     }
@@ -99,7 +110,8 @@ impl Intake {
             officer.id,
         )
         .await?;
-        self.write_revision(&mut tx, officer, &found, &last.content, Some(stored)).await?;
+        let place = Place { version: found.version, refers_to: found.refers_to };
+        self.write_revision(&mut tx, officer, &found, place, &last.content, Some(stored)).await?;
         let deed = Deed { action: "alert.document_attached", alert: id };
         self.finish(tx, officer, once, &deed).await
     }
@@ -138,6 +150,9 @@ impl Intake {
         if !broken.is_empty() {
             return Err(IntakeError::Invalid(broken));
         }
+        if let Some(original) = found.refers_to {
+            follow_up::check_not_overtaken(&mut tx, original).await?;
+        }
         alert::become_submitted(&mut tx, id, officer.id).await?;
         let deed = Deed { action: "alert.submitted", alert: id };
         let answer = self.finish(tx, officer, once, &deed).await?;
@@ -145,38 +160,24 @@ impl Intake {
         Ok(answer)
     }
 
-    /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The recall's id is drawn here,
-    /// once: the same revision always seals to the same bytes.
+    /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The ids of what is prepared with it
+    /// are drawn here, once: the same revision always seals to the same bytes.
     async fn write_revision(
         &self,
         conn: &mut PgConnection,
         officer: &Officer,
         found: &Alert,
+        place: Place,
         content: &AlertContent,
         file: Option<DocumentId>,
     ) -> Result<(), IntakeError> {
         let number = found.revision + 1;
         let bound = match file {
-            Some(file) => {
-                let described = document::describe(conn, file).await?;
-                let described =
-                    described.ok_or_else(|| StoreError::inconsistent("document", "id", file))?;
-                let identity = Identity {
-                    id: found.id,
-                    incident: found.incident,
-                    version: found.version,
-                    revision: number,
-                    agency: SealedAgency {
-                        code: found.agency_code.clone(),
-                        name: found.agency_name.clone(),
-                    },
-                    public_url: self.public_url.clone(),
-                };
-                Some(sealable(&identity, content, &described, AlertId::new()))
-            }
+            Some(file) => Some(self.bind(conn, found, place, content, file).await?),
             None => None,
         };
         let recall = bound.as_ref().and_then(|bound| bound.recall.as_ref());
+        let all_clear = bound.as_ref().and_then(|bound| bound.all_clear.as_ref());
         let revision = NewRevision {
             alert: found.id,
             number,
@@ -185,9 +186,45 @@ impl Intake {
             author: officer.id,
             sealable: bound.as_ref().map(|bound| bound.alert.as_slice()),
             recall: recall.map(|(id, bytes)| (*id, bytes.as_slice())),
+            all_clear: all_clear.map(|(id, bytes)| (*id, bytes.as_slice())),
         };
         alert::insert_revision(conn, &revision).await?;
-        alert::become_draft(conn, found.id, number, content.expires).await?;
+        alert::become_draft(conn, found.id, number, content.expires, place).await?;
         Ok(())
+    }
+
+    async fn bind(
+        &self,
+        conn: &mut PgConnection,
+        found: &Alert,
+        place: Place,
+        content: &AlertContent,
+        file: DocumentId,
+    ) -> Result<Sealable, IntakeError> {
+        let described = document::describe(conn, file).await?;
+        let described =
+            described.ok_or_else(|| StoreError::inconsistent("document", "id", file))?;
+        let replaces = match (place.refers_to, content.follows) {
+            (Some(original), Some(follows)) => {
+                Some(follow_up::replaces(conn, follows.how, original).await?)
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(StoreError::inconsistent("alert", "refers_to", found.id).into());
+            }
+        };
+        let identity = Identity {
+            id: found.id,
+            incident: found.incident,
+            version: place.version,
+            revision: found.revision + 1,
+            agency: SealedAgency {
+                code: found.agency_code.clone(),
+                name: found.agency_name.clone(),
+            },
+            public_url: self.public_url.clone(),
+            replaces,
+        };
+        Ok(sealable(&identity, content, &described, PreparedIds::draw()))
     }
 }

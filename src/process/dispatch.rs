@@ -27,6 +27,7 @@ use crate::delivery::send::Sender;
 use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
+use crate::domain::seal::{READS_FOLLOW_UPS, TrustedKeys};
 use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
@@ -111,7 +112,7 @@ impl Dispatcher {
             announcement: Announcement {
                 host: host(),
                 release: env!("CARGO_PKG_VERSION").to_owned(),
-                trusted_keys: trusted.ids(),
+                trusted_keys: announced(&trusted),
             },
             breakers,
         };
@@ -327,6 +328,13 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
         }
         Err(error) => tracing::warn!(%error, "what has ended could not be closed: {error}"),
     }
+}
+
+/// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
+fn announced(trusted: &TrustedKeys) -> Vec<String> {
+    let mut ids = trusted.ids();
+    ids.push(READS_FOLLOW_UPS.to_owned());
+    ids
 }
 
 fn host() -> String {

@@ -167,5 +167,6 @@ fn message(expires: OffsetDateTime) -> PushMessage {
         url: None,
         expires,
         live: Vec::new(),
+        replaces: Vec::new(),
     }
 }

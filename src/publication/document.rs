@@ -33,7 +33,7 @@ pub struct PublicAlert<'a> {
     pub incident: IncidentId,
     /// Higher replaces lower within the incident.
     pub version: u32,
-    /// Alert or recall.
+    /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
     /// `live`, `expired`, `superseded` or `recalled`.
     pub status: &'static str,
@@ -76,10 +76,12 @@ pub struct PublicAlert<'a> {
     /// When it did end.
     #[serde(with = "time::serde::rfc3339::option")]
     pub ended: Option<OffsetDateTime>,
-    /// Earlier alerts it takes the place of or calls back.
+    /// Earlier alerts it takes the place of, ends or calls back, the newest first.
     pub references: &'a [Reference],
     /// The recall that called it back.
     pub recalled_by: Option<AlertId>,
+    /// The newest correction or all-clear that took its place.
+    pub superseded_by: Option<AlertId>,
 }
 
 /// The source document's file.
@@ -129,6 +131,7 @@ impl<'a> PublicAlert<'a> {
             ended: entry.standing.ended().map(whole_second),
             references: &sealed.references,
             recalled_by: entry.recalled_by,
+            superseded_by: entry.superseded_by.map(|successor| successor.sealed.id),
         }
     }
 }

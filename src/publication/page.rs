@@ -32,11 +32,12 @@ pub static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// The list of alerts.
 pub fn list(entries: &[Entry<'_>], t: Tongue) -> String {
-    let (live, ended): (Vec<_>, Vec<_>) = entries
+    let (holding, ended): (Vec<_>, Vec<_>) = entries
         .iter()
         .map(|entry| View::of(entry, t, t.tag()))
         .partition(|view| view.ended.is_none());
-    rendered(&ListPage { t, style: STYLE, live, ended })
+    let (over, live) = holding.into_iter().partition(|view| view.is_all_clear);
+    rendered(&ListPage { t, style: STYLE, live, over, ended })
 }
 
 /// One alert, its text in the language `tag` or else in Vietnamese.
@@ -90,6 +91,8 @@ struct ListPage<'a> {
     t: Tongue,
     style: &'static str,
     live: Vec<View<'a>>,
+    /// All-clears: nothing that threatens, and what people look for first.
+    over: Vec<View<'a>>,
     ended: Vec<View<'a>>,
 }
 
@@ -180,6 +183,9 @@ struct View<'a> {
     lang: &'a str,
     band: Band,
     is_recall: bool,
+    is_all_clear: bool,
+    /// *THU HỒI*, *ĐÍNH CHÍNH*, *BÁO YÊN*, as phones have it before the headline.
+    mark: Option<&'static str>,
     /// Chip of an ended alert.
     ended: Option<Ended>,
     kind: &'static str,
@@ -199,6 +205,7 @@ struct View<'a> {
     link: Option<&'a str>,
     original: Option<String>,
     recalled_by: Option<String>,
+    successor: Option<Successor>,
     languages: Vec<(&'a str, &'a str)>,
 }
 
@@ -206,6 +213,12 @@ struct View<'a> {
 struct Moment {
     shown: String,
     machine: String,
+}
+
+/// What took an alert's place.
+struct Successor {
+    id: String,
+    is_all_clear: bool,
 }
 
 /// How and when an alert ended.
@@ -225,17 +238,15 @@ impl<'a> View<'a> {
     fn of(entry: &Entry<'a>, t: Tongue, tag: &str) -> Self {
         let sealed = &entry.alert.sealed;
         let (language, text) = text_in(entry, tag);
-        let is_recall = match sealed.purpose {
-            Purpose::Recall => true,
-            Purpose::Alert => false,
-        };
         Self {
             id: sealed.id.to_string(),
             url: &sealed.url,
             text,
             lang: language.as_str(),
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
-            is_recall,
+            is_recall: sealed.purpose == Purpose::Recall,
+            is_all_clear: entry.is_all_clear(),
+            mark: sealed.purpose.mark(language.as_str()),
             ended: Ended::of(entry.standing, t),
             kind: wording::kind(sealed.kind, t),
             category: wording::category(sealed.category, t),
@@ -252,12 +263,12 @@ impl<'a> View<'a> {
             file_kind: wording::file_kind(&sealed.document.media_type),
             file_size: wording::size(sealed.document.size, t),
             link: sealed.link.as_deref(),
-            original: sealed
-                .references
-                .first()
-                .filter(|_| is_recall)
-                .map(|original| original.id.to_string()),
+            original: sealed.references.first().map(|original| original.id.to_string()),
             recalled_by: entry.recalled_by.map(|recall| recall.to_string()),
+            successor: entry.superseded_by.map(|successor| Successor {
+                id: successor.sealed.id.to_string(),
+                is_all_clear: successor.sealed.purpose == Purpose::AllClear,
+            }),
             languages: sealed
                 .texts
                 .keys()

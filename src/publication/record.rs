@@ -86,6 +86,8 @@ pub struct Record {
     alerts: BTreeMap<AlertId, Published>,
     /// Original → the recall whose sealed references name it.
     recalls: BTreeMap<AlertId, AlertId>,
+    /// Original → the newest correction or all-clear whose sealed references name it.
+    successors: BTreeMap<AlertId, AlertId>,
     /// What was left out.
     pub withheld: BTreeSet<Withheld>,
 }
@@ -99,6 +101,8 @@ pub struct Entry<'a> {
     pub standing: Standing,
     /// The recall that called it back, if it is public.
     pub recalled_by: Option<AlertId>,
+    /// The newest correction or all-clear that took its place, if it is public.
+    pub superseded_by: Option<&'a Published>,
 }
 
 impl Record {
@@ -107,13 +111,7 @@ impl Record {
         let mut record = Self::default();
         for row in rows {
             match open(row, keys) {
-                Ok(alert) => {
-                    if alert.sealed.purpose == Purpose::Recall {
-                        let originals = alert.sealed.references.iter().map(|original| original.id);
-                        record.recalls.extend(originals.map(|original| (original, row.id)));
-                    }
-                    record.alerts.insert(row.id, alert);
-                }
+                Ok(alert) => record.add(alert),
                 Err(why) => {
                     record.withheld.insert(Withheld { id: row.id, why });
                 }
@@ -122,8 +120,30 @@ impl Record {
         record
     }
 
-    /// The alerts whose own page answers at `now`: live ones first, by severity, urgency and age; then ended ones, the last to
-    /// end first.
+    fn add(&mut self, alert: Published) {
+        let id = alert.sealed.id;
+        let originals = alert.sealed.references.iter().map(|original| original.id);
+        match alert.sealed.purpose {
+            Purpose::Alert => {}
+            Purpose::Recall => self.recalls.extend(originals.map(|original| (original, id))),
+            Purpose::Correction | Purpose::AllClear => {
+                for original in originals {
+                    let known = self.successors.get(&original).and_then(|id| self.alerts.get(id));
+                    if known.is_none_or(|known| known.sealed.version < alert.sealed.version) {
+                        self.successors.insert(original, id);
+                    }
+                }
+            }
+        }
+        self.alerts.insert(id, alert);
+    }
+
+    fn successor(&self, alert: &Published) -> Option<&Published> {
+        self.successors.get(&alert.sealed.id).and_then(|id| self.alerts.get(id))
+    }
+
+    /// The alerts whose own page answers at `now`: live ones first, by severity, urgency and age; then all-clears; then ended ones, the
+    /// last to end first.
     pub fn entries(&self, now: OffsetDateTime) -> Vec<Entry<'_>> {
         let mut entries: Vec<Entry<'_>> = self
             .alerts
@@ -132,6 +152,7 @@ impl Record {
                 alert,
                 standing: self.standing(alert, now),
                 recalled_by: self.recalls.get(&alert.sealed.id).copied(),
+                superseded_by: self.successor(alert),
             })
             .filter(|entry| within(entry.standing, now, KEPT_AFTER_END))
             .collect();
@@ -139,8 +160,9 @@ impl Record {
             let sealed = &entry.alert.sealed;
             let newest = std::cmp::Reverse(entry.alert.published_at);
             match entry.standing.ended() {
+                None if entry.is_all_clear() => (1, None, None, newest),
                 None => (0, None, Some((sealed.severity, sealed.urgency)), newest),
-                Some(at) => (1, Some(std::cmp::Reverse(at)), None, newest),
+                Some(at) => (2, Some(std::cmp::Reverse(at)), None, newest),
             }
         });
         entries
@@ -166,6 +188,11 @@ impl Record {
             return Standing::Recalled { at: recall.published_at };
         }
         let ended_at = alert.ended_at.unwrap_or(sealed.expires);
+        if let Some(successor) = self.successor(alert) {
+            // Whatever its row says: the successor's sealed bytes say that it holds no longer. The row knows when, to the very first.
+            let at = successor.published_at.min(sealed.expires);
+            return Standing::Superseded { at: alert.ended_at.map_or(at, |ended| ended.min(at)) };
+        }
         match alert.ended_by {
             Some(AlertState::Recalled) => Standing::Recalled { at: ended_at },
             Some(AlertState::Superseded) => Standing::Superseded { at: ended_at },
@@ -177,6 +204,14 @@ impl Record {
 }
 
 impl Entry<'_> {
+    /// Does it say that a danger is over?
+    pub fn is_all_clear(&self) -> bool {
+        match self.alert.sealed.purpose {
+            Purpose::AllClear => true,
+            Purpose::Alert | Purpose::Recall | Purpose::Correction => false,
+        }
+    }
+
     /// Does it still stand in the list at `now`?
     pub fn is_listed(&self, now: OffsetDateTime) -> bool {
         within(self.standing, now, LISTED_AFTER_END)

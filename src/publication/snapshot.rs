@@ -56,7 +56,7 @@ pub struct Resource {
 pub struct Snapshot {
     /// `/public/alerts`.
     pub list: Resource,
-    /// How many alerts hold at the moment of building.
+    /// How many alerts hold at the moment of building; an all-clear is none.
     pub live: usize,
     alerts: BTreeMap<AlertId, (Resource, SealedDocument)>,
 }
@@ -81,7 +81,10 @@ impl Snapshot {
         };
         Self {
             list,
-            live: listed.iter().filter(|entry| entry.standing.ended().is_none()).count(),
+            live: listed
+                .iter()
+                .filter(|entry| entry.standing.ended().is_none() && !entry.is_all_clear())
+                .count(),
             alerts: entries
                 .iter()
                 .map(|entry| {

@@ -1,10 +1,12 @@
 //! What every payload carries on every platform, so that the app can tell a repeat from news.
 //!
-//! `docs/app.md` is the contract: the app ignores a repeated (`id`, `v`) and fetches the live emergencies it lacks.
+//! `docs/app.md` is the contract: the app ignores a repeated (`id`, `v`), takes down what a message replaces (`ref`), and
+//! fetches the live emergencies it lacks.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::domain::message::PushMessage;
 
@@ -22,16 +24,12 @@ pub(super) struct Common<'m> {
     exp: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     live: String,
+    #[serde(rename = "ref", skip_serializing_if = "String::is_empty")]
+    replaces: String,
 }
 
 impl<'m> Common<'m> {
     pub(super) fn of(message: &'m PushMessage) -> Self {
-        let mut live = String::new();
-        for (index, (id, version)) in message.live.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            // writing to a String cannot fail
-            let _ = write!(live, "{comma}{id}.{version}");
-        }
         Self {
             v: message.version.to_string(),
             kind: message.kind,
@@ -40,9 +38,21 @@ impl<'m> Common<'m> {
             sev: message.severity,
             url: message.url.as_deref(),
             exp: message.expires.unix_timestamp().to_string(),
-            live,
+            live: pairs(&message.live),
+            replaces: pairs(&message.replaces),
         }
     }
+}
+
+/// `id.v,id.v`
+fn pairs(alerts: &[(Uuid, u32)]) -> String {
+    let mut text = String::new();
+    for (index, (id, version)) in alerts.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        // writing to a String cannot fail
+        let _ = write!(text, "{comma}{id}.{version}");
+    }
+    text
 }
 
 /// The common fields with title and body among them.

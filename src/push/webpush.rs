@@ -283,7 +283,7 @@ impl Inner {
 
 fn headers(message: &PushMessage, left: Left) -> HeaderMap {
     let (urgency, cap) = match message.style {
-        Style::Emergency | Style::Warning { .. } => ("high", LONGEST),
+        Style::Emergency | Style::Warning { .. } | Style::Calm => ("high", LONGEST),
         Style::Announcement => ("low", DAY),
         Style::Personal { action_needed: true } => ("high", 3 * DAY),
         Style::Personal { action_needed: false } => ("normal", 3 * DAY),

@@ -65,7 +65,7 @@ pub struct LiveAlert {
     pub id: AlertId,
     /// Its version: the app ignores a repeated (id, version).
     pub version: u32,
-    /// As in a push: `emergency`, `warning`, `announcement` or `recall`.
+    /// As in a push: `emergency`, `warning`, `announcement`, `recall` or `all_clear`.
     pub kind: &'static str,
     /// How bad.
     pub severity: Severity,

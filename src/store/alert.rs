@@ -10,6 +10,9 @@ use crate::domain::id::{AgencyId, AlertId, DocumentId, IncidentId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 
+/// Which alert took whose place.
+mod incident;
+
 /// What is asked of the tables.
 mod read;
 
@@ -19,10 +22,11 @@ mod row;
 /// What is written, each change guarded by what it assumes.
 mod write;
 
+pub use incident::{lock_incident, published, successor, writes_for};
 pub use read::{Filter, Listed, database_now, find, list, lock, revision, revisions};
 pub use write::{
-    NewAlert, NewRevision, become_decided, become_draft, become_live, become_recalled,
-    become_submitted, insert, insert_recall, insert_revision,
+    NewAlert, NewRevision, Place, become_decided, become_draft, become_live, become_recalled,
+    become_submitted, become_superseded, insert, insert_prepared, insert_revision,
 };
 
 /// An alert without its words.
@@ -34,9 +38,9 @@ pub struct Alert {
     pub incident: IncidentId,
     /// Position within the incident.
     pub version: u32,
-    /// Alert or recall.
+    /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
-    /// The alert a recall calls back.
+    /// The published alert whose place it takes.
     pub refers_to: Option<AlertId>,
     /// Who answers for it.
     pub agency: AgencyId,
@@ -85,4 +89,6 @@ pub struct Revision {
     pub sealable: Option<Vec<u8>>,
     /// The prepared recall: its id and bytes.
     pub recall: Option<(AlertId, Vec<u8>)>,
+    /// The prepared all-clear, likewise.
+    pub all_clear: Option<(AlertId, Vec<u8>)>,
 }

@@ -21,7 +21,7 @@ pub struct NewBroadcast {
     pub lane: Lane,
     /// Nothing starts after this.
     pub expires: OffsetDateTime,
-    /// A recall waits until every live dispatcher has acknowledged this epoch: its original's stop.
+    /// What takes an alert's place waits until every live dispatcher has acknowledged this epoch: the stop of that one.
     pub after_epoch: Option<i64>,
 }
 
@@ -84,7 +84,7 @@ impl BroadcastState {
 /// Writes a broadcast and, unless it has to wait, the task that plans it.
 ///
 /// New bulk waits while an emergency is live, because a later ordinary push can displace a stored emergency on an offline phone;
-/// a recall waits for its original's stop to be confirmed. [`release`] lets them go.
+/// what takes an alert's place waits for its stop to be confirmed. [`release`] lets them go.
 pub async fn create(
     conn: &mut PgConnection,
     new: NewBroadcast,
@@ -115,8 +115,8 @@ pub async fn create(
     Ok(id)
 }
 
-/// Lets go what waited long enough: recalls whose stop every live dispatcher has acknowledged and every lost one must have noticed
-/// by its own `silence` (or that waited `patience`, which is longer than a silent dispatcher can go on sending), and bulk when no
+/// Lets go what waited long enough: whatever waits for a stop, when every live dispatcher has acknowledged it and every lost one must have
+/// noticed by its own `silence` (or that waited `patience`, which is longer than a silent dispatcher can go on sending), and bulk when no
 /// emergency is live (or after `bulk_hold`). Returns how many.
 pub async fn release(
     conn: &mut PgConnection,
@@ -136,10 +136,10 @@ pub async fn release(
                            else d.lost_at is null or d.lost_at > clock_timestamp() - make_interval(secs => $3) end)
                else
                    b.created_at + make_interval(secs => $2) < clock_timestamp()
-                   or exists (select from alert r where r.id = b.alert_id and r.purpose = 'recall')
+                   or exists (select from alert r where r.id = b.alert_id and r.purpose <> 'alert')
                    or not exists (
                        select from broadcast e join alert a on a.id = e.alert_id
-                       where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp())
+                       where e.lane = 'emergency' and a.state = 'live' and a.purpose in ('alert', 'correction') and e.expires_at > clock_timestamp())
                end
            returning b.id"#,
         patience.as_secs_f64(),
@@ -174,13 +174,13 @@ async fn add_plan_task(
     outbox::add(conn, "loa.work", "plan", &task, trace).await
 }
 
-/// While an emergency is live. A recall never waits for one.
+/// While an emergency is live. What corrects, ends or recalls an alert never waits for one.
 async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select exists (
                select from broadcast e join alert a on a.id = e.alert_id
-               where e.lane = 'emergency' and a.state = 'live' and a.purpose = 'alert' and e.expires_at > clock_timestamp()
-           ) and not exists (select from alert where id = $1 and purpose = 'recall') as "wait!""#,
+               where e.lane = 'emergency' and a.state = 'live' and a.purpose in ('alert', 'correction') and e.expires_at > clock_timestamp()
+           ) and not exists (select from alert where id = $1 and purpose <> 'alert') as "wait!""#,
         alert.0
     )
     .fetch_one(conn)
@@ -190,12 +190,12 @@ async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, Stor
 /// At most so many live emergencies are named in a payload.
 const LIVE_NAMED: i64 = 3;
 
-/// Live emergencies, (alert, version), newest first, a few at most: every payload names them.
+/// Live emergencies, (alert, version), newest first, a few at most: every payload names them. What is over comes last.
 pub async fn live_emergencies(conn: &mut PgConnection) -> Result<Vec<(Uuid, u32)>, StoreError> {
     let rows = sqlx::query!(
         "select a.id, a.version from alert a join broadcast b on b.alert_id = a.id
          where b.lane = 'emergency' and a.state = 'live' and a.expires_at > clock_timestamp()
-         order by a.published_at desc limit $1",
+         order by a.purpose = 'all_clear', a.published_at desc limit $1",
         LIVE_NAMED
     )
     .fetch_all(conn)

@@ -18,7 +18,7 @@ pub struct Recent {
     pub state: BroadcastState,
     /// Where its alert stands.
     pub alert_state: AlertState,
-    /// Alert or recall.
+    /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
     /// The Vietnamese headline.
     pub headline: String,
@@ -48,11 +48,7 @@ pub async fn recent(conn: &mut PgConnection, limit: i64) -> Result<Vec<Recent>, 
                     .ok_or_else(|| StoreError::inconsistent("broadcast", "state", row.id))?,
                 alert_state: AlertState::from_word(&row.alert_state)
                     .ok_or_else(|| broken("state"))?,
-                purpose: match row.purpose.as_str() {
-                    "alert" => Purpose::Alert,
-                    "recall" => Purpose::Recall,
-                    _ => return Err(broken("purpose")),
-                },
+                purpose: Purpose::from_word(&row.purpose).ok_or_else(|| broken("purpose"))?,
                 headline: row.headline,
                 agency: row.agency,
                 created_at: row.created_at,

@@ -20,6 +20,8 @@ pub enum DecisionKind {
     Reject,
     /// Called back.
     Recall,
+    /// Its danger is over.
+    AllClear,
 }
 
 impl DecisionKind {
@@ -30,11 +32,12 @@ impl DecisionKind {
             Self::Return => "return",
             Self::Reject => "reject",
             Self::Recall => "recall",
+            Self::AllClear => "all_clear",
         }
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Approve, Self::Return, Self::Reject, Self::Recall]
+        [Self::Approve, Self::Return, Self::Reject, Self::Recall, Self::AllClear]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -179,73 +182,6 @@ pub async fn insert_seal(
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Writes the recall that was sealed together with its original.
-pub async fn insert_prepared_recall(
-    conn: &mut PgConnection,
-    original: AlertId,
-    recall: AlertId,
-    seal: &Signed<'_>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "insert into prepared_recall (original_id, recall_id, sealed, key_id, signature) values ($1, $2, $3, $4, $5)",
-        original.0,
-        recall.0,
-        seal.sealed,
-        seal.key_id,
-        seal.signature
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// A recall ready to be executed.
-#[derive(Clone, Debug)]
-pub struct PreparedRecall {
-    /// The id its bytes name.
-    pub id: AlertId,
-    /// Its bytes.
-    pub sealed: Vec<u8>,
-    /// Which key signed them.
-    pub key_id: String,
-    /// The signature.
-    pub signature: Vec<u8>,
-}
-
-/// The recall sealed together with an alert.
-pub async fn prepared_recall(
-    conn: &mut PgConnection,
-    original: AlertId,
-) -> Result<Option<PreparedRecall>, StoreError> {
-    let row = sqlx::query!(
-        "select recall_id, sealed, key_id, signature from prepared_recall where original_id = $1",
-        original.0
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|row| PreparedRecall {
-        id: AlertId(row.recall_id),
-        sealed: row.sealed,
-        key_id: row.key_id,
-        signature: row.signature,
-    }))
-}
-
-/// A recall that has been executed: the recall, its broadcast, when it became public.
-pub async fn executed_recall(
-    conn: &mut PgConnection,
-    original: AlertId,
-) -> Result<Option<(AlertId, BroadcastId, OffsetDateTime)>, StoreError> {
-    let row = sqlx::query!(
-        r#"select a.id, b.id as broadcast, a.published_at as "published_at!" from alert a join broadcast b on b.alert_id = a.id
-           where a.refers_to = $1 and a.purpose = 'recall'"#,
-        original.0
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|row| (AlertId(row.id), BroadcastId(row.broadcast), row.published_at)))
 }
 
 /// Active devices of each provider, in the order of their numbers: who an approval now would reach.

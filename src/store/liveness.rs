@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
 use super::StoreError;
@@ -151,13 +151,15 @@ pub struct LiveDispatcher {
 }
 
 /// Every dispatcher that is alive now.
-pub async fn live_dispatchers(pool: &PgPool) -> Result<Vec<LiveDispatcher>, StoreError> {
+pub async fn live_dispatchers(
+    executor: impl PgExecutor<'_>,
+) -> Result<Vec<LiveDispatcher>, StoreError> {
     let rows = sqlx::query!(
         r#"select id as "id!", host as "host!", trusted_keys as "trusted_keys!", acked_epoch as "acked_epoch!",
                   in_flight as "in_flight!", parked as "parked!"
            from live_dispatcher"#
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     Ok(rows
         .into_iter()

@@ -33,6 +33,9 @@ pub mod document;
 /// Who decided what, and the seals that followed.
 pub mod decision;
 
+/// What was sealed together with an alert, to be executed later.
+pub mod prepared;
+
 /// The same request twice has the effect of once.
 pub mod idempotency;
 

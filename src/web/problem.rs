@@ -70,6 +70,10 @@ kinds!(
     TooLate = CONFLICT, "too-late", "Sắp hết hoặc đã hết hiệu lực", "It ends too soon, or has ended";
     /// Nothing to execute.
     NoPreparedRecall = CONFLICT, "no-prepared-recall", "Không có nội dung thu hồi soạn sẵn", "No recall was prepared";
+    /// Nothing to execute.
+    NoPreparedAllClear = CONFLICT, "no-prepared-all-clear", "Không có nội dung báo yên soạn sẵn", "No all-clear was prepared";
+    /// Something newer of the same incident.
+    Overtaken = CONFLICT, "overtaken", "Đã có tin khác thay thế", "Another alert has taken its place";
     /// A broadcast that has ended, or already is as asked.
     NothingToSteer = CONFLICT, "nothing-to-steer", "Lượt phát đã kết thúc hoặc đã ở trạng thái yêu cầu", "The broadcast has ended, or already is as asked";
     /// The person's secret or an address is taken.

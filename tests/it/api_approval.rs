@@ -1,9 +1,5 @@
 //! A decision is made by the right person about exactly what was shown, wholly or not at all.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
-
 use loa::approval::decide::ApproveRequest;
 use loa::domain::account::{Officer, Role};
 use loa::domain::alert::Attestations;
@@ -14,6 +10,7 @@ use sqlx::PgPool;
 use time::Duration;
 
 use crate::support::app::{FOCAL, Person, TestApp, account, id, pdf};
+use crate::support::death::dies_after;
 
 /// What an approval leaves behind: nothing of it, or one of each.
 async fn traces(app: &TestApp) -> Vec<i64> {
@@ -168,19 +165,6 @@ async fn invariant_3_a_failure_at_any_statement_leaves_nothing_of_the_approval(p
 
     app.approve(&approver, &submitted).await.expect(200);
     assert_eq!(traces(&app).await, ONE_OF_EACH);
-}
-
-/// Polls `future` so many times, each when it was woken, then drops it where it stands, as a process that dies does.
-async fn dies_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let (mut future, mut left) = (pin!(future), polls);
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 #[sqlx::test]

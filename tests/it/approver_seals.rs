@@ -138,6 +138,34 @@ async fn a_text_that_changed_while_the_approver_reached_for_the_key_is_not_seale
 }
 
 #[sqlx::test]
+async fn one_touch_seals_the_alert_its_recall_and_its_all_clear(pool: PgPool) {
+    let authenticator = Authenticator::new("a");
+    let founding = TestApp::start(pool.clone()).await;
+    let (writer, approver) = (founding.writer().await, founding.approver().await);
+    let mut safe = Safe::new();
+    safe.certify(approver.id, &authenticator);
+    let now = loa::clock::Clock::now(founding.clock.as_ref());
+    let app = TestApp::start_with(pool, now, Some(safe.approvers())).await;
+    let believed = TrustedKeys::default().with_approvers(safe.approvers());
+    for (how, key) in [("recall", "recall"), ("all-clear", "all_clear")] {
+        let alert = app.submitted_as(&writer, &app.foreseen_flood()).await;
+        let asked = challenge(&app, &approver, &alert).await.expect(200);
+        let seal = authenticator.answer(&asked);
+        approve(&app, &approver, &alert, &seal).await.expect(200);
+
+        let path = format!("/v1/review/alerts/{}/{how}", id(&alert));
+        let ended = app.post(&approver, &path, &Value::Null).await.expect(200);
+
+        let ended = ended[key].as_str().unwrap().parse().unwrap();
+        let mut conn = app.pool.acquire().await.unwrap();
+        let stored = seal::of_alert(&mut conn, ended).await.unwrap().expect("sealed");
+        let opened =
+            believed.open_alert(ended, &stored.key_id, &stored.sealed, &stored.signature).unwrap();
+        assert_eq!(opened.purpose.as_str(), key);
+    }
+}
+
+#[sqlx::test]
 async fn whoever_has_no_certified_passkey_is_asked_for_none_and_approves_nothing(pool: PgPool) {
     let (writer, _, _, app, _) = desk(pool).await;
     let alert = app.submitted(&writer).await;

@@ -152,6 +152,8 @@ pub const TABLE: &[Row] = &[
     row("POST /v1/review/alerts/{id}/approve", About::Submitted, DECIDES, Reach::Every, 200),
     row("POST /v1/review/alerts/{id}/return", About::Submitted, DECIDES, Reach::Every, 200),
     row("POST /v1/review/alerts/{id}/reject", About::Submitted, DECIDES, Reach::Every, 200),
+    // None was prepared with the matrix's alerts; where one was, is in `api_follow_ups`.
+    row("POST /v1/review/alerts/{id}/all-clear", About::Live, Door::Key(&[P::Recall]), Reach::Every, 409),
     row("POST /v1/review/alerts/{id}/recall", About::Live, Door::Key(&[P::Recall]), Reach::Every, 200),
 
     // Broadcasts. Whoever steers sees every agency's; an agency sees those of its own alerts.
@@ -194,6 +196,7 @@ pub const TABLE: &[Row] = &[
     row("POST /console/alerts/{id}/approve", About::Submitted, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/alerts/{id}/return", About::Submitted, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/alerts/{id}/reject", About::Submitted, DESK_DECIDES, Reach::Every, 303),
+    row("POST /console/alerts/{id}/all-clear", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 409),
     row("POST /console/alerts/{id}/recall", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 303),
     row("GET /console/broadcasts/{id}", About::Broadcast, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/broadcasts/{id}/events", About::Broadcast, DESK_LOOKS, Reach::Every, 200),

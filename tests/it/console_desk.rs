@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use loa::approval::{Approval, Keys};
+use loa::clock::TestClock;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
@@ -17,9 +18,11 @@ use loa::identity::passkeys::Passkeys;
 use loa::identity::sessions::Sessions;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
+use sqlx::PgPool;
 use tower::ServiceExt as _;
 
 use crate::public_world::World;
+use crate::support::app::TestApp;
 use crate::support::passkey::ORIGIN;
 
 pub const PASSWORD: &str = "mat khau thu nghiem 2026";
@@ -49,14 +52,28 @@ impl Desk {
 
     /// A browser before a console that seals with these keys, and where a password alone lets in or does not.
     pub fn before(world: &World, keys: Keys, password_alone: bool) -> Self {
-        let sessions = Sessions::new(world.pool.clone(), world.clock.clone(), password_alone);
+        Self::in_front(&world.pool, &world.clock, keys, password_alone)
+    }
+
+    /// A browser in front of the province of `app`, with which `login` has signed in.
+    pub async fn of_app(app: &TestApp, key: SealingKey, login: &str) -> Self {
+        let officer = accounts::officer_by_login(&app.pool, login).await.unwrap();
+        accounts::set_password(&app.pool, "test", officer, PASSWORD).await.unwrap();
+        let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
+        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true);
+        desk.sign_in(login, PASSWORD).await;
+        desk
+    }
+
+    fn in_front(pool: &PgPool, clock: &Arc<TestClock>, keys: Keys, password_alone: bool) -> Self {
+        let sessions = Sessions::new(pool.clone(), clock.clone(), password_alone);
         let console = Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             doors: Doorkeeper::new(sessions, false),
-            approval: Approval::new(world.pool.clone(), keys),
-            authority: Authority::new(world.pool.clone()),
-            pool: world.pool.clone(),
-            clock: world.clock.clone(),
+            approval: Approval::new(pool.clone(), keys),
+            authority: Authority::new(pool.clone()),
+            pool: pool.clone(),
+            clock: clock.clone(),
             pacing: Pacing {
                 fcm_per_second: 100,
                 apns_per_second: 50,

@@ -7,7 +7,8 @@ use loa::clock::{Clock as _, SystemClock, TestClock};
 use loa::domain::alert::{AlertContent, AlertRequest};
 use loa::domain::id::{AlertId, IncidentId};
 use loa::domain::seal::{
-    Identity, Sealable, SealedAgency, SealedDocument, SealingKey, TrustedKeys, digest, sealable,
+    Identity, PreparedIds, Sealable, SealedAgency, SealedDocument, SealingKey, TrustedKeys, digest,
+    sealable,
 };
 use loa::publication::Publication;
 use sqlx::PgPool;
@@ -87,7 +88,7 @@ impl World {
         change(&mut request);
         let content =
             AlertContent::parse(&request, self.now).expect("the demonstration's alert is valid");
-        let (id, recall_id) = (AlertId::new(), AlertId::new());
+        let id = AlertId::new();
         let identity = Identity {
             id,
             incident: IncidentId::new(),
@@ -95,20 +96,22 @@ impl World {
             revision: 1,
             agency: SealedAgency { code: "BCHPTDS".into(), name: AGENCY.into() },
             public_url: "https://loa.example.vn".into(),
+            replaces: None,
         };
         let file = SealedDocument {
             sha256: digest(PDF),
             media_type: "application/pdf".into(),
             size: PDF.len() as u64,
         };
-        let sealable = sealable(&identity, &content, &file, recall_id);
+        let sealable = sealable(&identity, &content, &file, PreparedIds::draw());
         sqlx::query("insert into alert (id, incident_id, agency_id, state, created_by, submitted_by, submitted_at, expires_at) values ($1, $2, $3, 'submitted', $4, $4, $5, $6)")
             .bind(id.0).bind(identity.incident.0).bind(self.agency).bind(self.author).bind(self.now).bind(content.expires)
             .execute(&self.pool).await.unwrap();
-        let recall = sealable.recall.as_ref();
-        sqlx::query("insert into alert_revision (alert_id, revision, content, document_id, author, sealable, recall_id, recall_sealable) values ($1, 1, $2, $3, $4, $5, $6, $7)")
+        let (recall, all_clear) = (sealable.recall.as_ref(), sealable.all_clear.as_ref());
+        sqlx::query("insert into alert_revision (alert_id, revision, content, document_id, author, sealable, recall_id, recall_sealable, all_clear_id, all_clear_sealable) values ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)")
             .bind(id.0).bind(serde_json::to_value(&content).unwrap()).bind(self.document).bind(self.author)
             .bind(&sealable.alert).bind(recall.map(|r| r.0.0)).bind(recall.map(|r| r.1.clone()))
+            .bind(all_clear.map(|a| a.0.0)).bind(all_clear.map(|a| a.1.clone()))
             .execute(&self.pool).await.unwrap();
         Waiting { id, sealable, expires: content.expires }
     }
@@ -145,6 +148,12 @@ impl World {
     pub async fn recall(&self, original: &Waiting) -> AlertId {
         let (id, bytes) = original.sealable.recall.as_ref().expect("a warning has a recall");
         let mut tx = self.pool.begin().await.unwrap();
+        sqlx::query("update alert set state = 'recalled', ended_at = $2 where id = $1")
+            .bind(original.id.0)
+            .bind(self.now)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
         sqlx::query("insert into alert (id, incident_id, version, purpose, refers_to, agency_id, state, created_by, submitted_by, published_at, expires_at) select $1, incident_id, 2, 'recall', id, agency_id, 'live', created_by, submitted_by, $3, expires_at + interval '24 hours' from alert where id = $2")
             .bind(id.0).bind(original.id.0).bind(self.now).execute(&mut *tx).await.unwrap();
         sqlx::query(
@@ -157,12 +166,6 @@ impl World {
         .execute(&mut *tx)
         .await
         .unwrap();
-        sqlx::query("update alert set state = 'recalled', ended_at = $2 where id = $1")
-            .bind(original.id.0)
-            .bind(self.now)
-            .execute(&mut *tx)
-            .await
-            .unwrap();
         tx.commit().await.unwrap();
         *id
     }

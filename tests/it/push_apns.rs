@@ -63,7 +63,7 @@ fn reason(status: u16, reason: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn the_four_styles_as_apple_sees_them() {
+async fn the_five_styles_as_apple_sees_them() {
     let (peer, clock) = (ProviderPeer::start(|_| ok()).await, clock());
     let apns = client(&peer, &clock);
     for (name, style) in STYLES {

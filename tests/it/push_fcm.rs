@@ -79,7 +79,7 @@ fn token() -> FcmTarget {
 }
 
 #[tokio::test]
-async fn the_four_styles_as_google_sees_them() {
+async fn the_five_styles_as_google_sees_them() {
     let (peer, clock) = (google(|_| ok()).await, clock());
     let fcm = client(&peer, &clock);
     for (name, style) in STYLES {

@@ -172,6 +172,13 @@ pub fn message(style: Style) -> PushMessage {
             "Cảnh báo lũ quét, sạt lở đất",
             "Rời ngay khỏi khu vực ven sông, suối và sườn dốc, lên nơi cao.\nMưa rất to, nước suối Nậm Pàn đang lên nhanh.",
         ),
+        Style::Calm => (
+            "all_clear",
+            "extreme",
+            incident.to_string(),
+            "BÁO YÊN: Cảnh báo lũ quét, sạt lở đất",
+            "Nguy hiểm đã qua. Bà con có thể trở về nhà.",
+        ),
         Style::Warning { .. } => (
             "warning",
             "severe",
@@ -207,13 +214,18 @@ pub fn message(style: Style) -> PushMessage {
         url: Some("https://canhbao.example.vn/a/1".to_owned()),
         expires: datetime!(2026-11-21 09:30 +7),
         live: vec![(Uuid::from_u128(0x0193_5000_0000_7000_8000_0000_0000_0002), 1)],
+        replaces: match style {
+            Style::Calm => vec![(Uuid::from_u128(0x0193_5000_0000_7000_8000_0000_0000_0003), 1)],
+            _ => Vec::new(),
+        },
     }
 }
 
-/// The four ways a message looks and sounds, in the order of `docs/providers.md` §4.
-pub const STYLES: [(&str, Style); 4] = [
+/// The ways a message looks and sounds, in the order of `docs/providers.md` §4.
+pub const STYLES: [(&str, Style); 5] = [
     ("a_emergency", Style::Emergency),
     ("b_announcement", Style::Announcement),
     ("c_personal", Style::Personal { action_needed: false }),
     ("d_warning", Style::Warning { time_sensitive: true }),
+    ("e_calm", Style::Calm),
 ];

@@ -94,7 +94,7 @@ fn word(status: u16, text: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn the_four_styles_as_a_push_service_and_a_browser_see_them() {
+async fn the_five_styles_as_a_push_service_and_a_browser_see_them() {
     let (peer, clock) = (service(created).await, clock());
     let webpush = client(&peer, &clock);
     let browser = Browser::at(&format!("{}/wpush/v2/secret?x=1", peer.url));

@@ -41,7 +41,12 @@ pub struct AlertRequest {
     /// What the submitter vouches for.
     pub attestations: Attestations,
     /// The recall prepared together with it; required.
-    pub recall: Option<RecallRequest>,
+    pub recall: Option<PreparedRequest>,
+    /// The all-clear prepared together with it, so that one approver says at once that the danger is over. Advised for every warning
+    /// whose end can be foreseen.
+    pub all_clear: Option<PreparedRequest>,
+    /// The published alert that this one takes the place of: for a correction, and for an all-clear that was not prepared.
+    pub follows: Option<FollowsRequest>,
 }
 
 /// One language's text, unparsed.
@@ -78,10 +83,22 @@ pub struct Attestations {
     pub no_state_secret: bool,
 }
 
-/// The prepared recall, unparsed.
+/// What is prepared together with an alert, unparsed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct RecallRequest {
+pub struct PreparedRequest {
     /// Texts by language tag; `vi` must be among them.
     pub texts: BTreeMap<String, TextRequest>,
+}
+
+/// Which published alert this one takes the place of, unparsed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowsRequest {
+    /// Its id: the newest of its incident, of one's own agency (Sở KH&CN: of any).
+    pub alert: String,
+    /// `correction` or `all_clear`.
+    #[serde(rename = "as")]
+    #[schema(example = "correction")]
+    pub how: String,
 }

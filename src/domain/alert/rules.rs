@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use time::{Date, Duration, OffsetDateTime};
 
-use super::{Attestations, RecallRequest, Source, SourceRequest, Text, TextRequest};
+use super::{Attestations, PreparedRequest, Source, SourceRequest, Text, TextRequest};
 use crate::domain::device::Language;
 use crate::domain::text;
 use crate::domain::violation::Violation;
@@ -236,7 +236,7 @@ pub fn check_risk_level(level: Option<u8>, broken: &mut Vec<Violation>) {
 }
 
 pub fn parse_recall(
-    raw: Option<&RecallRequest>,
+    raw: Option<&PreparedRequest>,
     broken: &mut Vec<Violation>,
 ) -> Option<BTreeMap<Language, Text>> {
     if raw.is_none() {
@@ -248,6 +248,24 @@ pub fn parse_recall(
         ));
     }
     raw.map(|recall| parse_texts("recall.texts", &recall.texts, false, broken))
+}
+
+/// `pointless`: nothing threatens, or it is an all-clear itself.
+pub fn parse_all_clear(
+    raw: &PreparedRequest,
+    pointless: bool,
+    broken: &mut Vec<Violation>,
+) -> Option<BTreeMap<Language, Text>> {
+    if pointless {
+        broken.push(Violation::new(
+            "all_clear",
+            "nothing_to_end",
+            "Chỉ cảnh báo mới kèm tin báo yên soạn sẵn; thông tin tuyên truyền và tin báo yên thì không.",
+            "Only a warning comes with a prepared all-clear; an announcement or an all-clear does not.",
+        ));
+        return None;
+    }
+    Some(parse_texts("all_clear.texts", &raw.texts, false, broken))
 }
 
 pub fn check_attestations(attested: Attestations, broken: &mut Vec<Violation>) {

@@ -116,3 +116,30 @@ fn a_headline_is_counted_as_people_count() {
     request.texts.get_mut("vi").unwrap().headline = "ệ".repeat(HEADLINE_MAX + 1);
     assert_eq!(rules(&request), ["texts.vi.headline too_long"]);
 }
+
+#[test]
+fn a_warning_may_come_with_its_all_clear_and_an_announcement_may_not() {
+    let mut request = flood();
+    request.all_clear = request.recall.clone();
+    let content = AlertContent::parse(&request, NOW).unwrap();
+    assert_eq!(content.all_clear, content.recall);
+    request.kind = Some("announcement".into());
+    assert_eq!(rules(&request), ["all_clear nothing_to_end"]);
+    request.kind = Some("warning".into());
+    request.all_clear = Some(PreparedRequest::default());
+    assert_eq!(rules(&request), ["all_clear.texts.vi required"]);
+}
+
+#[test]
+fn what_takes_anothers_place_says_whose_and_as_what() {
+    let mut request = flood();
+    let follows = |alert: &str, how: &str| FollowsRequest { alert: alert.into(), how: how.into() };
+    request.follows = Some(follows("tin trước", "recall"));
+    assert_eq!(rules(&request), ["follows.alert not_an_id", "follows.as unknown_word"]);
+    let id = crate::domain::id::AlertId::new();
+    request.follows = Some(follows(&id.to_string(), "all_clear"));
+    let content = AlertContent::parse(&request, NOW).unwrap();
+    assert_eq!(content.follows, Some(Follows { alert: id, how: FollowUp::AllClear }));
+    request.all_clear = request.recall.clone();
+    assert_eq!(rules(&request), ["all_clear nothing_to_end"]);
+}

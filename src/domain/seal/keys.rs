@@ -13,6 +13,7 @@ use super::trust::{Approver, Trust};
 use super::{SCHEMA, SealError, SealedAlert, digest};
 use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, OfficerId};
+use crate::domain::message::Purpose;
 
 /// Keeps a signature made for a seal from being one for anything else.
 const CONTEXT: &[u8] = b"loa seal v1\0";
@@ -134,10 +135,18 @@ impl Approvers {
         if seal.original.is_none() {
             return Ok(approved);
         }
-        if approved.recall_digest != Some(digest(bytes)) {
+        let prepared: SealedAlert = read(bytes)?;
+        let named = match prepared.purpose {
+            Purpose::Recall => approved.recall_digest.as_ref(),
+            Purpose::AllClear => approved.all_clear_digest.as_ref(),
+            Purpose::Alert | Purpose::Correction => None,
+        };
+        // Only what ends its original is believed for its original's sake.
+        let follows = prepared.references.iter().any(|earlier| earlier.id == approved.id);
+        if named != Some(&digest(bytes)) || !follows || prepared.incident != approved.incident {
             return Err(SealError::Forged);
         }
-        read(bytes)
+        Ok(prepared)
     }
 }
 

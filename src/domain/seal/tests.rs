@@ -4,7 +4,9 @@ use super::passkey::tests::{Authenticator, console};
 use super::trust::{Approver, ApproverError, Trust};
 use super::*;
 use crate::domain::alert::AlertRequest;
+use crate::domain::device::Provider;
 use crate::domain::id::OfficerId;
+use crate::domain::message::Style;
 use time::macros::datetime;
 
 fn content() -> AlertContent {
@@ -29,6 +31,7 @@ fn identity() -> Identity {
         revision: 1,
         agency: SealedAgency { code: "BCH".into(), name: "Ban Chỉ huy".into() },
         public_url: "https://loa.example.vn/".into(),
+        replaces: None,
     }
 }
 
@@ -47,7 +50,7 @@ fn trust_of(key: &SealingKey) -> TrustedKeys {
 #[test]
 fn what_was_sealed_is_what_is_read() {
     let (identity, key) = (identity(), key());
-    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
     let sealed = trust_of(&key).open_alert(identity.id, "k1", &bytes, &key.seal(&bytes)).unwrap();
     assert_eq!(sealed.url, format!("https://loa.example.vn/public/alerts/{}", identity.id));
     assert_eq!(canonical(&sealed), bytes, "reading and writing again gives the same bytes");
@@ -56,7 +59,7 @@ fn what_was_sealed_is_what_is_read() {
 #[test]
 fn invariant_1_one_changed_byte_is_forged() {
     let (identity, key) = (identity(), key());
-    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
     let signature = key.seal(&bytes);
     for at in [0, bytes.len() / 2, bytes.len() - 1] {
         let mut forged = bytes.clone();
@@ -69,7 +72,7 @@ fn invariant_1_one_changed_byte_is_forged() {
 #[test]
 fn invariant_1_a_true_seal_does_not_pass_for_another_alert() {
     let key = key();
-    let bytes = sealable(&identity(), &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity(), &content(), &document(), PreparedIds::draw()).alert;
     let opened = trust_of(&key).open_alert(AlertId::new(), "k1", &bytes, &key.seal(&bytes));
     assert_eq!(opened.unwrap_err(), SealError::Elsewhere("alert"));
 }
@@ -77,15 +80,16 @@ fn invariant_1_a_true_seal_does_not_pass_for_another_alert() {
 #[test]
 fn removing_a_key_is_revoking_it() {
     let (identity, key) = (identity(), key());
-    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
     let opened = TrustedKeys::default().open_alert(identity.id, "k1", &bytes, &key.seal(&bytes));
     assert_eq!(opened.unwrap_err(), SealError::UntrustedKey("k1".into()));
 }
 
 #[test]
 fn the_recall_is_bound_by_the_alerts_own_digest() {
-    let (identity, recall_id) = (identity(), AlertId::new());
-    let sealable = sealable(&identity, &content(), &document(), recall_id);
+    let (identity, ids) = (identity(), PreparedIds::draw());
+    let recall_id = ids.recall;
+    let sealable = sealable(&identity, &content(), &document(), ids);
     let alert: SealedAlert = serde_json::from_slice(&sealable.alert).unwrap();
     let (id, bytes) = sealable.recall.unwrap();
     assert_eq!((id, alert.recall_digest), (recall_id, Some(digest(&bytes))));
@@ -97,7 +101,7 @@ fn the_recall_is_bound_by_the_alerts_own_digest() {
 
 #[test]
 fn a_phone_in_another_language_is_told_in_vietnamese_rather_than_nothing() {
-    let bytes = sealable(&identity(), &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity(), &content(), &document(), PreparedIds::draw()).alert;
     let sealed: SealedAlert = serde_json::from_slice(&bytes).unwrap();
     let english = Language::of_locale("en-US").unwrap();
     let message = sealed.message(Provider::Fcm, &english, &[]).unwrap();
@@ -151,7 +155,7 @@ impl Approving {
 #[test]
 fn approvers_seal_with_their_own_keys_and_people_are_counted() {
     let (identity, approving) = (identity(), Approving::new());
-    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
     let open = |emergency: usize, which: &[usize]| {
         let seal = approving.seal(&bytes, which, None);
         approving.keys(emergency).open_alert(identity.id, APPROVERS, &bytes, &seal).map(drop)
@@ -168,8 +172,8 @@ fn approvers_seal_with_their_own_keys_and_people_are_counted() {
 #[test]
 fn invariant_1_an_approvers_seal_holds_for_its_own_bytes_only() {
     let (identity, approving) = (identity(), Approving::new());
-    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
-    let other = sealable(&self::identity(), &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
+    let other = sealable(&self::identity(), &content(), &document(), PreparedIds::draw()).alert;
     let keys = approving.keys(1);
     let seal = approving.seal(&other, &[0], None);
     let opened = keys.open_alert(identity.id, APPROVERS, &bytes, &seal);
@@ -195,8 +199,9 @@ fn invariant_1_an_approvers_seal_holds_for_its_own_bytes_only() {
 
 #[test]
 fn a_recall_holds_by_the_seal_of_its_original() {
-    let (identity, recall_id, approving) = (identity(), AlertId::new(), Approving::new());
-    let sealable = sealable(&identity, &content(), &document(), recall_id);
+    let (identity, ids, approving) = (identity(), PreparedIds::draw(), Approving::new());
+    let recall_id = ids.recall;
+    let sealable = sealable(&identity, &content(), &document(), ids);
     let (_, recall) = sealable.recall.unwrap();
     let keys = approving.keys(2);
     let seal = approving.seal(&recall, &[0, 2], Some(&sealable.alert));
@@ -210,7 +215,7 @@ fn a_recall_holds_by_the_seal_of_its_original() {
 #[test]
 fn where_approvers_seal_alone_a_servers_key_seals_no_alert() {
     let (identity, key, approving) = (identity(), key(), Approving::new());
-    let bytes = sealable(&identity, &content(), &document(), AlertId::new()).alert;
+    let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
     let trust = Arc::new(approving.trust.clone());
     let with = |alone| {
         let approvers = Approvers { trust: Arc::clone(&trust), emergency: 1, alone };
@@ -221,4 +226,122 @@ fn where_approvers_seal_alone_a_servers_key_seals_no_alert() {
     assert_eq!(with(false), Ok(()), "the weaker mode");
     let opened = trust_of(&key).open_alert(identity.id, APPROVERS, &bytes, b"{}");
     assert_eq!(opened.map(drop), Err(SealError::UntrustedKey(APPROVERS.into())));
+}
+
+/// The flood as it would be told if its end could be foreseen.
+fn foreseen() -> AlertContent {
+    let all_clear = Text {
+        headline: "Cảnh báo lũ quét".into(),
+        body: "Nguy hiểm đã qua.".into(),
+        instruction: None,
+    };
+    let texts = BTreeMap::from([(Language::vietnamese(), all_clear)]);
+    AlertContent { all_clear: Some(texts), ..content() }
+}
+
+fn read(bytes: &[u8]) -> SealedAlert {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+#[test]
+fn without_an_all_clear_the_bytes_are_those_of_releases_before_it() {
+    let sealable = sealable(&identity(), &content(), &document(), PreparedIds::draw());
+    for bytes in [&sealable.alert, &sealable.recall.unwrap().1] {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(!text.contains("all_clear"), "{text}");
+    }
+}
+
+#[test]
+fn the_all_clear_is_bound_by_the_alerts_own_digest_and_the_recall_comes_above_it() {
+    let (identity, ids) = (identity(), PreparedIds::draw());
+    let sealable = sealable(&identity, &foreseen(), &document(), ids);
+    let (id, bytes) = sealable.all_clear.unwrap();
+    let (alert, all_clear) = (read(&sealable.alert), read(&bytes));
+    assert_eq!((id, alert.all_clear_digest), (ids.all_clear, Some(digest(&bytes))));
+    assert_eq!((all_clear.purpose, all_clear.version), (Purpose::AllClear, 2));
+    assert_eq!((all_clear.incident, all_clear.lane), (identity.incident, Lane::Emergency));
+    assert_eq!(all_clear.references, [Reference { id: identity.id, version: 1 }]);
+    assert_eq!(all_clear.all_clear_digest, None);
+    assert_eq!(read(&sealable.recall.unwrap().1).version, 3);
+}
+
+#[test]
+fn an_all_clear_goes_as_soon_as_the_alarm_went_and_does_not_sound_like_it() {
+    let sealable = sealable(&identity(), &foreseen(), &document(), PreparedIds::draw());
+    let told = |bytes: &[u8]| {
+        let message = read(bytes).message(Provider::Fcm, &Language::vietnamese(), &[]).unwrap();
+        (message.kind, message.style, message.title, message.replaces.len())
+    };
+    let (kind, style, title, replaces) = told(&sealable.all_clear.unwrap().1);
+    assert_eq!((kind, style, replaces), ("all_clear", Style::Calm, 1));
+    assert_eq!(title, "BÁO YÊN: Cảnh báo lũ quét");
+    let (kind, style, _, replaces) = told(&sealable.recall.unwrap().1);
+    assert_eq!((kind, style, replaces), ("recall", Style::Emergency, 1), "as loud as its original");
+}
+
+/// An alert that takes the place of one in `lane`.
+fn follow_up(how: FollowUp, lane: Lane, content: &AlertContent) -> SealedAlert {
+    let earlier = [2, 1].map(|version| Reference { id: AlertId::new(), version });
+    let replaces = Replaces { how, lane, references: earlier.to_vec() };
+    let identity = Identity { version: 3, replaces: Some(replaces), ..identity() };
+    let sealable = sealable(&identity, content, &document(), PreparedIds::draw());
+    let recall = read(&sealable.recall.unwrap().1);
+    let sealed = read(&sealable.alert);
+    assert_eq!(sealed.references, earlier);
+    let whole: Vec<u32> = recall.references.iter().map(|earlier| earlier.version).collect();
+    assert_eq!((recall.version, whole), (4, vec![3, 2, 1]), "it calls back all of it");
+    sealed
+}
+
+#[test]
+fn a_follow_up_takes_the_faster_lane_and_rings_as_loud_as_what_it_says() {
+    use FollowUp::{AllClear, Correction};
+    let grave = content();
+    let light = AlertContent { severity: Severity::Minor, ..content() };
+    let sealed = |how, lane, content: &AlertContent| {
+        let sealed = follow_up(how, lane, content);
+        let message = sealed.message(Provider::Fcm, &Language::vietnamese(), &[]).unwrap();
+        (sealed.lane, message.kind, message.style)
+    };
+    let alarm = (Lane::Emergency, "emergency", Style::Emergency);
+    assert_eq!(sealed(Correction, Lane::Emergency, &grave), alarm);
+    assert_eq!(sealed(Correction, Lane::Bulk, &grave), alarm, "it has become one");
+    let less = (Lane::Emergency, "warning", Style::Calm);
+    assert_eq!(sealed(Correction, Lane::Emergency, &light), less);
+    let ordinary = (Lane::Bulk, "warning", Style::Warning { time_sensitive: false });
+    assert_eq!(sealed(Correction, Lane::Bulk, &light), ordinary);
+    let over = (Lane::Emergency, "all_clear", Style::Calm);
+    assert_eq!(sealed(AllClear, Lane::Emergency, &grave), over);
+    let over = (Lane::Bulk, "all_clear", Style::Warning { time_sensitive: false });
+    assert_eq!(sealed(AllClear, Lane::Bulk, &grave), over);
+}
+
+#[test]
+fn an_all_clear_holds_by_the_seal_of_its_original_and_nothing_else_does() {
+    let (identity, ids, approving) = (identity(), PreparedIds::draw(), Approving::new());
+    let sealable = sealable(&identity, &foreseen(), &document(), ids);
+    let (_, all_clear) = sealable.all_clear.unwrap();
+    let keys = approving.keys(1);
+    let seal = approving.seal(&all_clear, &[0], Some(&sealable.alert));
+    let opened = keys.open_alert(ids.all_clear, APPROVERS, &all_clear, &seal).unwrap();
+    assert_eq!(opened.purpose, Purpose::AllClear);
+
+    // A second alarm, named as the all-clear of a first one by whoever owned the server before the approver looked.
+    let alarm = self::sealable(&self::identity(), &content(), &document(), PreparedIds::draw());
+    let mut first = read(&sealable.alert);
+    first.all_clear_digest = Some(digest(&alarm.alert));
+    let first = canonical(&first);
+    let seal = approving.seal(&alarm.alert, &[0], Some(&first));
+    let opened = keys.open_alert(read(&alarm.alert).id, APPROVERS, &alarm.alert, &seal);
+    assert_eq!(opened.map(drop), Err(SealError::Forged));
+    // And an all-clear of another incident, likewise.
+    let other = self::sealable(&self::identity(), &foreseen(), &document(), PreparedIds::draw());
+    let (other_id, other) = other.all_clear.unwrap();
+    let mut first = read(&sealable.alert);
+    first.all_clear_digest = Some(digest(&other));
+    let first = canonical(&first);
+    let seal = approving.seal(&other, &[0], Some(&first));
+    let opened = keys.open_alert(other_id, APPROVERS, &other, &seal);
+    assert_eq!(opened.map(drop), Err(SealError::Forged));
 }

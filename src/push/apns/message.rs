@@ -159,7 +159,7 @@ fn aps<'m>(message: &'m PushMessage, options: &'m Options) -> Aps<'m> {
         Style::Warning { time_sensitive: true } => {
             (builder.set_sound("default"), "time-sensitive", None)
         }
-        Style::Warning { time_sensitive: false } | Style::Personal { .. } => {
+        Style::Warning { time_sensitive: false } | Style::Calm | Style::Personal { .. } => {
             (builder.set_sound("default"), "active", None)
         }
         Style::Announcement => (builder, "passive", Some(0.1)),
@@ -172,7 +172,7 @@ fn aps<'m>(message: &'m PushMessage, options: &'m Options) -> Aps<'m> {
 
 fn headers(message: &PushMessage, left: Left, options: &Options) -> HeaderMap {
     let (priority, cap) = match message.style {
-        Style::Emergency | Style::Warning { .. } => (Priority::High, LONGEST),
+        Style::Emergency | Style::Warning { .. } | Style::Calm => (Priority::High, LONGEST),
         Style::Announcement => (Priority::Normal, DAY),
         Style::Personal { action_needed: true } => (Priority::High, 3 * DAY),
         Style::Personal { action_needed: false } => (Priority::Normal, 3 * DAY),

@@ -137,8 +137,14 @@ impl<'m> Message<'m> {
                     ..notification("emergency", message)
                 },
             ),
-            // Data only: a notification message is collapsible, and the next ordinary one would displace it on a phone that is off.
-            Style::Emergency => Self {
+            Style::Calm if options.emergency_as_notification => Self::shown_by_android(
+                message,
+                android_emergency(left, options),
+                notification("warning", message),
+            ),
+            // Data only: a notification message is collapsible, and the next ordinary one would displace it on a phone that is off. And
+            // what ends an alarm must reach the app's own code, by whose hand the alarm rings.
+            Style::Emergency | Style::Calm => Self {
                 data: Data::Whole(Whole::of(message)),
                 notification: None,
                 android: android_emergency(left, options),

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use super::row::{AlertRow, RevisionRow, content, stored};
 use super::{Alert, Revision};
 use crate::domain::alert::AlertContent;
+use crate::domain::broadcast::Lane;
 use crate::domain::id::{AgencyId, AlertId};
 use crate::domain::lifecycle::AlertState;
 use crate::store::StoreError;
@@ -46,7 +47,7 @@ pub async fn revision(
     sqlx::query_as!(
         RevisionRow,
         "select r.alert_id, r.revision, r.content, r.document_id, r.author, o.name as author_name, r.created_at,
-                r.sealable, r.recall_id, r.recall_sealable
+                r.sealable, r.recall_id, r.recall_sealable, r.all_clear_id, r.all_clear_sealable
          from alert_revision r join officer o on o.id = r.author where r.alert_id = $1 and r.revision = $2",
         alert.0,
         stored(number)
@@ -65,7 +66,7 @@ pub async fn revisions(
     sqlx::query_as!(
         RevisionRow,
         "select r.alert_id, r.revision, r.content, r.document_id, r.author, o.name as author_name, r.created_at,
-                r.sealable, r.recall_id, r.recall_sealable
+                r.sealable, r.recall_id, r.recall_sealable, r.all_clear_id, r.all_clear_sealable
          from alert_revision r join officer o on o.id = r.author where r.alert_id = $1 order by r.revision",
         alert.0
     )
@@ -94,6 +95,8 @@ pub struct Listed {
     pub alert: Alert,
     /// What it says.
     pub content: AlertContent,
+    /// Which lane it takes: its words' own, or the one of the alert whose place it takes.
+    pub lane: Lane,
 }
 
 /// Alerts, newest first, at most `limit`.
@@ -105,7 +108,8 @@ pub async fn list(
     let rows = sqlx::query!(
         "select l.id, l.incident_id, l.version, l.purpose, l.refers_to, l.agency_id, a.code as agency_code, a.name as agency_name,
                 l.state, l.revision, l.created_by, l.created_at, l.submitted_by, l.submitted_at, l.published_at, l.expires_at,
-                l.ended_at, r.content
+                l.ended_at, r.content,
+                case when l.purpose <> 'alert' then convert_from(r.sealable, 'UTF8')::jsonb ->> 'lane' end as inherited
          from alert l join agency a on a.id = l.agency_id
          join alert_revision r on r.alert_id = l.id and r.revision = l.revision
          where ($1::uuid is null or l.agency_id = $1) and ($2::text is null or l.state = $2) and ($3::uuid is null or l.id < $3)
@@ -139,7 +143,14 @@ pub async fn list(
                 expires_at: row.expires_at,
                 ended_at: row.ended_at,
             };
-            Ok(Listed { alert: alert.try_into()?, content: words })
+            let lane = match row.inherited.as_deref().map(Lane::from_word) {
+                Some(None) => {
+                    return Err(StoreError::inconsistent("alert_revision", "sealable", row.id));
+                }
+                Some(Some(lane)) => lane,
+                None => words.lane(),
+            };
+            Ok(Listed { alert: alert.try_into()?, content: words, lane })
         })
         .collect()
 }

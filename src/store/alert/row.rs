@@ -41,7 +41,7 @@ impl TryFrom<AlertRow> for Alert {
             id: AlertId(row.id),
             incident: IncidentId(row.incident_id),
             version: u32::try_from(row.version).map_err(|_| broken("version"))?,
-            purpose: purpose_from_word(&row.purpose).ok_or_else(|| broken("purpose"))?,
+            purpose: Purpose::from_word(&row.purpose).ok_or_else(|| broken("purpose"))?,
             refers_to: row.refers_to.map(AlertId),
             agency: AgencyId(row.agency_id),
             state: AlertState::from_word(&row.state).ok_or_else(|| broken("state"))?,
@@ -59,22 +59,6 @@ impl TryFrom<AlertRow> for Alert {
     }
 }
 
-fn purpose_from_word(word: &str) -> Option<Purpose> {
-    match word {
-        "alert" => Some(Purpose::Alert),
-        "recall" => Some(Purpose::Recall),
-        _ => None,
-    }
-}
-
-/// A purpose as its column holds it.
-pub fn purpose_word(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Alert => "alert",
-        Purpose::Recall => "recall",
-    }
-}
-
 /// Of `alert_revision`, with its author.
 pub struct RevisionRow {
     pub alert_id: Uuid,
@@ -87,6 +71,8 @@ pub struct RevisionRow {
     pub sealable: Option<Vec<u8>>,
     pub recall_id: Option<Uuid>,
     pub recall_sealable: Option<Vec<u8>>,
+    pub all_clear_id: Option<Uuid>,
+    pub all_clear_sealable: Option<Vec<u8>>,
 }
 
 impl TryFrom<RevisionRow> for Revision {
@@ -105,6 +91,7 @@ impl TryFrom<RevisionRow> for Revision {
             created_at: row.created_at,
             sealable: row.sealable,
             recall: row.recall_id.map(AlertId).zip(row.recall_sealable),
+            all_clear: row.all_clear_id.map(AlertId).zip(row.all_clear_sealable),
         })
     }
 }

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::Alert;
-use super::row::{purpose_word, stored};
+use super::row::stored;
 use crate::domain::alert::AlertContent;
 use crate::domain::id::{AgencyId, AlertId, DocumentId, IncidentId, OfficerId};
 use crate::domain::lifecycle::AlertState;
@@ -24,17 +24,39 @@ pub struct NewAlert {
     pub created_by: OfficerId,
     /// When it ends by itself.
     pub expires: OffsetDateTime,
+    /// Alert, correction or all-clear.
+    pub purpose: Purpose,
+    /// Where it stands within the incident.
+    pub place: Place,
+}
+
+/// Where an alert stands within its incident.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Higher takes the place of lower.
+    pub version: u32,
+    /// The published alert whose place it takes.
+    pub refers_to: Option<AlertId>,
+}
+
+impl Place {
+    /// Of what begins an incident.
+    pub const FIRST: Self = Self { version: 1, refers_to: None };
 }
 
 /// Begins an alert as a draft whose first revision follows in the same transaction.
 pub async fn insert(conn: &mut PgConnection, new: &NewAlert) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into alert (id, incident_id, agency_id, state, created_by, expires_at) values ($1, $2, $3, 'draft', $4, $5)",
+        "insert into alert (id, incident_id, agency_id, state, created_by, expires_at, purpose, version, refers_to)
+         values ($1, $2, $3, 'draft', $4, $5, $6, $7, $8)",
         new.id.0,
         new.incident.0,
         new.agency.0,
         new.created_by.0,
-        new.expires
+        new.expires,
+        new.purpose.as_str(),
+        stored(new.place.version),
+        new.place.refers_to.map(|id| id.0)
     )
     .execute(conn)
     .await?;
@@ -58,6 +80,8 @@ pub struct NewRevision<'a> {
     pub sealable: Option<&'a [u8]>,
     /// The prepared recall: its id and bytes.
     pub recall: Option<(AlertId, &'a [u8])>,
+    /// The prepared all-clear, likewise.
+    pub all_clear: Option<(AlertId, &'a [u8])>,
 }
 
 /// Writes a revision. A second one with the same number breaks the primary key.
@@ -68,8 +92,9 @@ pub async fn insert_revision(
     let content = serde_json::to_value(new.content)
         .map_err(|_| StoreError::inconsistent("alert_revision", "content", new.alert))?;
     sqlx::query!(
-        "insert into alert_revision (alert_id, revision, content, document_id, author, sealable, recall_id, recall_sealable)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into alert_revision (alert_id, revision, content, document_id, author, sealable, recall_id, recall_sealable,
+                                     all_clear_id, all_clear_sealable)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         new.alert.0,
         stored(new.number),
         content,
@@ -77,7 +102,9 @@ pub async fn insert_revision(
         new.author.0,
         new.sealable,
         new.recall.map(|(id, _)| id.0),
-        new.recall.map(|(_, bytes)| bytes)
+        new.recall.map(|(_, bytes)| bytes),
+        new.all_clear.map(|(id, _)| id.0),
+        new.all_clear.map(|(_, bytes)| bytes)
     )
     .execute(conn)
     .await?;
@@ -90,13 +117,17 @@ pub async fn become_draft(
     id: AlertId,
     revision: u32,
     expires: OffsetDateTime,
+    place: Place,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "update alert set state = 'draft', revision = $2, expires_at = $3, submitted_by = null, submitted_at = null
+        "update alert set state = 'draft', revision = $2, expires_at = $3, version = $4, refers_to = $5, submitted_by = null,
+                          submitted_at = null
          where id = $1 and state in ('draft', 'returned') and revision = $2 - 1",
         id.0,
         stored(revision),
-        expires
+        expires,
+        stored(place.version),
+        place.refers_to.map(|id| id.0)
     )
     .execute(conn)
     .await?;
@@ -165,10 +196,23 @@ pub async fn become_recalled(conn: &mut PgConnection, id: AlertId) -> Result<(),
     exactly_one(done.rows_affected(), id)
 }
 
-/// Writes a recall, live at once: it was approved together with its original.
-pub async fn insert_recall(
+/// Another alert of the incident takes its place.
+pub async fn become_superseded(conn: &mut PgConnection, id: AlertId) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update alert set state = 'superseded', ended_at = coalesce(ended_at, clock_timestamp())
+         where id = $1 and state in ('live', 'expired')",
+        id.0
+    )
+    .execute(conn)
+    .await?;
+    exactly_one(done.rows_affected(), id)
+}
+
+/// Writes what was prepared with `original`, live at once: it was approved together with it.
+pub async fn insert_prepared(
     conn: &mut PgConnection,
     id: AlertId,
+    purpose: Purpose,
     version: u32,
     expires: OffsetDateTime,
     original: &Alert,
@@ -180,7 +224,7 @@ pub async fn insert_recall(
         id.0,
         original.incident.0,
         stored(version),
-        purpose_word(Purpose::Recall),
+        purpose.as_str(),
         original.id.0,
         original.agency.0,
         original.created_by.0,

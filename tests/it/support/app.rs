@@ -191,6 +191,37 @@ impl TestApp {
         })
     }
 
+    /// The same with the text that ends it.
+    pub fn foreseen_flood(&self) -> Value {
+        let mut request = self.flood();
+        request["all_clear"] = json!({"texts": {"vi": {"headline": "Cảnh báo lũ quét", "body": "Nguy hiểm đã qua trên toàn tỉnh."}}});
+        request
+    }
+
+    /// Other words in the place of a published alert's.
+    pub fn correction_of(&self, alert: &Value) -> Value {
+        let mut request = self.flood();
+        request["texts"]["vi"]["headline"] = json!("Cảnh báo lũ quét cấp 4 trên toàn tỉnh");
+        request["follows"] = json!({"alert": id(alert), "as": "correction"});
+        request
+    }
+
+    /// A request with its document, waiting for a decision.
+    pub async fn submitted_as(&self, who: &Person, request: &Value) -> Value {
+        let created = self.post(who, "/v1/alerts", request).await.expect(201);
+        self.attach(who, &created, pdf()).await.expect(200);
+        self.post(who, &format!("/v1/alerts/{}/submit", id(&created)), &Value::Null)
+            .await
+            .expect(200)
+    }
+
+    /// The same, public and being broadcast.
+    pub async fn live_as(&self, writer: &Person, approver: &Person, request: &Value) -> Value {
+        let submitted = self.submitted_as(writer, request).await;
+        self.approve(approver, &submitted).await.expect(200);
+        self.get(writer, &format!("/v1/alerts/{}", id(&submitted))).await.expect(200)
+    }
+
     /// A draft with its document.
     pub async fn draft(&self, who: &Person) -> Value {
         let created = self.post(who, "/v1/alerts", &self.flood()).await.expect(201);

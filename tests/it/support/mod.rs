@@ -4,6 +4,7 @@ pub mod app;
 pub mod arrivals;
 pub mod broker;
 pub mod collector;
+pub mod death;
 pub mod fleet;
 pub mod machine;
 pub mod notice;
