@@ -249,7 +249,7 @@ async fn guessing_is_throttled_by_account_and_by_address_and_the_wait_is_said(po
 
     // One address, many accounts.
     sqlx::query("delete from sign_in_failure").execute(&app.pool).await.expect("time passes");
-    let sessions = Sessions::new(app.pool.clone(), app.clock.clone());
+    let sessions = Sessions::new(app.pool.clone(), app.clock.clone(), true);
     sqlx::query("insert into sign_in_failure (login_hash, address, at) select sha256(convert_to('ai' || n, 'UTF8')), '203.0.113.9', $1 from generate_series(1, 30) n")
         .bind(app.clock.now())
         .execute(&app.pool)
@@ -325,7 +325,7 @@ async fn doubtful(province: &Province) -> [String; 3] {
 async fn an_unknown_login_takes_as_long_to_refuse_as_a_wrong_password(pool: PgPool) {
     let province = Province::found(pool).await;
     let [known, closed, bare] = doubtful(&province).await;
-    let sessions = Sessions::new(province.app.pool.clone(), province.app.clock.clone());
+    let sessions = Sessions::new(province.app.pool.clone(), province.app.clock.clone(), true);
     let logins = [known.as_str(), &closed, &bare, "khong.ai.ca"];
     let mut took: [Vec<Duration>; 4] = Default::default();
     for round in 0..16 {
