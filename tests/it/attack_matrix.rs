@@ -42,7 +42,7 @@ async fn nobody_gets_further_than_the_table_says(pool: PgPool) {
             known = leaves_nothing(&mut province, row, caller, &refused, known, &mut wrong).await;
         }
     }
-    let shown: String = wrong.lines().take(60).map(|line| format!("{line}\n")).collect();
+    let shown = wrong.lines().take(60).collect::<Vec<_>>().join("\n");
     assert!(wrong.is_empty(), "{} lines about {asked} requests:\n{shown}", wrong.lines().count());
     assert!(asked > 2_000, "{asked} requests: is the matrix whole?");
 }

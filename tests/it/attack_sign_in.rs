@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
+use futures_util::StreamExt as _;
 use loa::clock::{Clock as _, SystemClock};
 use loa::domain::account::Role;
 use loa::domain::authority::Change;
@@ -12,9 +13,10 @@ use loa::identity::accounts;
 use loa::identity::authority::{Authority, Wished};
 use loa::identity::sessions::{Sessions, SignInError};
 use sqlx::PgPool;
+use tower::ServiceExt as _;
 
 use crate::attack_province::{Got, Province, SESSION};
-use crate::attack_table::{Door, Holds, TABLE, Whose};
+use crate::attack_table::{About, Door, Holds, TABLE, Whose};
 use crate::support::app::TestApp;
 
 const GUEST: &str = "__Host-loa_guest";
@@ -348,34 +350,53 @@ async fn an_unknown_login_takes_as_long_to_refuse_as_a_wrong_password(pool: PgPo
     }
 }
 
-#[sqlx::test]
-async fn a_page_that_is_open_shows_nothing_more_once_its_session_has_ended(pool: PgPool) {
-    let province = Province::found(pool.clone()).await;
-    let caller = province.at_the_desk(Role::Auditor).await;
-    let row = TABLE.iter().find(|row| row.route == "GET /console/broadcasts/{id}/events");
-    let broadcast = province.standing(row.expect("a row").about, Whose::Foreign);
-    let request = Request::get(format!("/console/broadcasts/{broadcast}/events"))
-        .header(header::COOKIE, format!("{SESSION}={}", caller.session.expect("signed in")));
+/// Reads the first piece of a live stream of a broadcast and returns the rest of it.
+async fn watched(
+    province: &Province,
+    path: &str,
+    header: (header::HeaderName, String),
+) -> axum::body::BodyDataStream {
+    let broadcast = province.standing(About::Broadcast, Whose::Foreign);
+    let request = Request::get(path.replace("{id}", &broadcast)).header(header.0, header.1);
     let request = request.body(Body::empty()).expect("a request");
-    let open =
-        tower::ServiceExt::oneshot(province.service.clone(), request).await.expect("infallible");
+    let open = province.service.clone().oneshot(request).await.expect("infallible");
     let mut pieces = open.into_body().into_data_stream();
-    let first = futures_util::StreamExt::next(&mut pieces).await.expect("numbers").expect("whole");
-    assert!(String::from_utf8_lossy(&first).contains("event: progress"));
+    let first = pieces.next().await.expect("numbers").expect("whole");
+    assert!(String::from_utf8_lossy(&first).contains("event: progress"), "{first:?}");
+    pieces
+}
 
-    accounts::disable_officer(&pool, "test", province.officer(Role::Auditor))
-        .await
-        .expect("closed");
-
+/// The stream ends, and shows no numbers before it does.
+async fn ends(mut pieces: axum::body::BodyDataStream) {
     let rest = async {
-        while let Some(piece) = futures_util::StreamExt::next(&mut pieces).await {
-            let piece = piece.expect("whole");
-            let text = String::from_utf8_lossy(&piece);
-            assert!(
-                !text.contains("event: progress"),
-                "shown after the account was closed: {text}"
-            );
+        while let Some(piece) = pieces.next().await {
+            let text = String::from_utf8_lossy(&piece.expect("whole")).into_owned();
+            assert!(!text.contains("event: progress"), "shown after the end: {text}");
         }
     };
     tokio::time::timeout(Duration::from_secs(30), rest).await.expect("the stream ends");
+}
+
+#[sqlx::test]
+async fn what_is_open_shows_nothing_more_once_its_session_or_key_has_ended(pool: PgPool) {
+    let province = Province::found(pool.clone()).await;
+    let session = province.at_the_desk(Role::Auditor).await.session.expect("signed in");
+    let cookie = (header::COOKIE, format!("{SESSION}={session}"));
+    let page = watched(&province, "/console/broadcasts/{id}/events", cookie).await;
+    let callers = province.callers().await;
+    let operator = callers.iter().find(|caller| caller.holds == Holds::Key(Role::Operator));
+    let key = operator.and_then(|caller| caller.key.clone()).expect("a key");
+    let bearer = (header::AUTHORIZATION, format!("Bearer {key}"));
+    let stream = watched(&province, "/v1/broadcasts/{id}/events", bearer).await;
+
+    let auditor = province.officer(Role::Auditor);
+    accounts::disable_officer(&pool, "test", auditor).await.expect("closed");
+    sqlx::query("update api_key set revoked_at = now() where officer_id = $1")
+        .bind(province.officer(Role::Operator).0)
+        .execute(&pool)
+        .await
+        .expect("revoked");
+
+    ends(page).await;
+    ends(stream).await;
 }
