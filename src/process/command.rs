@@ -25,7 +25,7 @@ use crate::domain::seal::SealingKey;
 use crate::push::jwt::Es256Key;
 use crate::queue::{Broker, Publisher, dead, topology};
 use crate::registry::import;
-use crate::store::{MIGRATOR, audit, forgetting, schema, seal};
+use crate::store::{MIGRATOR, forgetting, schema};
 
 /// What can be done with devices.
 #[derive(Subcommand)]
@@ -174,35 +174,6 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
             replayed.moved, replayed.left, replayed.stuck
         );
         Ok(())
-    })
-}
-
-/// Walks the audit trail and every seal; exit status 1 when something does not hold.
-pub fn verify(config: &Config) -> anyhow::Result<ExitCode> {
-    let trusted = super::trust::believed(config)?;
-    runtime()?.block_on(async {
-        let pool = pool(&config.database).await?;
-        let mut conn = pool.acquire().await?;
-        let mut sound = true;
-        match audit::verify(&mut conn).await? {
-            Ok(entries) => println!("audit trail: {entries} entries hold"),
-            Err(broken) => {
-                println!("{broken}");
-                sound = false;
-            }
-        }
-        let mut held = 0;
-        for (alert, stored) in seal::all(&mut conn).await? {
-            match trusted.open_alert(alert, &stored.key_id, &stored.sealed, &stored.signature) {
-                Ok(_) => held += 1,
-                Err(error) => {
-                    println!("seal of {alert}: {error}");
-                    sound = false;
-                }
-            }
-        }
-        println!("seals: {held} hold");
-        Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 

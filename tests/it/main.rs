@@ -11,6 +11,7 @@ mod api_requests;
 mod api_requests_wire;
 mod api_service;
 mod approver_seals;
+mod audit_record;
 mod authority;
 mod broadcast_faults;
 mod chaos_run;
