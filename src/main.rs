@@ -43,6 +43,8 @@ enum Command {
     /// The audit trail: sign how far it has come, export it.
     #[command(subcommand)]
     Audit(process::audit::Audit),
+    /// The dossier of an alert: who, when, on which legal basis, every text, the seal, the reach; as a PDF and as signed JSON.
+    Dossier(process::dossier::Dossier),
     /// Agencies, officers, their passwords and keys.
     #[command(subcommand)]
     Accounts(process::accounts::Accounts),
@@ -91,6 +93,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Devices(command) => process::command::devices(&config()?, command),
         Command::Replay(command) => done(process::command::replay(&config()?, &command)),
         Command::Verify(command) => process::audit::verify(arguments.config.as_deref(), &command),
+        Command::Dossier(command) => process::dossier::run(&config()?, &command),
         Command::Audit(command) => done(process::audit::run(&config()?, &command)),
         Command::Accounts(command) => done(process::accounts::run(&config()?, command)),
         Command::Doctor => process::doctor::run(arguments.config.as_deref()),

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::whole_file::WholeFile;
-use super::{command, runtime, serve, trust};
+use super::{command, dossier, runtime, serve, trust};
 use crate::config::Config;
 use crate::domain::audit::examine::{Earlier, Examiner, Verdict};
 use crate::domain::audit::record::Record;
@@ -45,6 +45,9 @@ pub struct Verify {
     /// An export instead of the database: no connection is made.
     #[arg(long)]
     export: Option<PathBuf>,
+    /// A dossier instead of the database; the PDF beside it is checked too.
+    #[arg(long, conflicts_with_all = ["export", "against"])]
+    dossier: Option<PathBuf>,
     /// What was kept elsewhere and must still be so: an older export, a log with checkpoints in it, messages of loa.events. May be repeated.
     #[arg(long)]
     against: Vec<PathBuf>,
@@ -101,21 +104,26 @@ const STANDSTILL: &str = "begin isolation level repeatable read read only";
 
 /// Examines the database or an export; exit status 1 when something does not fit.
 pub fn verify(flag: Option<&Path>, command: &Verify) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &command.dossier {
+        return dossier::verify(file, &keys_only(flag)?);
+    }
     let earlier =
         command.against.iter().map(|path| earlier(path)).collect::<Result<Vec<_>, _>>()?;
-    let verdict = match &command.export {
-        Some(file) => {
-            let (seal, audit) =
-                Config::load_trust(flag).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-            examine_export(file, &trust::believed_looking_back(&seal, &audit)?, &earlier)?
-        }
-        None => {
-            let config = Config::load(flag).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-            let trusted = trust::believed_looking_back(&config.seal, &config.audit)?;
-            examine_database(&config, &trusted, &earlier)?
-        }
+    let verdict = if let Some(file) = &command.export {
+        examine_export(file, &keys_only(flag)?, &earlier)?
+    } else {
+        let config = Config::load(flag).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+        let trusted = trust::believed_looking_back(&config.seal, &config.audit)?;
+        examine_database(&config, &trusted, &earlier)?
     };
     Ok(tell(&verdict))
+}
+
+/// What is believed, of a configuration that may hold nothing else.
+fn keys_only(flag: Option<&Path>) -> anyhow::Result<TrustedKeys> {
+    let (seal, audit) =
+        Config::load_trust(flag).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    trust::believed_looking_back(&seal, &audit)
 }
 
 fn examine_database(

@@ -21,6 +21,9 @@ pub mod accounts;
 /// Whose passkeys seal.
 pub mod trust;
 
+/// Everything about one alert, for whoever asks years later.
+pub mod dossier;
+
 /// What is wrong with this installation.
 pub mod doctor;
 

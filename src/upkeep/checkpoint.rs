@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::audit::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -115,12 +115,31 @@ impl Checkpoints {
     /// Makes one, unless nothing was appended since the last or another process is at it.
     pub async fn make(&mut self) -> Result<Option<SignedCheckpoint>, CheckpointError> {
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
-        if !lock::try_for_transaction(&mut tx, CHECKPOINT_LOCK).await? {
+        match self.sign_head(&mut tx).await {
+            Ok(Some(signed)) => {
+                tx.commit().await.map_err(StoreError::from)?;
+                self.seen = Some(signed.checkpoint.clone());
+                told(&signed);
+                Ok(Some(signed))
+            }
+            // The lock must be free for the next turn, not only when the connection has noticed.
+            nothing => {
+                tx.rollback().await.map_err(StoreError::from)?;
+                nothing
+            }
+        }
+    }
+
+    async fn sign_head(
+        &mut self,
+        tx: &mut PgConnection,
+    ) -> Result<Option<SignedCheckpoint>, CheckpointError> {
+        if !lock::try_for_transaction(tx, CHECKPOINT_LOCK).await? {
             return Ok(None);
         }
-        let newest = audit::checkpoint(&mut tx, None).await?;
+        let newest = audit::checkpoint(tx, None).await?;
         if let Some(seen) = &self.seen {
-            let there = audit::checkpoint(&mut tx, Some(seen.serial)).await?;
+            let there = audit::checkpoint(tx, Some(seen.serial)).await?;
             if there.is_none_or(|there| there.checkpoint != *seen) {
                 return Err(CheckpointError::Vanished { serial: seen.serial });
             }
@@ -129,26 +148,23 @@ impl Checkpoints {
         let walk = match &before {
             None => Walk::from_the_beginning(),
             Some(Checkpoint { seq, hash, serial, .. }) => {
-                if audit::hash_of(&mut tx, *seq).await?.as_ref() != Some(hash) {
+                if audit::hash_of(tx, *seq).await?.as_ref() != Some(hash) {
                     return Err(CheckpointError::Rewritten { seq: *seq, serial: *serial });
                 }
                 Walk::after(*seq, hash.clone())
             }
         };
         self.seen.clone_from(&before);
-        let walk = audit::walk_on(&mut tx, walk, Some(PAGE)).await??;
+        let walk = audit::walk_on(tx, walk, Some(PAGE)).await??;
         if walk.head().0 == before.as_ref().map_or(0, |before| before.seq) {
             return Ok(None);
         }
-        let at = audit::now(&mut tx).await?;
+        let at = audit::now(tx).await?;
         let checkpoint = Checkpoint::following(before.as_ref(), walk.head(), at, self.key.id());
         let signed = checkpoint.sign(&self.key);
-        audit::insert_checkpoint(&mut tx, &signed).await?;
+        audit::insert_checkpoint(tx, &signed).await?;
         let event = serde_json::json!({"version": 1, "event": EVENT, "checkpoint": signed});
-        outbox::add(&mut tx, "loa.events", EVENT, &event, None).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        self.seen = Some(signed.checkpoint.clone());
-        told(&signed);
+        outbox::add(tx, "loa.events", EVENT, &event, None).await?;
         Ok(Some(signed))
     }
 

@@ -1,8 +1,10 @@
 //! Who did what is kept so that nobody can change it unseen: not the operator, and not whoever owns the database.
 
 use loa::domain::audit::Entry;
+use loa::domain::audit::record::Record;
 use loa::domain::seal::{SealingKey, TrustedKeys};
-use loa::store::audit;
+use loa::store::audit::records;
+use loa::store::{StoreError, audit};
 use loa::upkeep::checkpoint::{CheckpointError, Checkpoints};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, raw_sql};
@@ -51,27 +53,20 @@ async fn rewrite(pool: &PgPool, from: i64) {
 }
 
 async fn entries(pool: &PgPool) -> Vec<Entry> {
-    let rows: Vec<(i64, time::OffsetDateTime, String, String, String, Value, Vec<u8>, Vec<u8>)> =
-        sqlx::query_as("select seq, at, actor, action, subject, detail, previous, hash from audit order by seq")
-            .fetch_all(pool)
-            .await
-            .expect("the trail");
-    rows.into_iter()
-        .map(|(seq, at, actor, action, subject, detail, previous, hash)| Entry {
-            seq,
-            at,
-            actor,
-            action,
-            subject,
-            detail,
-            previous,
-            hash,
-        })
-        .collect()
+    let mut entries = Vec::new();
+    let mut conn = pool.acquire().await.expect("a connection");
+    let mut each = |record| {
+        if let Record::Entry(entry) = record {
+            entries.push(entry);
+        }
+        Ok::<_, StoreError>(())
+    };
+    records::read(&mut conn, &mut each).await.expect("the trail");
+    entries
 }
 
 /// The configuration of `serve`'s machine, and that of an auditor's, which knows no server at all.
-fn configurations(machine: &Machine, app: &TestApp) -> (String, String) {
+pub(crate) fn configurations(machine: &Machine, app: &TestApp) -> (String, String) {
     use base64::Engine as _;
     let key = machine.write("seal.key", &app.pkcs8);
     let public = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(app.key.public());
@@ -84,7 +79,7 @@ fn configurations(machine: &Machine, app: &TestApp) -> (String, String) {
 }
 
 /// A province in which an alert was returned, mended, approved and recalled, another one is live, and everything is signed for.
-async fn province(pool: PgPool) -> (TestApp, Value) {
+pub(crate) async fn province(pool: PgPool) -> (TestApp, Value) {
     let app = TestApp::start(pool).await;
     let (writer, approver) = (app.writer().await, app.approver().await);
     let submitted = app.submitted(&writer).await;

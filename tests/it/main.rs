@@ -26,6 +26,7 @@ mod devices_audience;
 mod devices_import;
 mod devices_registry;
 mod documents;
+mod dossier;
 mod forgetting;
 mod grants;
 mod growth;

@@ -88,7 +88,9 @@ impl Earlier {
                 Ok(known) => {
                     let by = format!("checkpoint {serial} of {}, kept in {name},", known.at);
                     let found = compare((known.seq, &known.hash), &by, hashes, broken, None);
-                    found.into_iter().for_each(|found| find(found.wrong));
+                    if let Some(found) = found {
+                        find(found.wrong);
+                    }
                 }
                 Err(error) => find(Wrong::EarlierForged { name: name.clone(), serial, error }),
             }
@@ -96,7 +98,9 @@ impl Earlier {
         if let Some((seq, hash)) = &self.head {
             let by = format!("the earlier export {name}");
             let found = compare((*seq, hash), &by, hashes, broken, None);
-            found.into_iter().for_each(|found| find(found.wrong));
+            if let Some(found) = found {
+                find(found.wrong);
+            }
         }
     }
 }

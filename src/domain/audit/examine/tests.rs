@@ -182,7 +182,9 @@ fn a_decision_that_the_trail_does_not_know_and_one_that_vanished_are_both_found(
     });
     let examine = |records: Vec<Record>| -> Vec<Wrong> {
         let mut examiner = Examiner::new(&trusted);
-        records.into_iter().for_each(|record| examiner.record(record));
+        for record in records {
+            examiner.record(record);
+        }
         examiner.finish(&[]).findings.into_iter().map(|finding| finding.wrong).collect()
     };
     assert_eq!(examine(vec![Record::Entry(returned.clone()), decision.clone()]), []);
@@ -201,7 +203,9 @@ fn export(key: &SealingKey) -> Vec<u8> {
     let mut all = vec![Record::Header(Header { format: FORMAT.into(), schema: SCHEMA, at })];
     all.extend(records(&entries, &checkpoints));
     let mut end = End::default();
-    all.iter().for_each(|record| end.count(record));
+    for record in &all {
+        end.count(record);
+    }
     all.push(Record::End(end));
     let lines: Vec<String> =
         all.iter().map(|record| serde_json::to_string(record).expect("JSON")).collect();
@@ -210,7 +214,9 @@ fn export(key: &SealingKey) -> Vec<u8> {
 
 fn read(trusted: &TrustedKeys, export: &[u8]) -> Verdict {
     let mut examiner = Examiner::of_export(trusted);
-    export.split(|byte| *byte == b'\n').for_each(|line| examiner.read(line));
+    for line in export.split(|byte| *byte == b'\n') {
+        examiner.read(line);
+    }
     examiner.finish(&[])
 }
 
@@ -241,8 +247,8 @@ fn an_export_cut_anywhere_is_found_to_be_cut_and_nonsense_is_no_export() {
     for length in 0..whole.len() {
         assert!(!read(&trusted, &whole[..length]).findings.is_empty(), "{length} bytes");
     }
-    for nonsense in [&b"\xff\xfe\x00"[..], b"[]", b"{}", b"{\"kind\":\"entry\"}", &[b'['; 100_000]]
-    {
+    let deep = vec![b'['; 100_000];
+    for nonsense in [&b"\xff\xfe\x00"[..], b"[]", b"{}", b"{\"kind\":\"entry\"}", &deep] {
         assert!(!read(&trusted, nonsense).findings.is_empty());
     }
 }
