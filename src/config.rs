@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::domain::retry::Waits;
 
 pub mod apns;
+pub mod audit;
 pub mod broker;
 pub mod database;
 pub mod devices;
@@ -62,6 +63,8 @@ pub struct Config {
     pub sign_in: sign_in::SignIn,
     /// The key that seals and the keys that are trusted.
     pub seal: seal::Seal,
+    /// Checkpoints of the audit trail.
+    pub audit: audit::Audit,
     /// How much a dispatcher takes on.
     pub dispatch: dispatch::Dispatch,
     /// How fast the fleet may push.
@@ -110,6 +113,21 @@ impl Config {
         Ok(database)
     }
 
+    /// Reads the same layers for whoever looks back at what was recorded, with nothing but a file and the keys that are believed: only
+    /// `[seal]` and `[audit]` must be fit.
+    ///
+    /// # Errors
+    /// Everything that is unreadable, unknown or of the wrong type, and what is unfit in those two.
+    pub fn load_trust(flag: Option<&Path>) -> Result<(seal::Seal, audit::Audit), Problems> {
+        let (file, environment) = sources(flag);
+        let Self { mode, seal, audit, .. } = Self::parse(file.as_deref(), &environment)?;
+        let mut problems = Problems::default();
+        seal.check(mode, &mut problems);
+        audit.check(&seal, &mut problems);
+        problems.into_result()?;
+        Ok((seal, audit))
+    }
+
     /// The configuration of a test: demo mode, the servers named by `DATABASE_URL` and `AMQP_URL` if they are set, any free port.
     ///
     /// # Panics
@@ -132,6 +150,7 @@ impl Config {
         self.broker.check(self.mode, &mut problems);
         self.http.check(self.mode, &mut problems);
         self.seal.check(self.mode, &mut problems);
+        self.audit.check(&self.seal, &mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
         waits::check(&self.waits, self.mode, &mut problems);

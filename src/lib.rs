@@ -45,6 +45,9 @@ pub mod process;
 /// The public record: what every citizen may read, from memory.
 pub mod publication;
 
+/// The dossier of an alert: all of it, on paper and as a value.
+pub mod dossier;
+
 /// What pages and API share: who is asking, in which language, from where.
 pub mod web;
 

@@ -37,8 +37,14 @@ enum Command {
     Devices(process::command::Devices),
     /// Messages that could not be worked on: list them, or send them back to where they came from.
     Replay(process::command::Replay),
-    /// Walks the audit trail and every seal.
-    Verify,
+    /// Examines the audit trail, its checkpoints, the decisions and every seal: of the database, or of an export without it. Status 1 when
+    /// something does not fit.
+    Verify(process::audit::Verify),
+    /// The audit trail: sign how far it has come, export it.
+    #[command(subcommand)]
+    Audit(process::audit::Audit),
+    /// The dossier of an alert: who, when, on which legal basis, every text, the seal, the reach; as a PDF and as signed JSON.
+    Dossier(process::dossier::Dossier),
     /// Agencies, officers, their passwords and keys.
     #[command(subcommand)]
     Accounts(process::accounts::Accounts),
@@ -86,7 +92,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Devices(command) => process::command::devices(&config()?, command),
         Command::Replay(command) => done(process::command::replay(&config()?, &command)),
-        Command::Verify => process::command::verify(&config()?),
+        Command::Verify(command) => process::audit::verify(arguments.config.as_deref(), &command),
+        Command::Dossier(command) => process::dossier::run(&config()?, &command),
+        Command::Audit(command) => done(process::audit::run(&config()?, &command)),
         Command::Accounts(command) => done(process::accounts::run(&config()?, command)),
         Command::Doctor => process::doctor::run(arguments.config.as_deref()),
         Command::CheckProvider(command) => process::provider::check(&config()?, &command),

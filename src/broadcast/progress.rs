@@ -1,7 +1,7 @@
 //! How far a broadcast has come: what officers watch, and what must add up.
 
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -66,12 +66,21 @@ pub struct ProviderProgress {
 /// Adds it up; `None` when there is no such broadcast. One snapshot, so that the numbers fit each other.
 pub async fn progress(pool: &PgPool, id: BroadcastId) -> Result<Option<Progress>, StoreError> {
     let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
-    let Some(found) = broadcast::find(&mut tx, id).await? else {
+    let progress = progress_of(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(progress)
+}
+
+/// The same, in a transaction whose snapshot stands still already.
+pub async fn progress_of(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+) -> Result<Option<Progress>, StoreError> {
+    let Some(found) = broadcast::find(conn, id).await? else {
         return Ok(None);
     };
-    let tallies = broadcast::tallies(&mut tx, id).await?;
-    let first_push_at = broadcast::milestone(&mut tx, id, "first_push").await?;
-    tx.commit().await?;
+    let tallies = broadcast::tallies(conn, id).await?;
+    let first_push_at = broadcast::milestone(conn, id, "first_push").await?;
     let tally = tallies.into_iter().fold(Tally::default(), |sum, tally| sum + tally);
     let providers = Provider::ALL.map(|provider| {
         let tally = tallies[provider.index()];

@@ -44,6 +44,12 @@ pub mod message;
 /// The bytes an approval binds, their signature, their verification.
 pub mod seal;
 
+/// The audit trail: its chain, its checkpoints, what an export of it holds and whether all of it fits.
+pub mod audit;
+
+/// Everything about one alert, signed.
+pub mod dossier;
+
 /// Feedback events, and what the person is told.
 pub mod notice;
 

@@ -30,7 +30,10 @@ mod told;
 /// Whose keys those are: the list that the offline root key certifies.
 pub mod trust;
 
-pub use keys::{APPROVERS, Approvers, ApproversSeal, OneSeal, SealingKey, TrustedKeys, passkey_id};
+pub use keys::{
+    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, SealingKey, TrustedKeys, passkey_id,
+};
+pub(crate) use passkey::base64url;
 
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;
@@ -320,6 +323,15 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Bytes of hexadecimal; `None` when it is none.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let is_hexadecimal = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hexadecimal || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 /// Why a seal does not hold.

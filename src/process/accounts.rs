@@ -141,12 +141,16 @@ impl From<RoleName> for Role {
 pub fn run(config: &Config, command: Accounts) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let pool = command::pool(&config.database).await?;
-        let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
-        // The owner of this process's entry is its effective user.
-        let effective = std::fs::metadata("/proc/self").map(|entry| entry.uid()).ok();
-        let actor = actor(login.trim(), config::sudo_user().as_deref(), effective);
-        act(&pool, &actor, command).await
+        act(&pool, &operator(), command).await
     })
+}
+
+/// Who runs this command, for the audit trail.
+pub(super) fn operator() -> String {
+    let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    // The owner of this process's entry is its effective user.
+    let effective = std::fs::metadata("/proc/self").map(|entry| entry.uid()).ok();
+    actor(login.trim(), config::sudo_user().as_deref(), effective)
 }
 
 /// Who runs the command: the person whose sign-in the kernel remembers; without one, as in a service or a container, whom sudo names;

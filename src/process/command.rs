@@ -13,9 +13,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{ConnectOptions as _, PgPool};
 
+use super::accounts::operator;
 use super::{database, runtime};
 use crate::config::Config;
 use crate::config::database::Database;
@@ -25,7 +27,7 @@ use crate::domain::seal::SealingKey;
 use crate::push::jwt::Es256Key;
 use crate::queue::{Broker, Publisher, dead, topology};
 use crate::registry::import;
-use crate::store::{MIGRATOR, audit, forgetting, schema, seal};
+use crate::store::{MIGRATOR, audit, forgetting, schema};
 
 /// What can be done with devices.
 #[derive(Subcommand)]
@@ -117,6 +119,10 @@ pub fn devices(config: &Config, command: Devices) -> anyhow::Result<ExitCode> {
         let pool = pool(&config.database).await?;
         let rules = web_push_rules(config);
         let summary = import::import_file(&pool, rules, &file, &report).await?;
+        let done = json!({"lines": summary.lines, "numbered": summary.numbered, "changed": summary.changed, "refused": summary.refused});
+        let mut tx = pool.begin().await?;
+        audit::append(&mut tx, &operator(), "devices.imported", "devices", done).await?;
+        tx.commit().await?;
         // The planner's index scans need a fresh visibility map after a mass change.
         schema::refresh_devices(&pool).await?;
         println!(
@@ -177,35 +183,6 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
     })
 }
 
-/// Walks the audit trail and every seal; exit status 1 when something does not hold.
-pub fn verify(config: &Config) -> anyhow::Result<ExitCode> {
-    let trusted = super::trust::believed(config)?;
-    runtime()?.block_on(async {
-        let pool = pool(&config.database).await?;
-        let mut conn = pool.acquire().await?;
-        let mut sound = true;
-        match audit::verify(&mut conn).await? {
-            Ok(entries) => println!("audit trail: {entries} entries hold"),
-            Err(broken) => {
-                println!("{broken}");
-                sound = false;
-            }
-        }
-        let mut held = 0;
-        for (alert, stored) in seal::all(&mut conn).await? {
-            match trusted.open_alert(alert, &stored.key_id, &stored.sealed, &stored.signature) {
-                Ok(_) => held += 1,
-                Err(error) => {
-                    println!("seal of {alert}: {error}");
-                    sound = false;
-                }
-            }
-        }
-        println!("seals: {held} hold");
-        Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    })
-}
-
 /// Makes a key. The file is readable by its owner only and never overwritten.
 pub fn keygen(command: &Keygen) -> anyhow::Result<()> {
     match command {
@@ -258,7 +235,11 @@ pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// A person has looked.
 pub fn release_forgetting(config: &Config, command: &ReleaseForgetting) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        forgetting::release(&pool(&config.database).await?, command.provider).await?;
+        let mut tx = pool(&config.database).await?.begin().await?;
+        forgetting::release(&mut tx, command.provider).await?;
+        let provider = command.provider.to_string();
+        audit::append(&mut tx, &operator(), "forgetting.released", &provider, json!({})).await?;
+        tx.commit().await?;
         println!("{}: dead addresses are forgotten again", command.provider);
         Ok(())
     })

@@ -12,11 +12,17 @@ pub mod serve;
 /// The operator's commands.
 pub mod command;
 
+/// The audit trail: signed, exported, examined.
+pub mod audit;
+
 /// Agencies, officers, their keys.
 pub mod accounts;
 
 /// Whose passkeys seal.
 pub mod trust;
+
+/// Everything about one alert, for whoever asks years later.
+pub mod dossier;
 
 /// What is wrong with this installation.
 pub mod doctor;
@@ -26,6 +32,9 @@ pub mod provider;
 
 /// What a dispatcher shows of itself.
 pub mod status;
+
+/// A file that is there whole or not at all.
+pub mod whole_file;
 
 /// Does this installation refuse what production must refuse?
 pub mod refusal;

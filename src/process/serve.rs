@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use axum::Router;
@@ -20,7 +21,11 @@ use crate::notice::{receive, templates};
 use crate::publication::Publication;
 use crate::queue::{Broker, Consumer, Delivery, Publisher, Queue, Subscription, consume};
 use crate::shutdown::Shutdown;
+use crate::upkeep::checkpoint::Checkpoints;
 use crate::web;
+
+/// How long the last checkpoint may take when the process ends.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
 
 /// Events of the feedback system worked on at once by one process.
 const EVENTS_AT_ONCE: u16 = 16;
@@ -29,7 +34,7 @@ const EVENTS_AT_ONCE: u16 = 16;
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let trusted = trust::believed(config)?;
-    let key = sealing_key(config, &trusted)?;
+    let key = sealing_key(config, &trusted)?.map(Arc::new);
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
@@ -45,6 +50,9 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
             .await
             .context("the templates of notices could not be sealed")?;
     }
+    let checkpoints = checkpoints(config, &pools, key.as_ref())?.map(|turn| {
+        shutdown.essential("checkpoints", turn.run(config.audit.checkpoint_every(), end.clone()))
+    });
     let publication =
         Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone()));
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
@@ -54,7 +62,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         pools.urgent.clone(),
         clock,
         Arc::new(config.clone()),
-        Keys { sealing: key.map(Arc::new), trusted },
+        Keys { sealing: key, trusted },
         Arc::new(move || watched.trouble().map(|reason| reason.to_string())),
         shutdown.clone(),
     )
@@ -86,7 +94,22 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     }
     tokio::join!(requests.drain(config.dispatch.drain()), events.drain(config.dispatch.drain()));
     end.cancel();
+    // What was done in the last minute is signed for before we go.
+    if let Some(last) = checkpoints {
+        drop(tokio::time::timeout(LAST_CHECKPOINT, last).await);
+    }
     Ok(())
+}
+
+/// Checkpoints of the audit trail, where there is a key to sign them with.
+fn checkpoints(
+    config: &Config,
+    pools: &Pools,
+    key: Option<&Arc<SealingKey>>,
+) -> anyhow::Result<Option<Checkpoints>> {
+    let Some(key) = key else { return Ok(None) };
+    let trusted = trust::believed_looking_back(&config.seal, &config.audit)?;
+    Ok(Some(Checkpoints::new(pools.common.clone(), Arc::clone(key), trusted)))
 }
 
 /// Takes what the feedback system and neighbours tell.

@@ -15,6 +15,8 @@ use time::OffsetDateTime;
 use super::command::write_secret;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::config::audit::Audit;
+use crate::config::seal::Seal;
 use crate::domain::authority::claim;
 use crate::domain::seal::passkey::Site;
 use crate::domain::seal::trust::{Approver, CertificationRequest, RootKey, Trust, TrustFile};
@@ -81,7 +83,19 @@ pub enum Command {
 /// # Errors
 /// When there is a list of approvers that cannot be read or that the root key did not sign.
 pub fn believed(config: &Config) -> anyhow::Result<TrustedKeys> {
-    let seal = &config.seal;
+    believed_of(&config.seal)
+}
+
+/// What is believed when looking back: that, and keys of the past.
+///
+/// # Errors
+/// As [`believed`].
+pub fn believed_looking_back(seal: &Seal, audit: &Audit) -> anyhow::Result<TrustedKeys> {
+    let past = audit.past_keys.iter().map(|key| (key.id.clone(), key.public_key));
+    Ok(believed_of(seal)?.looking_back(past))
+}
+
+fn believed_of(seal: &Seal) -> anyhow::Result<TrustedKeys> {
     let keys =
         TrustedKeys::of(seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)));
     let Some(list) = seal.approvers().map_err(|problem| anyhow::anyhow!("{problem}"))? else {

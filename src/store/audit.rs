@@ -1,11 +1,16 @@
-//! The audit trail: append-only, each entry bound to the one before it by its hash.
+//! The audit trail: append-only, each entry bound to the one before it by its hash; and its checkpoints.
 
-use serde_json::{Value, json};
+use futures_util::TryStreamExt as _;
+use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
-use crate::domain::seal::canonical;
+use crate::domain::audit::checkpoint::{Checkpoint, SCHEMA, SignedCheckpoint};
+use crate::domain::audit::{BEGINNING, BrokenChain, Entry, Walk};
+
+/// Everything that was recorded, in the order of an export.
+pub mod records;
 
 /// Serialises the writers of the chain. Any constant does, as long as nothing else takes it.
 const CHAIN_LOCK: i64 = 0x6c6f_615f_6175_6474;
@@ -27,83 +32,135 @@ pub async fn append(
     )
     .fetch_one(&mut *conn)
     .await?;
-    let seq = last.seq.unwrap_or(0) + 1;
-    let previous = last.hash.unwrap_or_else(|| vec![0; 32]);
-    let entry = Entry { seq, at: last.at, actor, action, subject, detail: &detail };
-    let hash = entry.hash(&previous);
+    let mut entry = Entry {
+        seq: last.seq.unwrap_or(0) + 1,
+        at: last.at,
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        detail,
+        previous: last.hash.unwrap_or_else(|| BEGINNING.to_vec()),
+        hash: Vec::new(),
+    };
+    // Unwrap safety: details are built of strings and integers; those always serialise.
+    entry.hash = entry.expected_hash().expect("an entry serialises");
     sqlx::query!(
         "insert into audit (seq, at, actor, action, subject, detail, previous, hash) values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        seq,
-        last.at,
-        actor,
-        action,
-        subject,
-        detail,
-        previous,
-        hash
+        entry.seq,
+        entry.at,
+        entry.actor,
+        entry.action,
+        entry.subject,
+        entry.detail,
+        entry.previous,
+        entry.hash
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Walks the whole chain and returns how many entries hold, or the first that does not.
-pub async fn verify(conn: &mut PgConnection) -> Result<Result<i64, BrokenChain>, StoreError> {
-    use futures_util::TryStreamExt as _;
-    let mut previous = vec![0; 32];
-    let mut expected = 1;
-    let mut rows = sqlx::query!(
-        "select seq, at, actor, action, subject, detail, previous, hash from audit order by seq"
+/// Walks the chain on from where it is known to hold, at most `limit` entries. Returns where it then is, or the first entry that does not
+/// fit.
+pub async fn walk_on(
+    conn: &mut PgConnection,
+    mut walk: Walk,
+    limit: Option<i64>,
+) -> Result<Result<Walk, BrokenChain>, StoreError> {
+    let mut rows = sqlx::query_as!(
+        Entry,
+        "select seq, at, actor, action, subject, detail, previous, hash from audit where seq > $1 order by seq limit $2",
+        walk.head().0,
+        limit
     )
     .fetch(conn);
-    while let Some(row) = rows.try_next().await? {
-        let entry = Entry {
-            seq: row.seq,
-            at: row.at,
-            actor: &row.actor,
-            action: &row.action,
-            subject: &row.subject,
-            detail: &row.detail,
-        };
-        if row.seq != expected || row.previous != previous || row.hash != entry.hash(&previous) {
-            return Ok(Err(BrokenChain { seq: expected }));
+    while let Some(entry) = rows.try_next().await? {
+        if let Err(broken) = walk.step(&entry) {
+            return Ok(Err(broken));
         }
-        previous = row.hash;
-        expected += 1;
     }
-    Ok(Ok(expected - 1))
+    Ok(Ok(walk))
 }
 
-/// The first entry that was removed or changed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the audit trail is broken at entry {seq}: it, or one before it, was changed or removed")]
-pub struct BrokenChain {
-    /// Its number.
-    pub seq: i64,
+/// Walks the whole chain and returns how many entries hold, or the first that does not.
+pub async fn verify(conn: &mut PgConnection) -> Result<Result<i64, BrokenChain>, StoreError> {
+    let walked = walk_on(conn, Walk::from_the_beginning(), None).await?;
+    Ok(walked.map(|walk| walk.head().0))
 }
 
-struct Entry<'a> {
+/// The hash of one entry.
+pub async fn hash_of(conn: &mut PgConnection, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(sqlx::query_scalar!("select hash from audit where seq = $1", seq)
+        .fetch_optional(conn)
+        .await?)
+}
+
+/// The number of the last entry; 0 when there is none.
+pub async fn last(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from audit"#)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// A checkpoint as its row holds it.
+struct CheckpointRow {
+    serial: i64,
     seq: i64,
+    hash: Vec<u8>,
     at: OffsetDateTime,
-    actor: &'a str,
-    action: &'a str,
-    subject: &'a str,
-    detail: &'a Value,
+    previous: String,
+    key_id: String,
+    signature: Vec<u8>,
 }
 
-impl Entry<'_> {
-    fn hash(&self, previous: &[u8]) -> Vec<u8> {
-        let row = canonical(&json!({
-            "seq": self.seq,
-            "at": (self.at.unix_timestamp_nanos() / 1000).to_string(),
-            "actor": self.actor,
-            "action": self.action,
-            "subject": self.subject,
-            "detail": self.detail,
-        }));
-        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        context.update(previous);
-        context.update(&row);
-        context.finish().as_ref().to_vec()
+impl From<CheckpointRow> for SignedCheckpoint {
+    fn from(row: CheckpointRow) -> Self {
+        let CheckpointRow { serial, seq, hash, at, previous, key_id, signature } = row;
+        let checkpoint = Checkpoint { schema: SCHEMA, serial, seq, hash, at, previous, key_id };
+        Self { checkpoint, signature }
     }
+}
+
+/// The checkpoint of this number, or the newest.
+pub async fn checkpoint(
+    conn: &mut PgConnection,
+    serial: Option<i64>,
+) -> Result<Option<SignedCheckpoint>, StoreError> {
+    let row = sqlx::query_as!(
+        CheckpointRow,
+        "select serial, seq, hash, at, previous, key_id, signature from audit_checkpoint
+         where $1::bigint is null or serial = $1 order by serial desc limit 1",
+        serial
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(SignedCheckpoint::from))
+}
+
+/// Writes a checkpoint. A trigger lets only one in that follows the newest and names an entry there is.
+pub async fn insert_checkpoint(
+    conn: &mut PgConnection,
+    signed: &SignedCheckpoint,
+) -> Result<(), StoreError> {
+    let SignedCheckpoint { checkpoint, signature } = signed;
+    sqlx::query!(
+        "insert into audit_checkpoint (serial, seq, hash, at, previous, key_id, signature) values ($1, $2, $3, $4, $5, $6, $7)",
+        checkpoint.serial,
+        checkpoint.seq,
+        checkpoint.hash,
+        checkpoint.at,
+        checkpoint.previous,
+        checkpoint.key_id,
+        signature
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The database's clock, to the microsecond that its columns keep.
+pub async fn now(conn: &mut PgConnection) -> Result<OffsetDateTime, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select date_trunc('microseconds', clock_timestamp()) as "now!""#)
+        .fetch_one(conn)
+        .await?)
 }

@@ -1,6 +1,6 @@
 //! The brake on forgetting: a wrong APNs environment, or a bug, must not empty the registry (invariant 6).
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::StoreError;
@@ -62,12 +62,12 @@ pub async fn suspended(pool: &PgPool) -> Result<Vec<(Provider, OffsetDateTime)>,
 }
 
 /// A person has looked and found the answers true.
-pub async fn release(pool: &PgPool, provider: Provider) -> Result<(), StoreError> {
+pub async fn release(conn: &mut PgConnection, provider: Provider) -> Result<(), StoreError> {
     sqlx::query!(
         "update forgetting set suspended_at = null, window_from = '-infinity' where provider = $1",
         provider.code()
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }

@@ -75,6 +75,9 @@ pub mod readiness;
 /// The audit trail.
 pub mod audit;
 
+/// What a dossier needs beside the alert's own tables.
+pub mod dossier;
+
 /// What the console's overview lists.
 pub mod console;
 

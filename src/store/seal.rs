@@ -29,19 +29,3 @@ pub async fn of_alert(
     .fetch_optional(conn)
     .await?)
 }
-
-/// Every seal, for `loa verify`.
-pub async fn all(conn: &mut PgConnection) -> Result<Vec<(AlertId, StoredSeal)>, StoreError> {
-    let rows =
-        sqlx::query!("select alert_id, sealed, key_id, signature from seal order by alert_id")
-            .fetch_all(conn)
-            .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let seal =
-                StoredSeal { sealed: row.sealed, key_id: row.key_id, signature: row.signature };
-            (AlertId(row.alert_id), seal)
-        })
-        .collect())
-}

@@ -93,6 +93,8 @@ metrics! {
     Published = Counter "loa_messages_published_total" ["1"] "Messages sent to the broker, by exchange and result.";
     Settled = Counter "loa_messages_settled_total" ["1"] "Messages taken from the broker, by queue and verdict.";
     HandlingSeconds = Histogram "loa_message_handling_seconds" ["s"] "From taking a message to its verdict, by queue.";
+    // The record
+    AuditTrailBroken = Gauge "loa_audit_trail_broken" ["1"] "1 while the audit trail does not go on from its last checkpoint: it was cut or rewritten.";
     // The desk and the public
     Submissions = Counter "loa_submissions_total" ["1"] "Alerts submitted, by result.";
     Decisions = Counter "loa_decisions_total" ["1"] "Decisions taken, by decision.";

@@ -9,4 +9,7 @@ pub mod relay;
 /// Retries, lost work, releases, endings.
 pub mod due;
 
+/// Checkpoints of the audit trail.
+pub mod checkpoint;
+
 mod nudges;

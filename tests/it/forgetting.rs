@@ -65,7 +65,8 @@ async fn invariant_6_a_wave_of_dead_addresses_waits_for_a_person(pool: PgPool) {
     forget(&pool, &alive, Provider::Fcm, 2_000, &after).await.expect("counted");
     assert_eq!(quarantined(&pool).await, 400, "nor anybody after it");
 
-    forgetting::release(&pool, Provider::Fcm).await.expect("a person has looked");
+    let mut conn = pool.acquire().await.expect("a connection");
+    forgetting::release(&mut conn, Provider::Fcm).await.expect("a person has looked");
     forget(&pool, &alive, Provider::Fcm, 2_000, &after).await.expect("forgotten");
     assert_eq!(quarantined(&pool).await, 410);
 }

@@ -97,6 +97,8 @@ async fn the_handbooks_roles_can_do_their_work_and_no_more(pool: PgPool) {
         "update alert_revision set revision = 1",
         "insert into seal select * from seal",
         "delete from audit",
+        "insert into audit_checkpoint select * from audit_checkpoint",
+        "update audit_checkpoint set seq = seq + 1",
         "delete from decision",
         "insert into officer select * from officer",
         "select * from console_session",

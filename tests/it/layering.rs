@@ -12,7 +12,7 @@ const TIERS: [&[&str]; 8] = [
     &["store", "queue", "push"],
     &["delivery"],
     &["intake", "identity", "approval", "publication", "registry", "broadcast", "notice", "upkeep"],
-    &["web"],
+    &["web", "dossier"],
     &["http", "console"],
     &["process"],
     &["stage"],

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::passkey::Assertion;
@@ -15,8 +16,31 @@ use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, OfficerId};
 use crate::domain::message::Purpose;
 
-/// Keeps a signature made for a seal from being one for anything else.
-const CONTEXT: &[u8] = b"loa seal v1\0";
+/// What a signature of a server's key is about. Each has words of its own before what is signed, and none of them begins another: a
+/// signature made for one can never be one for anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// An alert, its recall, or the template of a notice.
+    Seal,
+    /// How far the audit trail had come.
+    Checkpoint,
+    /// The dossier of an alert.
+    Dossier,
+}
+
+impl Context {
+    fn words(self) -> &'static [u8] {
+        match self {
+            Self::Seal => b"loa seal v1\0",
+            Self::Checkpoint => b"loa checkpoint v1\0",
+            Self::Dossier => b"loa dossier v1\0",
+        }
+    }
+
+    fn of(self, bytes: &[u8]) -> Vec<u8> {
+        [self.words(), bytes].concat()
+    }
+}
 
 /// A key that seals; only `loa serve` holds one.
 pub struct SealingKey {
@@ -61,7 +85,12 @@ impl SealingKey {
 
     /// Seals a byte string.
     pub fn seal(&self, bytes: &[u8]) -> Vec<u8> {
-        self.pair.sign(&in_context(bytes)).as_ref().to_vec()
+        self.sign(Context::Seal, bytes)
+    }
+
+    /// Signs a byte string that is about `context`.
+    pub fn sign(&self, context: Context, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(&context.of(bytes)).as_ref().to_vec()
     }
 }
 
@@ -206,12 +235,46 @@ impl TrustedKeys {
         bytes: &[u8],
         signature: &[u8],
     ) -> Result<T, SealError> {
+        self.verify(Context::Seal, key_id, bytes, signature)?;
+        read(bytes)
+    }
+
+    /// Did this key, which must be trusted, sign these bytes about `context`?
+    pub fn verify(
+        &self,
+        context: Context,
+        key_id: &str,
+        bytes: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SealError> {
         let public =
             self.keys.get(key_id).ok_or_else(|| SealError::UntrustedKey(key_id.to_owned()))?;
         UnparsedPublicKey::new(&ED25519, public)
-            .verify(&in_context(bytes), signature)
-            .map_err(|_| SealError::Forged)?;
-        read(bytes)
+            .verify(&context.of(bytes), signature)
+            .map_err(|_| SealError::Forged)
+    }
+
+    /// For looking back, never for sending: keys that seal no longer are believed too, and so is what a server's key sealed before approvers
+    /// sealed by themselves.
+    #[must_use]
+    pub fn looking_back(mut self, past: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
+        for (id, public) in past {
+            self.keys.entry(id).or_insert(public);
+        }
+        if let Some(approvers) = &mut self.approvers {
+            approvers.alone = false;
+        }
+        self
+    }
+
+    /// What was believed at a moment: who was revoked later was not revoked then.
+    #[must_use]
+    pub fn as_of(&self, moment: OffsetDateTime) -> Self {
+        let approvers = self.approvers.as_ref().map(|approvers| Approvers {
+            trust: Arc::new(approvers.trust.as_of(moment)),
+            ..approvers.clone()
+        });
+        Self { keys: self.keys.clone(), approvers }
     }
 
     /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass.
@@ -237,8 +300,4 @@ impl TrustedKeys {
         }
         Ok(sealed)
     }
-}
-
-fn in_context(bytes: &[u8]) -> Vec<u8> {
-    [CONTEXT, bytes].concat()
 }

@@ -195,7 +195,7 @@ impl Passkey {
 }
 
 /// Bytes as base64url without padding (RFC 4648 §5), as WebAuthn writes them.
-mod base64url {
+pub(crate) mod base64url {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde::de::Error as _;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::passkey::{Assertion, AssertionError, Passkey, Site};
-use super::{SealError, canonical, hex};
+use super::{SealError, canonical, hex, unhex};
 use crate::domain::id::OfficerId;
 
 /// Version of the file's schema.
@@ -219,6 +219,16 @@ impl Trust {
         Ok(self)
     }
 
+    /// The list as it was believed at a moment: who was revoked later was not revoked then.
+    #[must_use]
+    pub fn as_of(&self, moment: OffsetDateTime) -> Self {
+        let mut then = self.clone();
+        for approver in &mut then.approvers {
+            approver.revoked = approver.revoked.filter(|revoked| *revoked <= moment);
+        }
+        then
+    }
+
     /// Whose assertion seals exactly these bytes.
     ///
     /// # Errors
@@ -244,13 +254,6 @@ impl Trust {
         })?;
         Ok(approver)
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 #[cfg(test)]
