@@ -57,9 +57,8 @@ pub async fn collect(
     trusted: &TrustedKeys,
 ) -> Result<Option<Dossier>, StoreError> {
     let Some(found) = alert::find(conn, id).await? else { return Ok(None) };
-    let recall = dossier::recall_of(conn, id).await?;
-    let mut sent = vec![(id, Purpose::Alert)];
-    sent.extend(recall.map(|recall| (recall, Purpose::Recall)));
+    let mut sent = vec![(id, found.purpose)];
+    sent.extend(dossier::executed(conn, id).await?);
     let (mut subjects, mut sealed, mut reach) = (Vec::new(), Vec::new(), Vec::new());
     let decisions = dossier::decisions(conn, id).await?;
     for (alert, purpose) in sent {
@@ -117,7 +116,7 @@ async fn seal_of(
     trusted: &TrustedKeys,
 ) -> Result<Option<Sealed>, StoreError> {
     let Some(stored) = seal::of_alert(conn, alert).await? else { return Ok(None) };
-    // A recall was sealed together with its original: what was believed then counts.
+    // A prepared recall or all-clear was sealed together with its original: what was believed then counts.
     let approved = decisions.iter().find(|decision| decision.verdict == "approve");
     let at = approved.map_or(OffsetDateTime::UNIX_EPOCH, |decision| decision.at);
     let opened =

@@ -84,6 +84,7 @@ fn action(word: &str) -> &str {
         "alert.rejected" => "Từ chối",
         "alert.approved" => "Duyệt và đăng tải",
         "alert.recalled" => "Thu hồi",
+        "alert.cleared" => "Báo an toàn",
         "broadcast.pause" => "Tạm dừng gửi",
         "broadcast.resume" => "Gửi tiếp",
         "broadcast.stop" => "Dừng gửi",
@@ -97,6 +98,7 @@ fn verdict(word: &str) -> &str {
         "return" => "Trả lại để sửa",
         "reject" => "Từ chối",
         "recall" => "Thu hồi",
+        "all_clear" => "Báo an toàn",
         other => other,
     }
 }
@@ -198,6 +200,8 @@ fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Alert => "Tin",
         Purpose::Recall => "Tin thu hồi",
+        Purpose::Correction => "Tin đính chính",
+        Purpose::AllClear => "Tin báo an toàn",
     }
 }
 

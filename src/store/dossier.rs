@@ -10,6 +10,7 @@ use crate::domain::audit::Entry;
 use crate::domain::audit::checkpoint::SignedCheckpoint;
 use crate::domain::dossier::{Decided, Person};
 use crate::domain::id::{AlertId, OfficerId};
+use crate::domain::message::Purpose;
 
 /// The entries about these alerts and broadcasts, in order.
 pub async fn entries(
@@ -87,16 +88,25 @@ pub async fn decisions(
         .collect()
 }
 
-/// The recall that was executed of an alert.
-pub async fn recall_of(
+/// What was sealed together with an alert and has been executed: its recall, its all-clear.
+pub async fn executed(
     conn: &mut PgConnection,
     alert: AlertId,
-) -> Result<Option<AlertId>, StoreError> {
-    let id = sqlx::query_scalar!(
-        "select id from alert where refers_to = $1 and purpose = 'recall'",
+) -> Result<Vec<(AlertId, Purpose)>, StoreError> {
+    let rows = sqlx::query!(
+        "select a.id, a.purpose from alert a where a.id in (
+             select recall_id from prepared_recall where original_id = $1
+             union all select all_clear_id from prepared_all_clear where original_id = $1
+         ) order by a.version",
         alert.0
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(id.map(AlertId))
+    rows.into_iter()
+        .map(|row| {
+            let purpose = Purpose::from_word(&row.purpose)
+                .ok_or_else(|| StoreError::inconsistent("alert", "purpose", row.id))?;
+            Ok((AlertId(row.id), purpose))
+        })
+        .collect()
 }

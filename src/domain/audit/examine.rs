@@ -230,7 +230,7 @@ pub struct Examiner<'a> {
     /// Decisions that the trail knows, less those that were found.
     deeds: BTreeMap<Deed, i64>,
     revisions: BTreeMap<(AlertId, u32), Revision>,
-    recall_digests: BTreeMap<AlertId, String>,
+    prepared_digests: BTreeMap<AlertId, String>,
     held: u64,
     by_server: u64,
 }
@@ -252,7 +252,7 @@ impl<'a> Examiner<'a> {
             sealings: BTreeMap::new(),
             deeds: BTreeMap::new(),
             revisions: BTreeMap::new(),
-            recall_digests: BTreeMap::new(),
+            prepared_digests: BTreeMap::new(),
             held: 0,
             by_server: 0,
         }
@@ -360,18 +360,26 @@ impl<'a> Examiner<'a> {
                 "approve"
             }
             "alert.recalled" => {
-                let recall = entry.detail["recall"].as_str().and_then(|id| id.parse().ok());
-                if let Some(recall) = recall {
-                    let sealing = Sealing { seq: entry.seq, at: entry.at, digest: None };
-                    self.sealings.insert(recall, sealing);
-                }
+                self.executed(&entry, "recall");
                 "recall"
+            }
+            "alert.cleared" => {
+                self.executed(&entry, "all_clear");
+                "all_clear"
             }
             "alert.returned" => "return",
             "alert.rejected" => "reject",
             _ => return,
         };
         *self.deeds.entry((alert, verdict.to_owned(), entry.actor)).or_default() += 1;
+    }
+
+    /// What was sealed together with its original is sent from here on.
+    fn executed(&mut self, entry: &Entry, name: &str) {
+        if let Some(prepared) = entry.detail[name].as_str().and_then(|id| id.parse().ok()) {
+            let sealing = Sealing { seq: entry.seq, at: entry.at, digest: None };
+            self.sealings.insert(prepared, sealing);
+        }
     }
 
     fn signed(&mut self, signed: &SignedCheckpoint) {
@@ -398,7 +406,10 @@ impl<'a> Examiner<'a> {
 
     fn revision(&mut self, revision: Revision) {
         if let (Some(recall), Some(digest)) = (revision.recall, &revision.recall_digest) {
-            self.recall_digests.insert(recall, digest.clone());
+            self.prepared_digests.insert(recall, digest.clone());
+        }
+        if let (Some(all_clear), Some(digest)) = (revision.all_clear, &revision.all_clear_digest) {
+            self.prepared_digests.insert(all_clear, digest.clone());
         }
         self.revisions.insert((revision.alert, revision.revision), revision);
     }
@@ -436,8 +447,8 @@ impl<'a> Examiner<'a> {
         let sealing = self.sealings.remove(&alert);
         let found = digest(seal.sealed.as_bytes());
         let bound = sealing.as_ref().and_then(|sealing| sealing.digest.as_ref());
-        // A recall's bytes are those that its original's revision was written with.
-        let bound = bound.or_else(|| self.recall_digests.get(&alert));
+        // The bytes of what was prepared are those that its original's revision was written with.
+        let bound = bound.or_else(|| self.prepared_digests.get(&alert));
         if sealing.is_none() || bound.is_some_and(|bound| *bound != found) {
             self.find(Wrong::Unapproved(alert));
         }

@@ -67,6 +67,10 @@ pub struct Revision {
     pub recall: Option<AlertId>,
     /// SHA-256 of the recall's bytes.
     pub recall_digest: Option<String>,
+    /// The prepared all-clear.
+    pub all_clear: Option<AlertId>,
+    /// SHA-256 of the all-clear's bytes.
+    pub all_clear_digest: Option<String>,
 }
 
 /// A decision, as it was taken.
@@ -77,7 +81,7 @@ pub struct Decision {
     pub alert: AlertId,
     /// About which revision of it.
     pub revision: u32,
-    /// `approve`, `return`, `reject` or `recall`.
+    /// `approve`, `return`, `reject`, `recall` or `all_clear`.
     pub verdict: String,
     /// By whom.
     pub officer: OfficerId,

@@ -79,7 +79,7 @@ async fn revisions<E: From<StoreError>>(
     each: Sink<'_, E>,
 ) -> Result<(), E> {
     let mut rows = sqlx::query!(
-        "select alert_id, revision, author, created_at, sealable, recall_id, recall_sealable
+        "select alert_id, revision, author, created_at, sealable, recall_id, recall_sealable, all_clear_id, all_clear_sealable
          from alert_revision order by alert_id, revision"
     )
     .fetch(conn);
@@ -92,6 +92,8 @@ async fn revisions<E: From<StoreError>>(
             digest: row.sealable.as_deref().map(digest),
             recall: row.recall_id.map(AlertId),
             recall_digest: row.recall_sealable.as_deref().map(digest),
+            all_clear: row.all_clear_id.map(AlertId),
+            all_clear_digest: row.all_clear_sealable.as_deref().map(digest),
         }))?;
     }
     Ok(())
