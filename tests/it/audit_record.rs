@@ -21,11 +21,10 @@ fn checkpoints(app: &TestApp) -> Checkpoints {
 /// As the owner of the database, who stops at nothing.
 async fn force(pool: &PgPool, sql: &str) {
     let tables = ["audit", "audit_checkpoint", "seal", "decision"];
-    let (mut off, mut on) = (String::new(), String::new());
-    for table in tables {
-        off += &format!("alter table {table} disable trigger user;");
-        on += &format!("alter table {table} enable trigger user;");
-    }
+    let all = |what: &str| {
+        tables.map(|table| format!("alter table {table} {what} trigger user;")).concat()
+    };
+    let (off, on) = (all("disable"), all("enable"));
     raw_sql(AssertSqlSafe(format!("{off}{sql};{on}"))).execute(pool).await.expect("the owner may");
 }
 
@@ -40,7 +39,9 @@ async fn rewrite(pool: &PgPool, from: i64) {
         entry.previous = previous;
         entry.hash = entry.expected_hash().expect("plain JSON");
         previous = entry.hash.clone();
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| -> String {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+        };
         let sql = format!(
             "update audit set actor = '{}', previous = '\\x{}', hash = '\\x{}' where seq = {}",
             entry.actor,
@@ -207,7 +208,7 @@ async fn an_export_is_verified_without_a_database_and_says_what_was_tampered_wit
     let without = |word: &str| {
         let at = whole.lines().position(|line| line.contains(word)).expect("a line");
         let kept = whole.lines().enumerate().filter(|(index, _)| *index != at);
-        kept.map(|(_, line)| format!("{line}\n")).collect::<String>()
+        kept.map(|(_, line)| format!("{line}\n")).collect::<Vec<_>>().concat()
     };
     for (mangled, told) in [
         (one("\"actor\":\"test\"", "\"actor\":\"best\""), "entry 1: it was changed"),

@@ -86,7 +86,7 @@ async fn a_dossier_of_which_any_byte_was_changed_is_not_believed(pool: PgPool) {
             Err(other) => panic!("byte {at}: {other}"),
             // A time may be written otherwise and say the same.
             Ok(read) => {
-                assert!(read == signed || !read.examine(&trusted, None).is_empty(), "byte {at}")
+                assert!(read == signed || !read.examine(&trusted, None).is_empty(), "byte {at}");
             }
         }
     }
