@@ -56,7 +56,10 @@ pub struct DecisionPage {
 #[derive(Debug)]
 pub enum Standing {
     /// Decide.
-    MayDecide,
+    MayDecide {
+        /// Approving takes their passkey.
+        by_passkey: bool,
+    },
     /// Nothing: it is their own work (invariant 2).
     OwnWork,
     /// Only look.
@@ -103,8 +106,6 @@ pub struct Sheet {
     digest: String,
     digest_short: String,
     standing: Standing,
-    /// Approving takes the passkey of whoever is looking.
-    seals_with_passkey: bool,
 }
 
 /// The published alert whose place this one takes, beside it.
@@ -173,12 +174,19 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
     let broadcast = broadcast::of_alert(&mut conn, id).await?;
     let officer = visit.officer();
     let approvers = console.approval.approvers();
-    let seals_with_passkey = approvers.is_some_and(|approvers| approvers.must_seal(officer.id));
-    let shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
-    Ok(Sheet { seals_with_passkey, ..shown })
+    let mut shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
+    if let Standing::MayDecide { by_passkey } = &mut shown.standing {
+        *by_passkey = approvers.is_some_and(|approvers| approvers.must_seal(officer.id));
+    }
+    Ok(shown)
 }
 
 impl Sheet {
+    /// Does approving take the passkey of whoever is looking?
+    fn seals_with_passkey(&self) -> bool {
+        matches!(self.standing, Standing::MayDecide { by_passkey: true })
+    }
+
     /// What the page shows of `sheet` to somebody in this role.
     pub fn of(
         sheet: &ReviewSheet,
@@ -248,7 +256,6 @@ impl Sheet {
             digest_short: sheet.digest.chars().take(16).collect(),
             digest: sheet.digest.clone(),
             standing: Standing::of(sheet, role, broadcast, t),
-            seals_with_passkey: false,
         }
     }
 }
@@ -256,7 +263,7 @@ impl Sheet {
 impl Standing {
     fn of(sheet: &ReviewSheet, role: Role, broadcast: Option<BroadcastId>, t: Tongue) -> Self {
         match sheet.state {
-            AlertState::Submitted if sheet.may_approve => Self::MayDecide,
+            AlertState::Submitted if sheet.may_approve => Self::MayDecide { by_passkey: false },
             AlertState::Submitted if role.may(Power::Decide) => Self::OwnWork,
             AlertState::Submitted => Self::ReadOnly,
             AlertState::Draft

@@ -94,6 +94,18 @@ pub enum BrokenChain {
     },
 }
 
+impl BrokenChain {
+    /// The entry at which it shows.
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Missing { seq, .. }
+            | Self::OutOfOrder { seq, .. }
+            | Self::Changed { seq, .. }
+            | Self::Unlinked { seq, .. } => *seq,
+        }
+    }
+}
+
 /// A walk along the chain, entry by entry.
 #[derive(Clone, Debug)]
 pub struct Walk {

@@ -34,7 +34,7 @@ impl Half {
 
     /// As a person typed it: spaces and hyphens do not matter, nor case, nor O for 0 and I or L for 1.
     pub fn typed(text: &str) -> Self {
-        let kept = text.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
+        let kept = text.chars().filter(char::is_ascii_alphanumeric).take(64);
         let plain = kept.map(|c| match c.to_ascii_uppercase() {
             'O' => '0',
             'I' | 'L' => '1',

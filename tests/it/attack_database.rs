@@ -267,7 +267,7 @@ async fn an_entry_of_the_trail_that_was_changed_or_cut_out_is_found(pool: PgPool
         sqlx::raw_sql(statement).execute(&mut *tx).await.expect(what);
         let broken = audit::verify(&mut tx).await.expect("the database").expect_err(what);
         if let Some(first) = first {
-            assert_eq!(broken.seq, first, "{what}");
+            assert_eq!(broken.seq(), first, "{what}");
         }
         tx.rollback().await.expect("as it was");
     }
