@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries tests/browser/run .ci/run
 
 .PHONY: help
 help: ## this list
@@ -88,7 +88,7 @@ ci-full: lint ## everything CI does, the tests that take long, the whole demo, l
 	@scripts/tools build peers
 	@scripts/services up
 	@scripts/queries --check
-	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) -- --include-ignored && tests/peers/run
+	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) -- --include-ignored && tests/peers/run && tests/browser/run
 	@if python3 -c 'import yaml' 2>/dev/null; then python3 helm/check.py; \
 	else echo 'no PyYAML on this machine: the chart was not checked'; fi
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check; \
