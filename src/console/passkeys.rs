@@ -35,6 +35,8 @@ pub struct PasskeysPage {
     pub passkeys: Vec<PasskeyRow>,
     /// Browsers make passkeys here.
     pub offered: bool,
+    /// Who cannot have one sets up one-time codes.
+    pub codes: bool,
     /// The person was invited, and has none yet.
     pub is_enrolling: bool,
     /// The person's passkeys seal what they approve.
@@ -195,6 +197,7 @@ async fn show(
     let page = PasskeysPage {
         f: visit.frame(),
         passkeys: rows.collect(),
+        codes: console.doors.sessions.takes_codes(),
         offered: console.passkeys.is_some(),
         is_enrolling: visit.visitor.session.is_enrolling,
         seals: approvers.is_some() && visit.officer().role.may(Power::Decide),
@@ -262,6 +265,9 @@ fn words(visit: &Visit, error: &PasskeyError) -> (StatusCode, String) {
             "Đây là khóa truy cập cuối cùng. Hãy thêm khóa khác trước khi xóa.",
             "This is the last passkey. Add another one before removing it.",
         ),
+        PasskeyError::TooOften(wait) => {
+            return (StatusCode::TOO_MANY_REQUESTS, refusal::too_often(t, *wait));
+        }
         PasskeyError::NotFound => {
             (StatusCode::NOT_FOUND, "Không có khóa truy cập này.", "There is no such passkey.")
         }
