@@ -28,12 +28,15 @@ pub struct TotpKey {
     pub file: PathBuf,
 }
 
+/// What a key's file holds, under its id.
+pub type Held<'a> = (&'a str, Secret<Vec<u8>>);
+
 impl SignIn {
     /// What the keys' files hold, each under its id.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn totp_files(&self) -> Result<Vec<(&str, Secret<Vec<u8>>)>, Problem> {
+    pub fn totp_files(&self) -> Result<Vec<Held<'_>>, Problem> {
         let read = |key: &TotpKey| read_file("sign_in.totp_keys", &key.file);
         self.totp_keys.iter().map(|key| Ok((key.id.as_str(), read(key)?))).collect()
     }

@@ -33,10 +33,8 @@ pub struct PasskeysPage {
     pub f: Frame,
     /// Each, the oldest first.
     pub passkeys: Vec<PasskeyRow>,
-    /// Browsers make passkeys here.
-    pub offered: bool,
-    /// Who cannot have one sets up one-time codes.
-    pub codes: bool,
+    /// With what people sign in here.
+    pub offered: Offered,
     /// The person was invited, and has none yet.
     pub is_enrolling: bool,
     /// The person's passkeys seal what they approve.
@@ -45,6 +43,15 @@ pub struct PasskeysPage {
     pub wrong: Option<String>,
     /// What was to be its name.
     pub name: String,
+}
+
+/// With what people may sign in at this address.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    /// Browsers make passkeys here.
+    passkeys: bool,
+    /// Who cannot have one sets up one-time codes.
+    codes: bool,
 }
 
 /// A passkey, in words.
@@ -197,8 +204,10 @@ async fn show(
     let page = PasskeysPage {
         f: visit.frame(),
         passkeys: rows.collect(),
-        codes: console.doors.sessions.takes_codes(),
-        offered: console.passkeys.is_some(),
+        offered: Offered {
+            passkeys: console.passkeys.is_some(),
+            codes: console.doors.sessions.takes_codes(),
+        },
         is_enrolling: visit.visitor.session.is_enrolling,
         seals: approvers.is_some() && visit.officer().role.may(Power::Decide),
         wrong,

@@ -35,11 +35,9 @@ pub struct SignInPage {
     pub next: String,
     /// There are passkeys at this address.
     pub passkeys: bool,
-    /// A password lets in some who have none.
-    pub passwords: bool,
-    /// With a one-time code beside it.
+    /// A password and a one-time code let in some who have none.
     pub codes: bool,
-    /// Or without, for some.
+    /// A password alone does.
     pub password_alone: bool,
 }
 
@@ -157,7 +155,6 @@ fn show(guest: Guest<'_>, status: StatusCode, form: SignInForm, wrong: Option<St
         login: form.login,
         next: form.next,
         passkeys: guest.console.passkeys.is_some(),
-        passwords: sessions.takes_passwords(),
         codes: sessions.takes_codes(),
         password_alone: sessions.takes_password_alone(),
     })

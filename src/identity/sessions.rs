@@ -152,11 +152,6 @@ impl Sessions {
         self.password_alone
     }
 
-    /// Does a password let anybody in, alone or with a code?
-    pub fn takes_passwords(&self) -> bool {
-        self.password_alone || self.takes_codes()
-    }
-
     /// Checks login and password where a password alone is enough.
     pub async fn sign_in(
         &self,

@@ -212,7 +212,8 @@ pub fn keygen(command: &Keygen) -> anyhow::Result<()> {
         }
         Keygen::Totp { out, id } => {
             write_secret(out, format!("{}\n", random::token()?).as_bytes())?;
-            println!("{{ id = {id:?}, file = {:?} }}", std::path::absolute(out)?);
+            let file = std::path::absolute(out)?;
+            println!("{{ id = \"{id}\", file = \"{}\" }}", file.display());
         }
     }
     Ok(())
