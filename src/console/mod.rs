@@ -18,6 +18,7 @@ use crate::config::{Config, Mode};
 use crate::identity::authority::Authority;
 use crate::identity::passkeys::Passkeys;
 use crate::identity::sessions::Sessions;
+use crate::identity::single_sign_on::SingleSignOn;
 use crate::identity::totp::keys::TotpKeys;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
@@ -59,6 +60,9 @@ pub mod passkeys;
 /// A person's own one-time codes.
 pub mod totp;
 
+/// To the province's single sign-on and back.
+pub mod sso;
+
 /// Coming in by an invitation.
 pub mod invitation;
 
@@ -90,6 +94,8 @@ pub struct Console {
     pub doors: Doorkeeper,
     /// Registers passkeys; none at an address without a name.
     pub passkeys: Option<Passkeys>,
+    /// The province's single sign-on, where there is one.
+    pub single_sign_on: Option<SingleSignOn>,
     /// Takes decisions.
     pub approval: Approval,
     /// Accounts and keys.
@@ -131,6 +137,7 @@ impl Console {
         let rp_id = rp_id.as_deref();
         Ok(Self {
             passkeys: Passkeys::new(sessions.clone(), &base, rp_id),
+            single_sign_on: SingleSignOn::new(sessions.clone(), &config.oidc, config.mode, &base)?,
             doors: Doorkeeper::new(sessions, https),
             approval,
             authority: Authority::new(pool.clone()),
@@ -167,6 +174,9 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/passkeys/begin", post(passkeys::begin))
         .route("/console/passkeys/{credential}/remove", post(passkeys::remove))
         .route("/console/passkeys/{credential}/request", get(passkeys::request))
+        .route("/console/sso", get(sso::leave))
+        .route("/console/sso/link", get(sso::leave_to_link))
+        .route("/console/sso/callback", get(sso::come_back))
         .route("/console/totp", get(totp::page).post(totp::set_up))
         .route("/console/totp/begin", post(totp::begin))
         .route("/console/totp/remove", post(totp::remove))

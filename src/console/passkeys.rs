@@ -52,6 +52,8 @@ pub struct Offered {
     passkeys: bool,
     /// Who cannot have one sets up one-time codes.
     codes: bool,
+    /// Or uses the province's single sign-on.
+    sso: bool,
 }
 
 /// A passkey, in words.
@@ -171,7 +173,7 @@ async fn requests(
     Ok(with.collect())
 }
 
-async fn show(
+pub(super) async fn show(
     console: &Console,
     visit: &Visit,
     status: StatusCode,
@@ -207,6 +209,7 @@ async fn show(
         offered: Offered {
             passkeys: console.passkeys.is_some(),
             codes: console.doors.sessions.takes_codes(),
+            sso: console.single_sign_on.is_some(),
         },
         is_enrolling: visit.visitor.session.is_enrolling,
         seals: approvers.is_some() && visit.officer().role.may(Power::Decide),

@@ -35,6 +35,8 @@ pub struct SignInPage {
     pub next: String,
     /// There are passkeys at this address.
     pub passkeys: bool,
+    /// The way to the province's single sign-on.
+    pub sso: Option<String>,
     /// A password and a one-time code let in some who have none.
     pub codes: bool,
     /// A password alone does.
@@ -147,12 +149,18 @@ pub async fn enter_by_passkey(
     }
 }
 
+/// The page for somebody whom the single sign-on did not let in.
+pub(super) fn again(guest: Guest<'_>, status: StatusCode, wrong: String) -> Response {
+    show(guest, status, SignInForm::default(), Some(wrong))
+}
+
 fn show(guest: Guest<'_>, status: StatusCode, form: SignInForm, wrong: Option<String>) -> Response {
     let sessions = &guest.console.doors.sessions;
     guest.show(status, |f| SignInPage {
         f,
         wrong,
         login: form.login,
+        sso: guest.console.single_sign_on.as_ref().map(|_| super::sso::way(safe(&form.next))),
         next: form.next,
         passkeys: guest.console.passkeys.is_some(),
         codes: sessions.takes_codes(),
@@ -176,14 +184,14 @@ pub async fn leave(
 }
 
 /// Where the address says to go afterwards.
-fn next(query: Option<&str>) -> String {
+pub(super) fn next(query: Option<&str>) -> String {
     url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .find(|(name, _)| name == "next")
         .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
 /// A page of the console, never another site: `next` comes from the address bar.
-fn safe(next: &str) -> &str {
+pub(super) fn safe(next: &str) -> &str {
     let is_ours = next == HOME || next.starts_with("/console/");
     let is_plain = next.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/' || b == b'-');
     if is_ours && is_plain { next } else { HOME }

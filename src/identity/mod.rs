@@ -30,6 +30,9 @@ pub mod sessions;
 /// One-time codes beside a password.
 pub mod totp;
 
+/// The province's single sign-on.
+pub mod single_sign_on;
+
 /// How often a browser may ask before it has signed in.
 mod asking;
 

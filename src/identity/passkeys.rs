@@ -17,7 +17,7 @@ use webauthn_rs::prelude::{
 };
 
 use super::sessions::{Reach, Sessions, SignInError, SignedIn};
-use super::{token, totp};
+use super::{single_sign_on, token};
 use crate::domain::account::Officer;
 use crate::domain::authority::{LABEL_MAX, line};
 use crate::domain::violation::Violation;
@@ -162,7 +162,7 @@ impl Passkeys {
             return Err(PasskeyError::Known);
         }
         // What can be given away on a false page ends with what cannot.
-        totp::end(&mut tx, officer.id).await?;
+        single_sign_on::end_all_weaker(&mut tx, officer.id).await?;
         session::end_enrolling(&mut tx, &holder).await?;
         write_down(&mut tx, officer, "passkey.registered", made.cred_id()).await?;
         tx.commit().await?;

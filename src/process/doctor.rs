@@ -108,6 +108,15 @@ fn sign_in(config: &Config, findings: &mut Findings) {
             "a password alone lets in who has neither passkey nor codes: invite everybody, then take sign_in.password_alone away",
         );
     }
+    let is_weighty = |role: &str| role == "approver" || role == "administrator";
+    if config.oidc.issuer.is_some()
+        && config.oidc.roles.iter().any(|mapped| is_weighty(&mapped.role))
+    {
+        findings.note(
+            "sign-in",
+            "oidc.roles names approver or administrator: whoever administers the single sign-on can act as each that is linked",
+        );
+    }
     match console::totp_keys(&config.sign_in) {
         Ok(keys) if keys.is_empty() => {}
         Ok(_) => findings.well("sign-in", "the keys of one-time codes can be read"),

@@ -21,6 +21,9 @@ pub mod passkey;
 /// One-time codes.
 pub mod totp;
 
+/// Subjects of the province's single sign-on.
+pub mod single_sign_on;
+
 /// Codes with which people register their first passkey.
 pub mod invitation;
 

@@ -19,6 +19,8 @@ pub enum Ceremony {
     SignIn,
     /// Not an authenticator, an app: show the first one-time code of a secret.
     Totp,
+    /// Nor this: the province's single sign-on is to say who it is.
+    SingleSignOn,
 }
 
 impl Ceremony {
@@ -27,6 +29,7 @@ impl Ceremony {
             Self::Register => "register",
             Self::SignIn => "sign_in",
             Self::Totp => "totp",
+            Self::SingleSignOn => "single_sign_on",
         }
     }
 }

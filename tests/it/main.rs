@@ -75,6 +75,8 @@ mod queue_topology;
 mod quota;
 mod server_outage;
 mod sign_in_race;
+mod single_sign_on;
 mod sixty_seconds;
+
 mod support;
 mod trace_journey;
