@@ -30,6 +30,9 @@ pub mod ends;
 /// One alert takes another's place.
 mod place;
 
+/// How many approvers it takes, and who has approved so far.
+mod quorum;
+
 /// Sealing with the approver's own passkey, or with the server's key.
 pub mod sealing;
 

@@ -47,6 +47,8 @@ pub struct WaitingLine {
     agency: String,
     age: String,
     expires: String,
+    /// Has somebody approved it who waits for another approver?
+    is_endorsed: bool,
 }
 
 /// One alert that was approved.
@@ -97,6 +99,7 @@ impl WaitingLine {
             agency: item.agency.name.clone(),
             age: wording::span(waited, t),
             expires: wording::moment(item.expires),
+            is_endorsed: item.endorsements > 0,
         }
     }
 }

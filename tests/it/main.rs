@@ -71,6 +71,7 @@ mod queue_dead;
 mod queue_delivery;
 mod queue_outage;
 mod queue_topology;
+mod quorum;
 mod quota;
 mod server_outage;
 mod sign_in_race;

@@ -10,7 +10,7 @@ use loa::config::seal::TrustedKey;
 use loa::domain::account::Role;
 use loa::domain::authority::NewAccount;
 use loa::domain::id::{AgencyId, OfficerId};
-use loa::domain::seal::{Approvers, SealingKey, TrustedKeys};
+use loa::domain::seal::{Approvers, Quorum, SealingKey, TrustedKeys};
 use loa::http::{App, AppState};
 use loa::identity::accounts;
 use loa::shutdown::Shutdown;
@@ -85,6 +85,16 @@ impl TestApp {
         now: OffsetDateTime,
         approvers: Option<Approvers>,
     ) -> Self {
+        Self::start_asking(pool, now, approvers, Quorum::default()).await
+    }
+
+    /// And so many of them.
+    pub async fn start_asking(
+        pool: PgPool,
+        now: OffsetDateTime,
+        approvers: Option<Approvers>,
+        quorum: Quorum,
+    ) -> Self {
         let clock = Arc::new(TestClock::at(now));
         let pkcs8 = SealingKey::generate().expect("random bytes");
         let key = Arc::new(SealingKey::from_pkcs8("test", &pkcs8).expect("our own key"));
@@ -97,6 +107,7 @@ impl TestApp {
             Some(approvers) => keys.with_approvers(approvers),
             None => keys,
         };
+        let trusted = trusted.with_quorum(quorum);
         let state = App::new(
             pool.clone(),
             pool.clone(),
