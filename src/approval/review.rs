@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::meets::{Overlap, Reach, Traffic};
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::{Kind, Severity};
@@ -85,6 +86,10 @@ pub struct ReviewSheet {
     pub approvers_needed: usize,
     /// Devices it would reach now.
     pub reach: Reach,
+    /// What its broadcast would find on its way, by provider.
+    pub traffic: Vec<Traffic>,
+    /// Other alerts about the same thing that wait, or are public, while this one would hold.
+    pub overlaps: Vec<Overlap>,
 }
 
 /// An approver who waits for another one.
@@ -97,19 +102,6 @@ pub struct Endorser {
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-}
-
-/// Active devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reach {
-    /// Android.
-    pub fcm: i64,
-    /// iOS.
-    pub apns: i64,
-    /// Browsers.
-    pub webpush: i64,
-    /// All of them.
-    pub total: i64,
 }
 
 impl Approval {
@@ -152,7 +144,10 @@ impl Approval {
         };
         let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
-        let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
+        let reach = Reach::now(&mut tx).await?;
+        let traffic = Traffic::before(&mut tx, sealed.lane).await?;
+        let span = (sealed.effective, sealed.expires);
+        let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
         Ok(ReviewSheet {
             state: found.state,
@@ -175,7 +170,9 @@ impl Approval {
                 .map(|it| Endorser { officer: it.officer, name: it.officer_name, at: it.at })
                 .collect(),
             approvers_needed: needed,
-            reach: Reach { fcm, apns, webpush, total: fcm + apns + webpush },
+            reach,
+            traffic,
+            overlaps: overlaps.into_iter().map(Overlap::from).collect(),
         })
     }
 

@@ -18,6 +18,7 @@ use super::screens::{LanguageView, languages, platform};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
+use crate::approval::meets::{LanguageReach, Overlap, Reach, Traffic};
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
 use crate::domain::account::{Power, Role};
@@ -99,7 +100,13 @@ pub struct Sheet {
     is_pdf: bool,
     reach: String,
     providers: Vec<(&'static str, String)>,
+    /// Devices by language, the most frequent first.
+    speakers: Vec<(String, String)>,
+    /// Other alerts about the same thing at the same time.
+    overlaps: Vec<Beside>,
     forecast: String,
+    /// What is being sent before it.
+    ahead: Option<String>,
     agency: String,
     author: String,
     revision: u32,
@@ -123,6 +130,56 @@ pub struct Replaced {
     expires: String,
     /// It is not corrected; its danger is over.
     is_ended: bool,
+}
+
+/// Another alert about the same thing at the same time.
+#[derive(Debug)]
+pub struct Beside {
+    id: String,
+    headline: String,
+    agency: String,
+    state: &'static str,
+    since: String,
+    expires: String,
+}
+
+impl Beside {
+    fn of(other: &Overlap, t: Tongue) -> Self {
+        Self {
+            id: other.id.to_string(),
+            headline: other.headline.clone(),
+            agency: other.agency.clone(),
+            state: wording::state(other.state, t),
+            since: other.since.map(wording::moment).unwrap_or_default(),
+            expires: wording::moment(other.expires),
+        }
+    }
+}
+
+/// Four languages by name; more would not be read.
+fn speakers(reach: &Reach, t: Tongue) -> Vec<(String, String)> {
+    let all = |one: &LanguageReach| one.fcm + one.apns + one.webpush;
+    let mut named: Vec<(String, String)> = reach
+        .languages
+        .iter()
+        .take(4)
+        .map(|one| (one.language.clone(), wording::number(all(one), t)))
+        .collect();
+    let rest: i64 = reach.languages.iter().skip(4).map(all).sum();
+    if rest > 0 {
+        named.push((t.pick("khác", "other").to_owned(), wording::number(rest, t)));
+    }
+    named
+}
+
+/// What is being sent first, when there is anything.
+fn ahead(traffic: &[Traffic], t: Tongue) -> Option<String> {
+    let devices: i64 = traffic.iter().map(|one| one.ahead).sum();
+    let count = wording::number(devices, t);
+    (devices > 0).then(|| match t {
+        Tongue::Vi => format!("Đang phát dở {count} lượt gửi của tin khác, đi trước tin này."),
+        Tongue::En => format!("{count} pushes of other alerts are under way and go first."),
+    })
 }
 
 /// Does it warn of something that will be over one day?
@@ -202,7 +259,7 @@ impl Sheet {
         t: Tongue,
     ) -> Self {
         let sealed = &sheet.sealed;
-        let devices = [sheet.reach.fcm, sheet.reach.apns, sheet.reach.webpush];
+        let devices = sheet.reach.by_provider();
         Self {
             id: sealed.id.to_string(),
             headline: super::broadcast::headline(sealed, t),
@@ -251,7 +308,10 @@ impl Sheet {
             providers: Provider::ALL
                 .map(|provider| (platform(provider), wording::number(devices[provider.index()], t)))
                 .to_vec(),
-            forecast: in_words(forecast(devices, pacing), t),
+            speakers: speakers(&sheet.reach, t),
+            overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
+            forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
+            ahead: ahead(&sheet.traffic, t),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
             revision: sealed.revision,

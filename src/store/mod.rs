@@ -33,6 +33,9 @@ pub mod document;
 /// Who decided what, and the seals that followed.
 pub mod decision;
 
+/// What an approval now would meet: devices, what goes first, how fast providers take it.
+pub mod reach;
+
 /// Approvers who have endorsed a revision and wait for another one.
 pub mod endorsement;
 

@@ -23,6 +23,7 @@ mod attack_sign_in;
 mod attack_table;
 mod audit_record;
 mod authority;
+mod before_deciding;
 mod broadcast_faults;
 mod chaos_run;
 mod chaos_stall;
