@@ -149,6 +149,7 @@ impl Config {
         self.database.check(self.mode, &mut problems);
         self.broker.check(self.mode, &mut problems);
         self.http.check(self.mode, &mut problems);
+        self.sign_in.check(&mut problems);
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
         self.dispatch.check(&mut problems);

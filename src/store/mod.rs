@@ -18,6 +18,9 @@ pub mod challenge;
 /// Passkeys of those who sign in, and what browsers were asked.
 pub mod passkey;
 
+/// One-time codes.
+pub mod totp;
+
 /// Codes with which people register their first passkey.
 pub mod invitation;
 

@@ -16,6 +16,7 @@ use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::passkeys::Passkeys;
 use loa::identity::sessions::Sessions;
+use loa::identity::totp::keys::TotpKeys;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use sqlx::PgPool;
@@ -38,6 +39,11 @@ pub struct Page {
     pub location: String,
     pub html: String,
     pub headers: axum::http::HeaderMap,
+}
+
+/// One key, of no other secret than the tests'.
+pub fn totp_keys() -> TotpKeys {
+    TotpKeys::read([("test", "A".repeat(43).as_bytes())]).expect("32 bytes")
 }
 
 impl Desk {
@@ -66,7 +72,8 @@ impl Desk {
     }
 
     fn in_front(pool: &PgPool, clock: &Arc<TestClock>, keys: Keys, password_alone: bool) -> Self {
-        let sessions = Sessions::new(pool.clone(), clock.clone(), password_alone);
+        let sessions =
+            Sessions::new(pool.clone(), clock.clone(), password_alone).with_codes(totp_keys());
         let console = Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             doors: Doorkeeper::new(sessions, false),

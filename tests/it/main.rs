@@ -52,6 +52,7 @@ mod notice_due;
 mod notice_journey;
 mod notice_result;
 mod notice_settle;
+mod one_time_codes;
 mod operator_doctor;
 mod operator_provider;
 mod operator_province;
