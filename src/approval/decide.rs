@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
@@ -16,6 +17,7 @@ use crate::domain::lifecycle::{Action, AlertState};
 use crate::domain::message::Purpose;
 use crate::domain::seal::{OneSeal, SealedAlert, digest};
 use crate::domain::text;
+use crate::domain::timing::{Begins, WaitsFor};
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Revision};
 use crate::store::broadcast::{self, NewBroadcast};
@@ -53,7 +55,7 @@ pub struct RefuseRequest {
     pub digest: Option<String>,
 }
 
-/// An alert that has been approved: public, and being broadcast.
+/// An alert that has been approved: public and being broadcast, or to be so at its time.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Approved {
     /// Which.
@@ -65,6 +67,16 @@ pub struct Approved {
     /// The database's clock at the end of the transaction.
     #[serde(with = "time::serde::rfc3339")]
     pub approved_at: OffsetDateTime,
+    /// When it becomes public and its broadcast begins, if that is later.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<WaitsFor>,
 }
 
 /// An alert that has been handed back or rejected.
@@ -79,7 +91,7 @@ pub struct Refused {
 }
 
 impl Approval {
-    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast.
+    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast; or schedules both.
     ///
     /// `trace` travels with the work to the provider.
     pub async fn approve(
@@ -122,20 +134,35 @@ impl Approval {
         check_readable(&mut tx, &sealed).await?;
         write_seals(&mut tx, &with, officer, &current, bytes).await?;
         let after_epoch = supersede(&mut tx, &found, &sealed).await?;
-        alert::become_live(&mut tx, id, current.number).await?;
-        let new =
-            NewBroadcast { alert: id, lane: sealed.lane, expires: sealed.expires, after_epoch };
+        let begins = self.settle_beginning(&mut tx, &sealed).await?;
+        match begins {
+            Begins::Now => alert::become_live(&mut tx, id, current.number).await?,
+            Begins::Later { .. } => alert::become_scheduled(&mut tx, id, current.number).await?,
+        }
+        let new = NewBroadcast {
+            alert: id,
+            lane: sealed.lane,
+            expires: sealed.expires,
+            after_epoch,
+            begins,
+            counts_for_day: sealed.asked().keeps_quiet(),
+        };
         let broadcast = broadcast::create(&mut tx, new, trace.map(TraceParent::as_str)).await?;
         let answer = Approved {
             alert: id,
             broadcast,
             digest: request.digest.clone(),
             approved_at: alert::database_now(&mut tx).await?,
+            begins_at: begins.at(),
+            waits_for: begins.waits_for(),
         };
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
         }
         let mut detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": with.name()});
+        if let Begins::Later { at, .. } = begins {
+            detail["begins_at"] = json!(at.format(&Rfc3339).unwrap_or_default());
+        }
         if let Some(original) = found.refers_to {
             detail["replaces"] = json!(original);
             detail["after_epoch"] = json!(after_epoch);
@@ -143,7 +170,7 @@ impl Approval {
         write_down(&mut tx, officer, "alert.approved", id, detail).await?;
         tx.commit().await?;
         Metric::Decisions.add(1, &[("decision", "approve")]);
-        tracing::info!(alert.id = %id, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins");
+        tracing::info!(alert.id = %id, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins {}", begins);
         Ok(answer)
     }
 

@@ -18,6 +18,7 @@ use super::screens::{LanguageView, languages, platform};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
+use crate::approval::decide::LEAST_LEFT;
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
 use crate::domain::account::{Power, Role};
@@ -101,11 +102,35 @@ pub struct Sheet {
     revision: u32,
     submitted: Option<String>,
     effective: Option<String>,
+    send_at: Option<String>,
+    /// When it begins, if not at once.
+    begins: Option<Beginning>,
+    /// An emergency is live, which would hold it.
+    is_held: bool,
     expires: String,
     link: Option<String>,
     digest: String,
     digest_short: String,
     standing: Standing,
+}
+
+/// When and why later.
+#[derive(Debug)]
+pub struct Beginning {
+    at: String,
+    waits_for: &'static str,
+    /// It would end before it could reach anybody: an approval is refused.
+    is_too_late: bool,
+}
+
+impl Beginning {
+    fn of(sheet: &ReviewSheet, t: Tongue) -> Option<Self> {
+        Some(Self {
+            at: wording::moment(sheet.begins_at?),
+            waits_for: wording::waits_for(sheet.waits_for?, t),
+            is_too_late: sheet.begins_at? + LEAST_LEFT > sheet.sealed.expires,
+        })
+    }
 }
 
 /// The published alert whose place this one takes, beside it.
@@ -251,6 +276,9 @@ impl Sheet {
             revision: sealed.revision,
             submitted: sheet.submitted_at.map(wording::moment),
             effective: sealed.effective.map(wording::moment),
+            send_at: sealed.send_at.map(wording::moment),
+            begins: Beginning::of(sheet, t),
+            is_held: sheet.is_held,
             expires: wording::moment(sealed.expires),
             link: sealed.link.clone(),
             digest_short: sheet.digest.chars().take(16).collect(),
@@ -269,6 +297,8 @@ impl Standing {
             AlertState::Draft
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Scheduled
+            | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired
             | AlertState::Superseded
