@@ -129,8 +129,9 @@ impl QuietHours {
 
 fn second_of_day(text: &str) -> Result<i64, NotQuietHours> {
     let two_digits = |part: &str, below: i64| {
-        let number = part.parse().ok().filter(|number| (0..below).contains(number));
-        number.filter(|_| part.len() == 2).ok_or(NotQuietHours::Unreadable)
+        let is_plain = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number = part.parse().ok().filter(|number| is_plain && (0..below).contains(number));
+        number.ok_or(NotQuietHours::Unreadable)
     };
     let (hour, minute) = text.trim().split_once(':').ok_or(NotQuietHours::Unreadable)?;
     Ok(two_digits(hour, 24)? * 3600 + two_digits(minute, 60)? * 60)
