@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_starts_before_its_sealed_time_by_the_databases_clock() {
+    fn invariant_5_nothing_starts_before_its_sealed_time_by_the_databases_clock() {
         let (clock, gate) = gate();
         let not_before = Some(NOON + Duration::from_millis(500));
         let pass = gate.pass(BroadcastId::new(), NOON + Duration::from_hours(1));

@@ -51,7 +51,7 @@ async fn whole_and_once(fleet: &Fleet, on_air: &OnAir) -> Value {
 }
 
 #[sqlx::test]
-async fn nothing_is_sent_before_the_sealed_time_whatever_the_rows_say(pool: PgPool) {
+async fn invariant_5_nothing_is_sent_before_the_sealed_time_whatever_the_rows_say(pool: PgPool) {
     let vhost = Vhost::create().await;
     let mut fleet = Fleet::start(pool, &setup(&vhost, 0)).await;
     fleet.dispatch().await;
