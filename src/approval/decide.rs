@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
@@ -18,6 +19,7 @@ use crate::domain::lifecycle::{Action, AlertState, Refusal};
 use crate::domain::message::Purpose;
 use crate::domain::seal::{OneSeal, SealedAlert, digest};
 use crate::domain::text;
+use crate::domain::timing::{Begins, WaitsFor};
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Revision};
 use crate::store::broadcast::{self, NewBroadcast};
@@ -56,7 +58,7 @@ pub struct RefuseRequest {
     pub digest: Option<String>,
 }
 
-/// An alert that has been approved: public, and being broadcast.
+/// An alert that has been approved: public and being broadcast, or to be so at its time.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Approved {
     /// Which.
@@ -68,6 +70,16 @@ pub struct Approved {
     /// The database's clock at the end of the transaction.
     #[serde(with = "time::serde::rfc3339")]
     pub approved_at: OffsetDateTime,
+    /// When it becomes public and its broadcast begins, if that is later.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<WaitsFor>,
 }
 
 /// An alert that one approver has approved, and that takes another one. Nothing is public, nothing is sent.
@@ -105,8 +117,8 @@ pub struct Refused {
 }
 
 impl Approval {
-    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast; where it takes more people than have approved
-    /// by now, keeps this approval until another one comes.
+    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast, or schedules both; where it takes more people than
+    /// have approved by now, keeps this approval until another one comes.
     ///
     /// `trace` travels with the work to the provider.
     pub async fn approve(
@@ -149,7 +161,9 @@ impl Approval {
             Verdict::Endorsed(answer)
         } else {
             let sealers = self.sealers(&mut tx, with, &earlier).await?;
-            Verdict::Approved(approving.publish(&mut tx, &sealed, &sealers, trace).await?)
+            let begins = self.settle_beginning(&mut tx, &sealed).await?;
+            let approved = approving.publish(&mut tx, &sealed, &sealers, begins, trace).await?;
+            Verdict::Approved(approved)
         };
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
@@ -229,9 +243,9 @@ impl Approval {
 impl Verdict {
     fn tell(&self, officer: &Officer) {
         match self {
-            Self::Approved(Approved { alert, broadcast, .. }) => {
+            Self::Approved(Approved { alert, broadcast, begins_at, .. }) => {
                 Metric::Decisions.add(1, &[("decision", "approve")]);
-                tracing::info!(alert.id = %alert, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins");
+                tracing::info!(alert.id = %alert, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins {}", begins_at.map_or_else(|| "now".to_owned(), |at| at.to_string()));
             }
             Self::Endorsed(Endorsed { alert, approvers, needed, .. }) => {
                 Metric::Decisions.add(1, &[("decision", "endorse")]);
@@ -308,24 +322,38 @@ impl Approving<'_> {
         conn: &mut PgConnection,
         sealed: &SealedAlert,
         sealers: &Sealers<'_>,
+        begins: Begins,
         trace: Option<&TraceParent>,
     ) -> Result<Approved, ApprovalError> {
         let (id, digest) = (self.found.id, digest(self.bytes));
         self.decide(conn, DecisionKind::Approve, &digest).await?;
         write_seals(conn, sealers, self.current, self.bytes).await?;
         let after_epoch = supersede(conn, self.found, sealed).await?;
-        alert::become_live(conn, id, self.current.number).await?;
-        let new =
-            NewBroadcast { alert: id, lane: sealed.lane, expires: sealed.expires, after_epoch };
+        match begins {
+            Begins::Now => alert::become_live(conn, id, self.current.number).await?,
+            Begins::Later { .. } => alert::become_scheduled(conn, id, self.current.number).await?,
+        }
+        let new = NewBroadcast {
+            alert: id,
+            lane: sealed.lane,
+            expires: sealed.expires,
+            after_epoch,
+            begins,
+            counts_for_day: sealed.asked().keeps_quiet(),
+        };
         let broadcast = broadcast::create(conn, new, trace.map(TraceParent::as_str)).await?;
         let approved_at = alert::database_now(conn).await?;
         let mut detail = json!({"revision": self.current.number, "digest": digest, "broadcast": broadcast, "key": sealers.name()});
+        if let Begins::Later { at, .. } = begins {
+            detail["begins_at"] = json!(at.format(&Rfc3339).unwrap_or_default());
+        }
         if let Some(original) = self.found.refers_to {
             detail["replaces"] = json!(original);
             detail["after_epoch"] = json!(after_epoch);
         }
         write_down(conn, self.officer, "alert.approved", id, detail).await?;
-        Ok(Approved { alert: id, broadcast, digest, approved_at })
+        let (begins_at, waits_for) = (begins.at(), begins.waits_for());
+        Ok(Approved { alert: id, broadcast, digest, approved_at, begins_at, waits_for })
     }
 }
 

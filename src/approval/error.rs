@@ -1,8 +1,11 @@
 //! Why a decision is refused. What that means in HTTP is decided in `http::error`.
 
+use time::OffsetDateTime;
+
 use crate::domain::account::Power;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
+use crate::domain::timing::WaitsFor;
 use crate::domain::violation::Violation;
 use crate::domain::wording::{self, Tongue};
 use crate::random::NoRandomness;
@@ -42,6 +45,14 @@ pub enum ApprovalError {
     /// The alert ends too soon to be worth pushing, by the database's clock.
     #[error("the alert ends within a minute")]
     TooLate,
+    /// It has to wait, and ends before it could reach anybody.
+    #[error("it would begin at {at} ({}), and ends before", .waits_for.as_str())]
+    EndsBefore {
+        /// When it would begin.
+        at: OffsetDateTime,
+        /// For what it has to wait.
+        waits_for: WaitsFor,
+    },
     /// Written before every alert had to come with its recall.
     #[error("no recall was prepared with this alert")]
     NoPreparedRecall,
@@ -55,7 +66,7 @@ pub enum ApprovalError {
         by: AlertId,
     },
     /// A dispatcher of an earlier release would take what is sealed for unreadable.
-    #[error("{} live dispatchers cannot read corrections and all-clears: {}", .hosts.len(), .hosts.join(", "))]
+    #[error("{} live dispatchers cannot read what would be sealed: {}", .hosts.len(), .hosts.join(", "))]
     OlderDispatchers {
         /// Where those dispatchers run.
         hosts: Vec<String>,

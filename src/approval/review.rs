@@ -15,8 +15,9 @@ use crate::domain::id::{AlertId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, digest};
+use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
-use crate::store::{StoreError, decision, endorsement, liveness};
+use crate::store::{StoreError, broadcast, decision, endorsement, liveness};
 
 /// More than this many at once means something else is wrong.
 const QUEUE_MAX: i64 = 500;
@@ -43,6 +44,13 @@ pub struct ReviewItem {
     /// Since when it waits.
     #[serde(with = "time::serde::rfc3339::option")]
     pub submitted_at: Option<OffsetDateTime>,
+    /// Not before this, the agency asks.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub send_at: Option<OffsetDateTime>,
     /// When it ends by itself.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
@@ -84,6 +92,19 @@ pub struct ReviewSheet {
     pub is_endorsed_by_reader: bool,
     /// How many different people it takes.
     pub approvers_needed: usize,
+    /// When it would begin if it were approved now, or when it is to begin; absent: at once, or it has begun.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits until then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<WaitsFor>,
+    /// An emergency is live, and it would be held until that is over.
+    #[serde(default)]
+    pub is_held: bool,
     /// Devices it would reach now.
     pub reach: Reach,
     /// What its broadcast would find on its way, by provider.
@@ -149,6 +170,24 @@ impl Approval {
         let span = (sealed.effective, sealed.expires);
         let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
+        let begins = match found.state {
+            AlertState::Submitted => self.begins(&mut tx, &sealed).await?,
+            AlertState::Scheduled => scheduled(&mut tx, id).await?,
+            AlertState::Draft
+            | AlertState::Returned
+            | AlertState::Rejected
+            | AlertState::Cancelled
+            | AlertState::Live
+            | AlertState::Expired
+            | AlertState::Superseded
+            | AlertState::Recalled => Begins::Now,
+        };
+        let is_held = match (found.state, sealed.lane) {
+            (AlertState::Submitted | AlertState::Scheduled, Lane::Bulk) => {
+                broadcast::must_wait(&mut tx, id).await?
+            }
+            (_, Lane::Emergency | Lane::Personal | Lane::Bulk) => false,
+        };
         Ok(ReviewSheet {
             state: found.state,
             digest: digest(&bytes),
@@ -170,6 +209,9 @@ impl Approval {
                 .map(|it| Endorser { officer: it.officer, name: it.officer_name, at: it.at })
                 .collect(),
             approvers_needed: needed,
+            begins_at: begins.at(),
+            waits_for: begins.waits_for(),
+            is_held,
             reach,
             traffic,
             overlaps: overlaps.into_iter().map(Overlap::from).collect(),
@@ -190,6 +232,15 @@ impl Approval {
         let content = crate::store::document::content(&mut conn, file).await?;
         Ok(content.ok_or_else(|| StoreError::inconsistent("document", "id", file))?)
     }
+}
+
+/// When it is to begin, as its approval settled.
+async fn scheduled(conn: &mut PgConnection, id: AlertId) -> Result<Begins, StoreError> {
+    let broken = || StoreError::inconsistent("broadcast", "begins_at", id);
+    let broadcast = broadcast::of_alert(conn, id).await?.ok_or_else(broken)?;
+    let found = broadcast::find(conn, broadcast).await?.ok_or_else(broken)?;
+    let (at, waits_for) = found.later.ok_or_else(broken)?;
+    Ok(Begins::Later { at, waits_for })
 }
 
 /// What a follow-up takes the place of, and what has come between: after its own publication, or before it.
@@ -241,6 +292,7 @@ impl From<Listed> for ReviewItem {
             risk_level: content.risk_level,
             headline,
             submitted_at: alert.submitted_at,
+            send_at: content.send_at,
             expires: alert.expires,
             endorsements: 0,
         }

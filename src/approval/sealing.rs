@@ -15,8 +15,8 @@ use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
 use crate::domain::seal::passkey::{NONCE, challenge};
 use crate::domain::seal::{
-    APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_FOLLOW_UPS, SealedAlert,
-    SealingKey, canonical, digest, passkey_id,
+    APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_FOLLOW_UPS, READS_SCHEDULE,
+    SealedAlert, SealingKey, canonical, digest, passkey_id,
 };
 use crate::domain::violation::Violation;
 use crate::random;
@@ -221,14 +221,19 @@ pub(super) async fn check_readable(
     conn: &mut PgConnection,
     sealed: &SealedAlert,
 ) -> Result<(), ApprovalError> {
-    let is_plain = match sealed.purpose {
-        Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_none(),
-        Purpose::Correction | Purpose::AllClear => false,
+    let follows_up = match sealed.purpose {
+        Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_some(),
+        Purpose::Correction | Purpose::AllClear => true,
     };
-    if is_plain {
+    let needed = [
+        follows_up.then_some(READS_FOLLOW_UPS),
+        sealed.send_at.is_some().then_some(READS_SCHEDULE),
+    ];
+    let needed: Vec<&str> = needed.into_iter().flatten().collect();
+    if needed.is_empty() {
         return Ok(());
     }
-    let reads = |keys: &[String]| keys.iter().any(|key| key == READS_FOLLOW_UPS);
+    let reads = |keys: &[String]| needed.iter().all(|need| keys.iter().any(|key| key == need));
     let live = liveness::live_dispatchers(conn).await?.into_iter();
     let hosts: Vec<String> = live.filter(|it| !reads(&it.trusted_keys)).map(|it| it.host).collect();
     if hosts.is_empty() { Ok(()) } else { Err(ApprovalError::OlderDispatchers { hosts }) }

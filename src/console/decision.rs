@@ -18,6 +18,7 @@ use super::screens::{LanguageView, languages, platform};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
+use crate::approval::decide::LEAST_LEFT;
 use crate::approval::meets::{LanguageReach, Overlap, Reach, Traffic};
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
@@ -112,6 +113,11 @@ pub struct Sheet {
     revision: u32,
     submitted: Option<String>,
     effective: Option<String>,
+    send_at: Option<String>,
+    /// When it begins, if not at once.
+    begins: Option<Beginning>,
+    /// Why it would be held, when it would.
+    held: Option<&'static str>,
     expires: String,
     link: Option<String>,
     digest: String,
@@ -119,6 +125,25 @@ pub struct Sheet {
     /// Who has approved it, and since when.
     endorsers: Vec<(String, String)>,
     standing: Standing,
+}
+
+/// When and why later.
+#[derive(Debug)]
+pub struct Beginning {
+    at: String,
+    waits_for: &'static str,
+    /// It would end before it could reach anybody: an approval is refused.
+    is_too_late: bool,
+}
+
+impl Beginning {
+    fn of(sheet: &ReviewSheet, t: Tongue) -> Option<Self> {
+        Some(Self {
+            at: wording::moment(sheet.begins_at?),
+            waits_for: wording::waits_for(sheet.waits_for?, t),
+            is_too_late: sheet.begins_at? + LEAST_LEFT > sheet.sealed.expires,
+        })
+    }
 }
 
 /// The published alert whose place this one takes, beside it.
@@ -317,6 +342,14 @@ impl Sheet {
             revision: sealed.revision,
             submitted: sheet.submitted_at.map(wording::moment),
             effective: sealed.effective.map(wording::moment),
+            send_at: sealed.send_at.map(wording::moment),
+            begins: Beginning::of(sheet, t),
+            held: sheet.is_held.then(|| {
+                t.pick(
+                    "Đang có cảnh báo khẩn: tin này sẽ được giữ lại đến khi cảnh báo đó kết thúc, lâu nhất vài giờ.",
+                    "An emergency is live: this one is held until that is over, a few hours at most.",
+                )
+            }),
             expires: wording::moment(sealed.expires),
             link: sealed.link.clone(),
             digest_short: sheet.digest.chars().take(16).collect(),
@@ -344,6 +377,8 @@ impl Standing {
             AlertState::Draft
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Scheduled
+            | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired
             | AlertState::Superseded

@@ -157,6 +157,20 @@ impl Words {
                     .map(|violation| t.pick(&violation.vi, &violation.en).clone())
                     .collect(),
             },
+            ApprovalError::EndsBefore { at, waits_for } => Self {
+                status: StatusCode::CONFLICT,
+                title: t.pick(NOTHING_SENT.0, NOTHING_SENT.1),
+                lines: vec![format!(
+                    "{} {} ({}). {}",
+                    t.pick("Tin chỉ phát được lúc", "It could not begin before"),
+                    wording::moment(*at),
+                    wording::waits_for(*waits_for, t),
+                    t.pick(
+                        "Khi đó tin đã hết hoặc sắp hết hiệu lực. Hãy trả lại để cơ quan sửa.",
+                        "By then its time is over or nearly over. Return it to be mended.",
+                    )
+                )],
+            },
             ApprovalError::NotFound => Self::say(
                 t,
                 StatusCode::NOT_FOUND,

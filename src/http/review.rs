@@ -1,4 +1,4 @@
-//! `/v1/review…`: Sở KH&CN sees, decides, recalls, gives the all-clear.
+//! `/v1/review…`: Sở KH&CN sees, decides, cancels, recalls, gives the all-clear.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,6 +14,7 @@ use super::alerts::download;
 use super::extract::{Caller, IdempotencyKey, JsonBody, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::all_clear::Cleared;
+use crate::approval::cancel::Cancelled;
 use crate::approval::decide::{
     ApproveRequest, Approved, Endorsed, RefuseRequest, Refused, Verdict,
 };
@@ -34,6 +35,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(approve))
         .routes(routes!(send_back))
         .routes(routes!(reject))
+        .routes(routes!(cancel))
         .routes(routes!(recall))
         .routes(routes!(all_clear))
 }
@@ -168,6 +170,21 @@ async fn reject(
     let once = key.bind("reject", &(id, &request));
     let refused = app.approval.reject(&officer, id, &request, once.as_ref()).await?;
     Ok(Json(refused))
+}
+
+/// Cancel an alert that has not begun
+///
+/// It was approved for a later time: nobody has seen it, and nobody will. What has begun is a conflict: call it back.
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/cancel", tag = "review", params(("id" = AlertId, Path, description = "The alert to call off")),
+    responses((status = 200, description = "Called off", body = Cancelled), WriteProblems)
+)]
+async fn cancel(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Json<Cancelled>, Problem> {
+    Ok(Json(app.approval.cancel(&officer, id).await?))
 }
 
 /// Call a published alert back

@@ -30,7 +30,8 @@ pub use incident::{lock_incident, published, successor, writes_for};
 pub use read::{Filter, Listed, database_now, find, list, lock, revision, revisions};
 pub use write::{
     NewAlert, NewRevision, Place, become_decided, become_draft, become_live, become_recalled,
-    become_submitted, become_superseded, insert, insert_prepared, insert_revision,
+    become_scheduled, become_submitted, become_superseded, insert, insert_prepared,
+    insert_revision,
 };
 
 /// An alert without its words.

@@ -51,6 +51,9 @@ pub mod idempotency;
 /// Broadcasts: one per approved alert.
 pub mod broadcast;
 
+/// What was approved and has not begun.
+pub mod schedule;
+
 /// What must happen because a fact was stored.
 pub mod outbox;
 

@@ -12,6 +12,7 @@ use loa::clock::TestClock;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
+use loa::domain::timing::Announcements;
 use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::passkeys::Passkeys;
@@ -77,7 +78,7 @@ impl Desk {
         let console = Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             doors: Doorkeeper::new(sessions, false),
-            approval: Approval::new(pool.clone(), keys),
+            approval: Approval::new(pool.clone(), keys, Announcements::default()),
             authority: Authority::new(pool.clone()),
             pool: pool.clone(),
             clock: clock.clone(),

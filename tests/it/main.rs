@@ -75,6 +75,8 @@ mod queue_outage;
 mod queue_topology;
 mod quorum;
 mod quota;
+mod schedule;
+mod schedule_on_air;
 mod server_outage;
 mod sign_in_race;
 mod sixty_seconds;

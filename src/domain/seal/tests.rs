@@ -253,6 +253,21 @@ fn without_an_all_clear_the_bytes_are_those_of_releases_before_it() {
 }
 
 #[test]
+fn a_time_is_sealed_with_the_alert_and_with_nothing_that_is_prepared_and_left_out_where_there_is_none()
+ {
+    let send_at = content().expires - time::Duration::hours(1);
+    let timed = AlertContent { send_at: Some(send_at), severity: Severity::Minor, ..foreseen() };
+    let sealable = sealable(&identity(), &timed, &document(), PreparedIds::draw());
+    let alert = read(&sealable.alert);
+    assert_eq!((alert.send_at, alert.asked().not_before()), (Some(send_at), Some(send_at)));
+    for (_, prepared) in [sealable.recall.unwrap(), sealable.all_clear.unwrap()] {
+        assert_eq!(read(&prepared).send_at, None, "it goes at once");
+    }
+    let plain = self::sealable(&identity(), &content(), &document(), PreparedIds::draw());
+    assert!(!String::from_utf8(plain.alert).unwrap().contains("send_at"));
+}
+
+#[test]
 fn the_all_clear_is_bound_by_the_alerts_own_digest_and_the_recall_comes_above_it() {
     let (identity, ids) = (identity(), PreparedIds::draw());
     let sealable = sealable(&identity, &foreseen(), &document(), ids);
