@@ -34,6 +34,9 @@ pub mod ends;
 /// One alert takes another's place.
 mod place;
 
+/// How many approvers it takes, and who has approved so far.
+mod quorum;
+
 /// When what is approved begins.
 mod timing;
 

@@ -16,7 +16,7 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, digest};
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
-use crate::store::{StoreError, broadcast, decision};
+use crate::store::{StoreError, broadcast, decision, endorsement, liveness};
 
 /// More than this many at once means something else is wrong.
 const QUEUE_MAX: i64 = 500;
@@ -53,6 +53,8 @@ pub struct ReviewItem {
     /// When it ends by itself.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
+    /// Approvers who have approved it and wait for another one.
+    pub endorsements: i64,
 }
 
 /// Everything the decision is about, on one screen.
@@ -96,8 +98,26 @@ pub struct ReviewSheet {
     /// An emergency is live, and it would be held until that is over.
     #[serde(default)]
     pub is_held: bool,
+    /// Who has approved this revision and waits for another approver.
+    pub endorsed_by: Vec<Endorser>,
+    /// Is the officer who asks one of them?
+    pub is_endorsed_by_reader: bool,
+    /// How many different people it takes.
+    pub approvers_needed: usize,
     /// Devices it would reach now.
     pub reach: Reach,
+}
+
+/// An approver who waits for another one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Endorser {
+    /// Who.
+    pub officer: OfficerId,
+    /// As shown to colleagues.
+    pub name: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// Active devices.
@@ -120,7 +140,12 @@ impl Approval {
         let mut conn = self.pool.acquire().await?;
         let filter = Filter { state: Some(AlertState::Submitted), ..Filter::default() };
         let listed = alert::list(&mut conn, filter, QUEUE_MAX).await?;
-        let mut items: Vec<ReviewItem> = listed.into_iter().map(ReviewItem::from).collect();
+        let endorsed = endorsement::waiting(&mut conn).await?;
+        let item = |listed: Listed| {
+            let endorsements = endorsed.get(&listed.alert.id).copied().unwrap_or_default();
+            ReviewItem { endorsements, ..ReviewItem::from(listed) }
+        };
+        let mut items: Vec<ReviewItem> = listed.into_iter().map(item).collect();
         items.sort_by_key(|item| (rank(item.lane), item.submitted_at));
         Ok(items)
     }
@@ -136,7 +161,12 @@ impl Approval {
         let found = alert::find(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
         let current = alert::revision(&mut tx, id, found.revision).await?;
         // A draft without its document has nothing to review.
-        let bytes = current.sealable.ok_or(ApprovalError::NotFound)?;
+        let bytes = current.sealable.clone().ok_or(ApprovalError::NotFound)?;
+        let sealed = read(id, &bytes)?;
+        let endorsed = self.endorsed(&mut tx, &current, &bytes).await?;
+        let needed = self.quorum_of(&liveness::live_dispatchers(&mut *tx).await?).of(sealed.lane);
+        let own = decision::person(&mut tx, officer.id).await?;
+        let is_one_of_them = endorsed.iter().any(|endorsement| endorsement.person == own);
         let prepared = |prepared: &Option<(AlertId, Vec<u8>)>| match prepared {
             Some((id, bytes)) => read(*id, bytes).map(Some),
             None => Ok(None),
@@ -145,7 +175,6 @@ impl Approval {
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
         let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
-        let sealed = read(id, &bytes)?;
         let begins = match found.state {
             AlertState::Submitted => self.begins(&mut tx, &sealed).await?,
             AlertState::Scheduled => scheduled(&mut tx, id).await?,
@@ -176,7 +205,15 @@ impl Approval {
             author_name: current.author_name,
             submitted_by: found.submitted_by,
             submitted_at: found.submitted_at,
-            may_approve: officer.role.may(Power::Decide) && !has_spoken,
+            may_approve: officer.role.may(Power::Decide)
+                && !has_spoken
+                && !(is_one_of_them && endorsed.len() < needed),
+            is_endorsed_by_reader: is_one_of_them,
+            endorsed_by: endorsed
+                .into_iter()
+                .map(|it| Endorser { officer: it.officer, name: it.officer_name, at: it.at })
+                .collect(),
+            approvers_needed: needed,
             begins_at: begins.at(),
             waits_for: begins.waits_for(),
             is_held,
@@ -260,6 +297,7 @@ impl From<Listed> for ReviewItem {
             submitted_at: alert.submitted_at,
             send_at: content.send_at,
             expires: alert.expires,
+            endorsements: 0,
         }
     }
 }

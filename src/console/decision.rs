@@ -60,9 +60,13 @@ pub enum Standing {
     MayDecide {
         /// Approving takes their passkey.
         by_passkey: bool,
+        /// It is sent only when somebody else approves it after them.
+        takes_another: bool,
     },
     /// Nothing: it is their own work (invariant 2).
     OwnWork,
+    /// Nothing more: they have approved it, and it takes another person.
+    Endorsed,
     /// Only look.
     ReadOnly,
     /// Nothing: it is decided, or not submitted.
@@ -111,6 +115,8 @@ pub struct Sheet {
     link: Option<String>,
     digest: String,
     digest_short: String,
+    /// Who has approved it, and since when.
+    endorsers: Vec<(String, String)>,
     standing: Standing,
 }
 
@@ -200,7 +206,7 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
     let officer = visit.officer();
     let approvers = console.approval.approvers();
     let mut shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
-    if let Standing::MayDecide { by_passkey } = &mut shown.standing {
+    if let Standing::MayDecide { by_passkey, .. } = &mut shown.standing {
         *by_passkey = approvers.is_some_and(|approvers| approvers.must_seal(officer.id));
     }
     Ok(shown)
@@ -209,7 +215,7 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
 impl Sheet {
     /// Does approving take the passkey of whoever is looking?
     fn seals_with_passkey(&self) -> bool {
-        matches!(self.standing, Standing::MayDecide { by_passkey: true })
+        matches!(self.standing, Standing::MayDecide { by_passkey: true, .. })
     }
 
     /// What the page shows of `sheet` to somebody in this role.
@@ -283,6 +289,11 @@ impl Sheet {
             link: sealed.link.clone(),
             digest_short: sheet.digest.chars().take(16).collect(),
             digest: sheet.digest.clone(),
+            endorsers: sheet
+                .endorsed_by
+                .iter()
+                .map(|by| (by.name.clone(), wording::moment(by.at)))
+                .collect(),
             standing: Standing::of(sheet, role, broadcast, t),
         }
     }
@@ -291,7 +302,11 @@ impl Sheet {
 impl Standing {
     fn of(sheet: &ReviewSheet, role: Role, broadcast: Option<BroadcastId>, t: Tongue) -> Self {
         match sheet.state {
-            AlertState::Submitted if sheet.may_approve => Self::MayDecide { by_passkey: false },
+            AlertState::Submitted if sheet.may_approve => Self::MayDecide {
+                by_passkey: false,
+                takes_another: sheet.endorsed_by.len() + 1 < sheet.approvers_needed,
+            },
+            AlertState::Submitted if sheet.is_endorsed_by_reader => Self::Endorsed,
             AlertState::Submitted if role.may(Power::Decide) => Self::OwnWork,
             AlertState::Submitted => Self::ReadOnly,
             AlertState::Draft

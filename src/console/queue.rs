@@ -48,6 +48,8 @@ pub struct WaitingLine {
     age: String,
     send_at: Option<String>,
     expires: String,
+    /// Has somebody approved it who waits for another approver?
+    is_endorsed: bool,
 }
 
 /// One alert that was approved.
@@ -99,6 +101,7 @@ impl WaitingLine {
             age: wording::span(waited, t),
             send_at: item.send_at.map(wording::moment),
             expires: wording::moment(item.expires),
+            is_endorsed: item.endorsements > 0,
         }
     }
 }

@@ -32,7 +32,8 @@ mod told;
 pub mod trust;
 
 pub use keys::{
-    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, SealingKey, TrustedKeys, passkey_id,
+    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, Quorum, SealingKey, TrustedKeys,
+    passkey_id,
 };
 pub(crate) use passkey::base64url;
 

@@ -3,6 +3,7 @@
 //! What failed inside is logged and never told.
 
 use crate::approval::ApprovalError;
+use crate::approval::error::meanwhile;
 use crate::broadcast::control::SteerError;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
@@ -89,6 +90,14 @@ impl From<ApprovalError> for Problem {
                 "Whoever wrote or submitted this revision does not approve it; another approver must.",
             ),
             ApprovalError::State(refusal) => refusal.into(),
+            ApprovalError::Decided { decision, .. } => Self::new(Kind::WrongState).because(
+                meanwhile(&decision, Tongue::Vi),
+                meanwhile(&decision, Tongue::En),
+            ),
+            ApprovalError::AlreadyEndorsed => Self::new(Kind::AlreadyEndorsed).because(
+                "Bạn đã duyệt bản này. Tin khẩn cấp cần thêm một người duyệt khác.",
+                "You have approved this already. An emergency takes another approver.",
+            ),
             ApprovalError::DigestMismatch => Self::new(Kind::DigestMismatch).because(
                 "Mã băm gửi lên không phải của bản hiện hành. Hãy xem lại nội dung rồi quyết định.",
                 "The digest named is not that of the current revision. Look at it again, then decide.",

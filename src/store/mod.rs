@@ -33,6 +33,9 @@ pub mod document;
 /// Who decided what, and the seals that followed.
 pub mod decision;
 
+/// Approvers who have endorsed a revision and wait for another one.
+pub mod endorsement;
+
 /// What was sealed together with an alert, to be executed later.
 pub mod prepared;
 

@@ -71,6 +71,7 @@ mod queue_dead;
 mod queue_delivery;
 mod queue_outage;
 mod queue_topology;
+mod quorum;
 mod quota;
 mod schedule;
 mod schedule_on_air;

@@ -10,7 +10,7 @@ use loa::config::seal::TrustedKey;
 use loa::domain::account::Role;
 use loa::domain::authority::NewAccount;
 use loa::domain::id::{AgencyId, OfficerId};
-use loa::domain::seal::{Approvers, SealingKey, TrustedKeys};
+use loa::domain::seal::{Approvers, Quorum, SealingKey, TrustedKeys};
 use loa::http::{App, AppState};
 use loa::identity::accounts;
 use loa::shutdown::Shutdown;
@@ -85,7 +85,17 @@ impl TestApp {
         now: OffsetDateTime,
         approvers: Option<Approvers>,
     ) -> Self {
-        Self::start_configured(pool, now, approvers, |_| {}).await
+        Self::start_asking(pool, now, approvers, Quorum::default()).await
+    }
+
+    /// And so many of them.
+    pub async fn start_asking(
+        pool: PgPool,
+        now: OffsetDateTime,
+        approvers: Option<Approvers>,
+        quorum: Quorum,
+    ) -> Self {
+        Self::start_configured(pool, now, approvers, quorum, |_| {}).await
     }
 
     /// Where announcements keep quiet and only so many begin a day.
@@ -94,13 +104,14 @@ impl TestApp {
             config.announcements.quiet_hours = quiet_hours;
             config.announcements.per_day = per_day;
         };
-        Self::start_configured(pool, SystemClock.now(), None, keep).await
+        Self::start_configured(pool, SystemClock.now(), None, Quorum::default(), keep).await
     }
 
     async fn start_configured(
         pool: PgPool,
         now: OffsetDateTime,
         approvers: Option<Approvers>,
+        quorum: Quorum,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let clock = Arc::new(TestClock::at(now));
@@ -116,6 +127,7 @@ impl TestApp {
             Some(approvers) => keys.with_approvers(approvers),
             None => keys,
         };
+        let trusted = trusted.with_quorum(quorum);
         let state = App::new(
             pool.clone(),
             pool.clone(),
