@@ -109,8 +109,8 @@ pub struct Sheet {
     send_at: Option<String>,
     /// When it begins, if not at once.
     begins: Option<Beginning>,
-    /// An emergency is live, which would hold it.
-    is_held: bool,
+    /// What it means that an emergency is live, if it would be held.
+    hold: Option<&'static str>,
     expires: String,
     link: Option<String>,
     digest: String,
@@ -284,7 +284,12 @@ impl Sheet {
             effective: sealed.effective.map(wording::moment),
             send_at: sealed.send_at.map(wording::moment),
             begins: Beginning::of(sheet, t),
-            is_held: sheet.is_held,
+            hold: sheet.is_held.then(|| {
+                t.pick(
+                    "Đang có cảnh báo khẩn: tin này sẽ được giữ lại đến khi cảnh báo đó kết thúc, lâu nhất vài giờ.",
+                    "An emergency is live: this one is held until that is over, a few hours at most.",
+                )
+            }),
             expires: wording::moment(sealed.expires),
             link: sealed.link.clone(),
             digest_short: sheet.digest.chars().take(16).collect(),
