@@ -99,7 +99,7 @@ pub struct Endorsed {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Verdict {
-    /// It is public, and being broadcast.
+    /// It is public and being broadcast, or scheduled.
     Approved(Approved),
     /// It waits for another approver.
     Endorsed(Endorsed),
@@ -316,7 +316,7 @@ impl Approving<'_> {
         Ok(())
     }
 
-    /// Seals, publishes, and begins the broadcast.
+    /// Seals, publishes, and begins the broadcast; or schedules both.
     async fn publish(
         &self,
         conn: &mut PgConnection,

@@ -4,7 +4,6 @@
 //! warning waits for the time it asks for itself. An announcement (*thông tin tuyên truyền*) also keeps off the night and off a day that
 //! has had enough of them. Everything that waits keeps off the minutes when all the world's schedules fire (FCM asks for it).
 
-use std::fmt;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -165,15 +164,6 @@ impl Begins {
         match self {
             Self::Now => None,
             Self::Later { waits_for, .. } => Some(waits_for),
-        }
-    }
-}
-
-impl fmt::Display for Begins {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Now => f.write_str("now"),
-            Self::Later { at, waits_for } => write!(f, "at {at} ({})", waits_for.as_str()),
         }
     }
 }
