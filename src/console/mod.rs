@@ -84,7 +84,7 @@ pub mod decide;
 /// A broadcast as it happens.
 pub mod broadcast;
 
-/// Pause, resume, stop, recall, all-clear.
+/// Pause, resume, stop, cancel, recall, all-clear.
 pub mod steer;
 
 /// What the console's pages need.
@@ -186,6 +186,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/alerts/{id}/approve", post(decide::approve))
         .route("/console/alerts/{id}/return", post(decide::send_back))
         .route("/console/alerts/{id}/reject", post(decide::reject))
+        .route("/console/alerts/{id}/cancel", post(steer::cancel))
         .route("/console/alerts/{id}/recall", post(steer::recall))
         .route("/console/alerts/{id}/all-clear", post(steer::all_clear))
         .route("/console/broadcasts/{id}", get(broadcast::page))

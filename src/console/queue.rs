@@ -46,7 +46,10 @@ pub struct WaitingLine {
     headline: String,
     agency: String,
     age: String,
+    send_at: Option<String>,
     expires: String,
+    /// Has somebody approved it who waits for another approver?
+    is_endorsed: bool,
 }
 
 /// One alert that was approved.
@@ -96,7 +99,9 @@ impl WaitingLine {
             headline: marked(item.purpose, &item.headline, t),
             agency: item.agency.name.clone(),
             age: wording::span(waited, t),
+            send_at: item.send_at.map(wording::moment),
             expires: wording::moment(item.expires),
+            is_endorsed: item.endorsements > 0,
         }
     }
 }
@@ -112,11 +117,12 @@ fn marked(purpose: Purpose, headline: &str, t: Tongue) -> String {
 impl RecentLine {
     fn of(line: &Recent, t: Tongue) -> Self {
         let state = match line.alert_state {
-            AlertState::Recalled => wording::state(AlertState::Recalled, t),
+            ended @ (AlertState::Recalled | AlertState::Cancelled) => wording::state(ended, t),
             AlertState::Draft
             | AlertState::Submitted
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Scheduled
             | AlertState::Live
             | AlertState::Expired
             | AlertState::Superseded => state_words(line.state, false, false, t),
@@ -126,7 +132,10 @@ impl RecentLine {
             headline: marked(line.purpose, &line.headline, t),
             agency: line.agency.clone(),
             state,
-            at: wording::moment(line.created_at),
+            at: match line.begins_at.filter(|_| line.alert_state == AlertState::Scheduled) {
+                Some(at) => format!("{} {}", t.pick("phát lúc", "begins at"), wording::moment(at)),
+                None => wording::moment(line.created_at),
+            },
         }
     }
 }

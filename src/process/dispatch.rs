@@ -27,7 +27,7 @@ use crate::delivery::send::Sender;
 use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
-use crate::domain::seal::{READS_FOLLOW_UPS, TrustedKeys};
+use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, TrustedKeys};
 use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
@@ -127,6 +127,7 @@ impl Dispatcher {
             trusted,
             publisher.clone(),
             config.dispatch.clone(),
+            config.announcements.rules().quiet,
         ));
         spawn_upkeep(config, &pools, &publisher, shutdown, &end);
         shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
@@ -333,7 +334,7 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
 /// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
 fn announced(trusted: &TrustedKeys) -> Vec<String> {
     let mut ids = trusted.ids();
-    ids.push(READS_FOLLOW_UPS.to_owned());
+    ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE].map(str::to_owned));
     ids
 }
 

@@ -14,6 +14,7 @@ use loa::config::oidc::Oidc;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
+use loa::domain::timing::Announcements;
 use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::passkeys::Passkeys;
@@ -96,7 +97,7 @@ impl Desk {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             single_sign_on,
             doors: Doorkeeper::new(sessions, false),
-            approval: Approval::new(pool.clone(), keys),
+            approval: Approval::new(pool.clone(), keys, Announcements::default()),
             authority: Authority::new(pool.clone()),
             pool: pool.clone(),
             clock: clock.clone(),

@@ -34,7 +34,7 @@ impl App {
 
     fn wrong(&self, world: &World) -> String {
         let near: Vec<String> = [-30, 0, 30].map(|late| self.code(world, late)).into();
-        (0..8).map(|n| format!("{n:06}")).find(|code| !near.contains(code)).unwrap()
+        (0..1_000_000).map(|n| format!("{n:06}")).find(|code| !near.contains(code)).unwrap()
     }
 }
 

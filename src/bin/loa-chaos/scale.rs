@@ -56,6 +56,10 @@ batch_size = {batch}
 bulk_hold_max_hours = 0
 drain_seconds = 10
 
+[announcements]
+quiet_hours = ''
+per_day = 0
+
 [pacing]
 fcm_per_second = {fcm}
 apns_per_second = {apns}
