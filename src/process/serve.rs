@@ -34,6 +34,7 @@ const EVENTS_AT_ONCE: u16 = 16;
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let trusted = trust::believed(config)?;
+    trust::check_console(config, &trusted)?;
     let key = sealing_key(config, &trusted)?.map(Arc::new);
     let listener = TcpListener::bind(config.http.listen)
         .await
