@@ -22,6 +22,7 @@ pub mod devices;
 pub mod dispatch;
 pub mod fcm;
 pub mod http;
+pub mod oidc;
 pub mod pacing;
 pub mod provider;
 pub mod seal;
@@ -62,6 +63,8 @@ pub struct Config {
     pub http: http::Http,
     /// With what people sign in.
     pub sign_in: sign_in::SignIn,
+    /// The province's single sign-on.
+    pub oidc: oidc::Oidc,
     /// The key that seals and the keys that are trusted.
     pub seal: seal::Seal,
     /// Checkpoints of the audit trail.
@@ -153,6 +156,8 @@ impl Config {
         self.database.check(self.mode, &mut problems);
         self.broker.check(self.mode, &mut problems);
         self.http.check(self.mode, &mut problems);
+        self.sign_in.check(&mut problems);
+        self.oidc.check(self.mode, &mut problems);
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
         self.announcements.check(&mut problems);

@@ -117,8 +117,8 @@ pub struct Refused {
 }
 
 impl Approval {
-    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast, or schedules both; where it takes more people
-    /// than have approved by now, keeps this approval until another one comes.
+    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast, or schedules both; where it takes more people than
+    /// have approved by now, keeps this approval until another one comes.
     ///
     /// `trace` travels with the work to the provider.
     pub async fn approve(
@@ -162,8 +162,8 @@ impl Approval {
         } else {
             let sealers = self.sealers(&mut tx, with, &earlier).await?;
             let begins = self.settle_beginning(&mut tx, &sealed).await?;
-            let published = approving.publish(&mut tx, &sealed, &sealers, begins, trace);
-            Verdict::Approved(published.await?)
+            let approved = approving.publish(&mut tx, &sealed, &sealers, begins, trace).await?;
+            Verdict::Approved(approved)
         };
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
@@ -245,7 +245,7 @@ impl Verdict {
         match self {
             Self::Approved(Approved { alert, broadcast, begins_at, .. }) => {
                 Metric::Decisions.add(1, &[("decision", "approve")]);
-                tracing::info!(alert.id = %alert, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins {}", begins_at.map_or_else(|| "now".to_owned(), |at| format!("at {at}")));
+                tracing::info!(alert.id = %alert, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins {}", begins_at.map_or_else(|| "now".to_owned(), |at| at.to_string()));
             }
             Self::Endorsed(Endorsed { alert, approvers, needed, .. }) => {
                 Metric::Decisions.add(1, &[("decision", "endorse")]);

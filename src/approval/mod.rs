@@ -34,6 +34,9 @@ pub mod ends;
 /// One alert takes another's place.
 mod place;
 
+/// What an approval now would meet.
+pub mod meets;
+
 /// How many approvers it takes, and who has approved so far.
 mod quorum;
 

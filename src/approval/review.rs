@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::meets::{Overlap, Reach, Traffic};
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::{Kind, Severity};
@@ -85,6 +86,12 @@ pub struct ReviewSheet {
     pub submitted_at: Option<OffsetDateTime>,
     /// May the officer who asks approve it?
     pub may_approve: bool,
+    /// Who has approved this revision and waits for another approver.
+    pub endorsed_by: Vec<Endorser>,
+    /// Is the officer who asks one of them?
+    pub is_endorsed_by_reader: bool,
+    /// How many different people it takes.
+    pub approvers_needed: usize,
     /// When it would begin if it were approved now, or when it is to begin; absent: at once, or it has begun.
     #[serde(
         with = "time::serde::rfc3339::option",
@@ -98,14 +105,12 @@ pub struct ReviewSheet {
     /// An emergency is live, and it would be held until that is over.
     #[serde(default)]
     pub is_held: bool,
-    /// Who has approved this revision and waits for another approver.
-    pub endorsed_by: Vec<Endorser>,
-    /// Is the officer who asks one of them?
-    pub is_endorsed_by_reader: bool,
-    /// How many different people it takes.
-    pub approvers_needed: usize,
     /// Devices it would reach now.
     pub reach: Reach,
+    /// What its broadcast would find on its way, by provider.
+    pub traffic: Vec<Traffic>,
+    /// Other alerts about the same thing that wait, or are public, while this one would hold.
+    pub overlaps: Vec<Overlap>,
 }
 
 /// An approver who waits for another one.
@@ -118,19 +123,6 @@ pub struct Endorser {
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-}
-
-/// Active devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reach {
-    /// Android.
-    pub fcm: i64,
-    /// iOS.
-    pub apns: i64,
-    /// Browsers.
-    pub webpush: i64,
-    /// All of them.
-    pub total: i64,
 }
 
 impl Approval {
@@ -173,7 +165,10 @@ impl Approval {
         };
         let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
-        let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
+        let reach = Reach::now(&mut tx).await?;
+        let traffic = Traffic::before(&mut tx, sealed.lane).await?;
+        let span = (sealed.effective, sealed.expires);
+        let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
         let begins = match found.state {
             AlertState::Submitted => self.begins(&mut tx, &sealed).await?,
@@ -217,7 +212,9 @@ impl Approval {
             begins_at: begins.at(),
             waits_for: begins.waits_for(),
             is_held,
-            reach: Reach { fcm, apns, webpush, total: fcm + apns + webpush },
+            reach,
+            traffic,
+            overlaps: overlaps.into_iter().map(Overlap::from).collect(),
         })
     }
 

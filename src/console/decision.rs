@@ -19,6 +19,7 @@ use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::approval::decide::LEAST_LEFT;
+use crate::approval::meets::{LanguageReach, Overlap, Reach, Traffic};
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
 use crate::domain::account::{Power, Role};
@@ -100,7 +101,13 @@ pub struct Sheet {
     is_pdf: bool,
     reach: String,
     providers: Vec<(&'static str, String)>,
+    /// Devices by language, the most frequent first.
+    speakers: Vec<(String, String)>,
+    /// Other alerts about the same thing at the same time.
+    overlaps: Vec<Beside>,
     forecast: String,
+    /// What is being sent before it.
+    ahead: Option<String>,
     agency: String,
     author: String,
     revision: u32,
@@ -109,8 +116,8 @@ pub struct Sheet {
     send_at: Option<String>,
     /// When it begins, if not at once.
     begins: Option<Beginning>,
-    /// What it means that an emergency is live, if it would be held.
-    hold: Option<&'static str>,
+    /// Why it would be held, when it would.
+    held: Option<&'static str>,
     expires: String,
     link: Option<String>,
     digest: String,
@@ -148,6 +155,56 @@ pub struct Replaced {
     expires: String,
     /// It is not corrected; its danger is over.
     is_ended: bool,
+}
+
+/// Another alert about the same thing at the same time.
+#[derive(Debug)]
+pub struct Beside {
+    id: String,
+    headline: String,
+    agency: String,
+    state: &'static str,
+    since: String,
+    expires: String,
+}
+
+impl Beside {
+    fn of(other: &Overlap, t: Tongue) -> Self {
+        Self {
+            id: other.id.to_string(),
+            headline: other.headline.clone(),
+            agency: other.agency.clone(),
+            state: wording::state(other.state, t),
+            since: other.since.map(wording::moment).unwrap_or_default(),
+            expires: wording::moment(other.expires),
+        }
+    }
+}
+
+/// Four languages by name; more would not be read.
+fn speakers(reach: &Reach, t: Tongue) -> Vec<(String, String)> {
+    let all = |one: &LanguageReach| one.fcm + one.apns + one.webpush;
+    let mut named: Vec<(String, String)> = reach
+        .languages
+        .iter()
+        .take(4)
+        .map(|one| (one.language.clone(), wording::number(all(one), t)))
+        .collect();
+    let rest: i64 = reach.languages.iter().skip(4).map(all).sum();
+    if rest > 0 {
+        named.push((t.pick("khác", "other").to_owned(), wording::number(rest, t)));
+    }
+    named
+}
+
+/// What is being sent first, when there is anything.
+fn ahead(traffic: &[Traffic], t: Tongue) -> Option<String> {
+    let devices: i64 = traffic.iter().map(|one| one.ahead).sum();
+    let count = wording::number(devices, t);
+    (devices > 0).then(|| match t {
+        Tongue::Vi => format!("Đang phát dở {count} lượt gửi của tin khác, đi trước tin này."),
+        Tongue::En => format!("{count} pushes of other alerts are under way and go first."),
+    })
 }
 
 /// Does it warn of something that will be over one day?
@@ -227,7 +284,7 @@ impl Sheet {
         t: Tongue,
     ) -> Self {
         let sealed = &sheet.sealed;
-        let devices = [sheet.reach.fcm, sheet.reach.apns, sheet.reach.webpush];
+        let devices = sheet.reach.by_provider();
         Self {
             id: sealed.id.to_string(),
             headline: super::broadcast::headline(sealed, t),
@@ -276,7 +333,10 @@ impl Sheet {
             providers: Provider::ALL
                 .map(|provider| (platform(provider), wording::number(devices[provider.index()], t)))
                 .to_vec(),
-            forecast: in_words(forecast(devices, pacing), t),
+            speakers: speakers(&sheet.reach, t),
+            overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
+            forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
+            ahead: ahead(&sheet.traffic, t),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
             revision: sealed.revision,
@@ -284,7 +344,7 @@ impl Sheet {
             effective: sealed.effective.map(wording::moment),
             send_at: sealed.send_at.map(wording::moment),
             begins: Beginning::of(sheet, t),
-            hold: sheet.is_held.then(|| {
+            held: sheet.is_held.then(|| {
                 t.pick(
                     "Đang có cảnh báo khẩn: tin này sẽ được giữ lại đến khi cảnh báo đó kết thúc, lâu nhất vài giờ.",
                     "An emergency is live: this one is held until that is over, a few hours at most.",

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::routing::{any, get, post};
 use sqlx::PgPool;
@@ -12,10 +13,13 @@ use sqlx::PgPool;
 use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::pacing::Pacing;
+use crate::config::sign_in::SignIn;
 use crate::config::{Config, Mode};
 use crate::identity::authority::Authority;
 use crate::identity::passkeys::Passkeys;
 use crate::identity::sessions::Sessions;
+use crate::identity::single_sign_on::SingleSignOn;
+use crate::identity::totp::keys::TotpKeys;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
 use crate::web::session::Doorkeeper;
@@ -53,6 +57,12 @@ pub mod sessions;
 /// A person's own passkeys.
 pub mod passkeys;
 
+/// A person's own one-time codes.
+pub mod totp;
+
+/// To the province's single sign-on and back.
+pub mod sso;
+
 /// Coming in by an invitation.
 pub mod invitation;
 
@@ -84,6 +94,8 @@ pub struct Console {
     pub doors: Doorkeeper,
     /// Registers passkeys; none at an address without a name.
     pub passkeys: Option<Passkeys>,
+    /// The province's single sign-on, where there is one.
+    pub single_sign_on: Option<SingleSignOn>,
     /// Takes decisions.
     pub approval: Approval,
     /// Accounts and keys.
@@ -104,6 +116,9 @@ pub struct Console {
 
 impl Console {
     /// For a process with this configuration. `pool` is for looking, `urgent` for signing in: bulk must not keep an approver out.
+    ///
+    /// # Errors
+    /// When a key that it needs cannot be read.
     pub fn new(
         config: &Config,
         pool: PgPool,
@@ -111,16 +126,18 @@ impl Console {
         clock: Arc<dyn Clock>,
         approval: Approval,
         shutdown: Shutdown,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let base = config.http.base_url();
         let https = base.starts_with("https://");
         let password_alone = config.sign_in.password_alone;
-        let sessions = Sessions::new(urgent, Arc::clone(&clock), password_alone);
+        let sessions = Sessions::new(urgent, Arc::clone(&clock), password_alone)
+            .with_codes(totp_keys(&config.sign_in)?);
         // With one passkey approvers sign in and seal.
         let rp_id = approval.approvers().map(|approvers| approvers.trust.site.rp_id.clone());
         let rp_id = rp_id.as_deref();
-        Self {
+        Ok(Self {
             passkeys: Passkeys::new(sessions.clone(), &base, rp_id),
+            single_sign_on: SingleSignOn::new(sessions.clone(), &config.oidc, config.mode, &base)?,
             doors: Doorkeeper::new(sessions, https),
             approval,
             authority: Authority::new(pool.clone()),
@@ -130,8 +147,18 @@ impl Console {
             demo: config.mode == Mode::Demo,
             trusted_proxies: config.http.trusted_proxies,
             shutdown,
-        }
+        })
     }
+}
+
+/// What encrypts the secrets of one-time codes, read.
+///
+/// # Errors
+/// Names the file that cannot be read, or holds no key.
+pub fn totp_keys(config: &SignIn) -> anyhow::Result<TotpKeys> {
+    let files = config.totp_files().map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let files = files.iter().map(|(id, file)| (*id, file.expose().as_slice()));
+    TotpKeys::read(files).context("sign_in.totp_keys")
 }
 
 /// The console's routes.
@@ -147,6 +174,12 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/passkeys/begin", post(passkeys::begin))
         .route("/console/passkeys/{credential}/remove", post(passkeys::remove))
         .route("/console/passkeys/{credential}/request", get(passkeys::request))
+        .route("/console/sso", get(sso::leave))
+        .route("/console/sso/link", get(sso::leave_to_link))
+        .route("/console/sso/callback", get(sso::come_back))
+        .route("/console/totp", get(totp::page).post(totp::set_up))
+        .route("/console/totp/begin", post(totp::begin))
+        .route("/console/totp/remove", post(totp::remove))
         .route("/console/alerts/{id}", get(decision::page))
         .route("/console/alerts/{id}/document", get(decision::document))
         .route("/console/alerts/{id}/challenge", post(decide::challenge))

@@ -33,8 +33,8 @@ pub struct PasskeysPage {
     pub f: Frame,
     /// Each, the oldest first.
     pub passkeys: Vec<PasskeyRow>,
-    /// Browsers make passkeys here.
-    pub offered: bool,
+    /// With what people sign in here.
+    pub offered: Offered,
     /// The person was invited, and has none yet.
     pub is_enrolling: bool,
     /// The person's passkeys seal what they approve.
@@ -43,6 +43,17 @@ pub struct PasskeysPage {
     pub wrong: Option<String>,
     /// What was to be its name.
     pub name: String,
+}
+
+/// With what people may sign in at this address.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    /// Browsers make passkeys here.
+    passkeys: bool,
+    /// Who cannot have one sets up one-time codes.
+    codes: bool,
+    /// Or uses the province's single sign-on.
+    sso: bool,
 }
 
 /// A passkey, in words.
@@ -162,7 +173,7 @@ async fn requests(
     Ok(with.collect())
 }
 
-async fn show(
+pub(super) async fn show(
     console: &Console,
     visit: &Visit,
     status: StatusCode,
@@ -195,7 +206,11 @@ async fn show(
     let page = PasskeysPage {
         f: visit.frame(),
         passkeys: rows.collect(),
-        offered: console.passkeys.is_some(),
+        offered: Offered {
+            passkeys: console.passkeys.is_some(),
+            codes: console.doors.sessions.takes_codes(),
+            sso: console.single_sign_on.is_some(),
+        },
         is_enrolling: visit.visitor.session.is_enrolling,
         seals: approvers.is_some() && visit.officer().role.may(Power::Decide),
         wrong,
@@ -262,6 +277,9 @@ fn words(visit: &Visit, error: &PasskeyError) -> (StatusCode, String) {
             "Đây là khóa truy cập cuối cùng. Hãy thêm khóa khác trước khi xóa.",
             "This is the last passkey. Add another one before removing it.",
         ),
+        PasskeyError::TooOften(wait) => {
+            return (StatusCode::TOO_MANY_REQUESTS, refusal::too_often(t, *wait));
+        }
         PasskeyError::NotFound => {
             (StatusCode::NOT_FOUND, "Không có khóa truy cập này.", "There is no such passkey.")
         }

@@ -39,6 +39,12 @@ pub fn page(frame: Frame, alert: AlertId, error: &ApprovalError) -> Response {
     answer(words.status, &page)
 }
 
+/// Whoever tried too often is told how long to wait.
+pub fn too_often(t: Tongue, wait: time::Duration) -> String {
+    let (vi, en) = ("Đã thử quá nhiều lần. Xin thử lại sau", "Too many attempts. Try again in");
+    format!("{} {}.", t.pick(vi, en), wording::span(wait, t))
+}
+
 /// There is nothing at this address.
 pub fn not_found(frame: Frame) -> Response {
     let words = Words::of(&ApprovalError::NotFound, frame.t);

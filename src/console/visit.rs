@@ -30,6 +30,11 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// A request whose session is known already.
+    pub fn new(visitor: Visitor, t: Tongue, headers: HeaderMap, demo: bool) -> Self {
+        Self { visitor, t, headers, demo }
+    }
+
     /// The person.
     pub fn officer(&self) -> &Officer {
         &self.visitor.session.officer
@@ -73,11 +78,13 @@ impl FromRequestParts<Arc<Console>> for Visit {
     }
 }
 
-/// Whoever was invited registers a passkey before anything else.
+/// Whoever was invited registers a passkey, or sets up what there is instead, before anything else.
 fn is_for_enrolling(parts: &Parts) -> bool {
     let path = parts.uri.path();
-    let here = super::passkeys::HERE;
-    path.starts_with(here) || path == "/console/sign-out"
+    [super::passkeys::HERE, super::totp::HERE, super::sso::LINK]
+        .iter()
+        .any(|here| path.starts_with(here))
+        || path == "/console/sign-out"
 }
 
 /// Only a page is worth coming back to: a form's address answers nothing by itself.

@@ -27,5 +27,14 @@ mod password;
 /// People signed in to the console.
 pub mod sessions;
 
+/// One-time codes beside a password.
+pub mod totp;
+
+/// The province's single sign-on.
+pub mod single_sign_on;
+
+/// How often a browser may ask before it has signed in.
+mod asking;
+
 /// Random tokens and their hashes.
 mod token;

@@ -13,6 +13,9 @@ use crate::domain::message::Purpose;
 /// Which alert took whose place.
 mod incident;
 
+/// Other alerts that people would have on their phones at the same time.
+mod beside;
+
 /// What is asked of the tables.
 mod read;
 
@@ -22,6 +25,7 @@ mod row;
 /// What is written, each change guarded by what it assumes.
 mod write;
 
+pub use beside::{Overlap, overlapping};
 pub use incident::{lock_incident, published, successor, writes_for};
 pub use read::{Filter, Listed, database_now, find, list, lock, revision, revisions};
 pub use write::{

@@ -194,24 +194,6 @@ pub async fn insert_seal(
     Ok(())
 }
 
-/// Active devices of each provider, in the order of their numbers: who an approval now would reach.
-pub async fn reach(conn: &mut PgConnection) -> Result<[i64; 3], StoreError> {
-    let rows = sqlx::query!(
-        r#"select provider, count(*) as "devices!" from device where state = 0 group by provider"#
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut reach = [0; 3];
-    for row in rows {
-        let slot = usize::try_from(row.provider)
-            .ok()
-            .and_then(|index| reach.get_mut(index))
-            .ok_or_else(|| StoreError::inconsistent("device", "provider", row.provider))?;
-        *slot = row.devices;
-    }
-    Ok(reach)
-}
-
 /// The epoch of a stop that may not have been confirmed yet; nothing when the broadcast is over or was never stopped.
 pub async fn pending_stop(
     conn: &mut PgConnection,

@@ -18,6 +18,12 @@ pub mod challenge;
 /// Passkeys of those who sign in, and what browsers were asked.
 pub mod passkey;
 
+/// One-time codes.
+pub mod totp;
+
+/// Subjects of the province's single sign-on.
+pub mod single_sign_on;
+
 /// Codes with which people register their first passkey.
 pub mod invitation;
 
@@ -32,6 +38,9 @@ pub mod document;
 
 /// Who decided what, and the seals that followed.
 pub mod decision;
+
+/// What an approval now would meet: devices, what goes first, how fast providers take it.
+pub mod reach;
 
 /// Approvers who have endorsed a revision and wait for another one.
 pub mod endorsement;

@@ -184,6 +184,15 @@ pub const TABLE: &[Row] = &[
     row("POST /console/passkeys/begin", About::Nothing, Door::Desk(&[]), Reach::Every, 200),
     row("POST /console/passkeys/{credential}/remove", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
     row("GET /console/passkeys/{credential}/request", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    // Nor has it a single sign-on; where there is one, is in `single_sign_on`.
+    row("GET /console/sso", About::Nothing, Door::Open, Reach::Every, 404),
+    row("GET /console/sso/link", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("GET /console/sso/callback", About::Nothing, Door::Open, Reach::Every, 404),
+    // The matrix has no key for one-time codes; where there is one, is in `one_time_codes`.
+    row("GET /console/totp", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("POST /console/totp", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("POST /console/totp/begin", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("POST /console/totp/remove", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
     row("POST /console/sign-out", About::Nothing, Door::Desk(&[]), Reach::Every, 303),
     row("GET /console/sessions", About::Nothing, Door::Desk(&[]), Reach::Every, 200),
     row("POST /console/sessions/end-others", About::Nothing, Door::Desk(&[]), Reach::Every, 303),

@@ -9,6 +9,8 @@ use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use loa::approval::{Approval, Keys};
 use loa::clock::TestClock;
+use loa::config::Mode;
+use loa::config::oidc::Oidc;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
@@ -17,6 +19,8 @@ use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::passkeys::Passkeys;
 use loa::identity::sessions::Sessions;
+use loa::identity::single_sign_on::SingleSignOn;
+use loa::identity::totp::keys::TotpKeys;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use sqlx::PgPool;
@@ -41,6 +45,11 @@ pub struct Page {
     pub headers: axum::http::HeaderMap,
 }
 
+/// One key, of no other secret than the tests'.
+pub fn totp_keys() -> TotpKeys {
+    TotpKeys::read([("test", "A".repeat(43).as_bytes())]).expect("32 bytes")
+}
+
 impl Desk {
     /// A browser that nobody has signed in with.
     pub async fn empty(world: &World, key: SealingKey) -> Self {
@@ -53,7 +62,12 @@ impl Desk {
 
     /// A browser before a console that seals with these keys, and where a password alone lets in or does not.
     pub fn before(world: &World, keys: Keys, password_alone: bool) -> Self {
-        Self::in_front(&world.pool, &world.clock, keys, password_alone)
+        Self::in_front(&world.pool, &world.clock, keys, password_alone, None)
+    }
+
+    /// A browser before a console that believes the province's single sign-on.
+    pub fn with_single_sign_on(world: &World, config: &Oidc) -> Self {
+        Self::in_front(&world.pool, &world.clock, Keys::default(), false, Some(config))
     }
 
     /// A browser in front of the province of `app`, with which `login` has signed in.
@@ -61,15 +75,27 @@ impl Desk {
         let officer = accounts::officer_by_login(&app.pool, login).await.unwrap();
         accounts::set_password(&app.pool, "test", officer, PASSWORD).await.unwrap();
         let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
-        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true);
+        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true, None);
         desk.sign_in(login, PASSWORD).await;
         desk
     }
 
-    fn in_front(pool: &PgPool, clock: &Arc<TestClock>, keys: Keys, password_alone: bool) -> Self {
-        let sessions = Sessions::new(pool.clone(), clock.clone(), password_alone);
+    fn in_front(
+        pool: &PgPool,
+        clock: &Arc<TestClock>,
+        keys: Keys,
+        password_alone: bool,
+        oidc: Option<&Oidc>,
+    ) -> Self {
+        let sessions =
+            Sessions::new(pool.clone(), clock.clone(), password_alone).with_codes(totp_keys());
+        let single_sign_on = oidc.and_then(|oidc| {
+            let made = SingleSignOn::new(sessions.clone(), oidc, Mode::Demo, ORIGIN);
+            made.expect("a single sign-on")
+        });
         let console = Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
+            single_sign_on,
             doors: Doorkeeper::new(sessions, false),
             approval: Approval::new(pool.clone(), keys, Announcements::default()),
             authority: Authority::new(pool.clone()),

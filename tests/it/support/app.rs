@@ -85,7 +85,7 @@ impl TestApp {
         now: OffsetDateTime,
         approvers: Option<Approvers>,
     ) -> Self {
-        Self::start_asking(pool, now, approvers, Quorum::default()).await
+        Self::start_configured(pool, now, approvers, Quorum::default(), |_| {}).await
     }
 
     /// And so many of them.
