@@ -50,6 +50,15 @@ pub enum ApprovalError {
         /// Where those dispatchers run.
         hosts: Vec<String>,
     },
+    /// No dispatcher has a drill group.
+    #[error("no live dispatcher has a drill group")]
+    NoDrillGroup,
+    /// Dispatchers without the drill group that the others have.
+    #[error("{} live dispatchers have not the same drill group: {}", .hosts.len(), .hosts.join(", "))]
+    OtherDrillGroup {
+        /// Where those dispatchers run.
+        hosts: Vec<String>,
+    },
     /// The officer has no certified passkey; or nobody here seals with one.
     #[error("no certified passkey of this officer is known here")]
     NoPasskey,

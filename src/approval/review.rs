@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::sealing::drill_reach;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
-use crate::domain::alert::{Kind, Severity};
+use crate::domain::alert::{Kind, Severity, Status};
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Language;
 use crate::domain::id::{AlertId, OfficerId};
@@ -122,12 +123,16 @@ impl Approval {
         };
         let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
-        let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
+        let sealed = read(id, &bytes)?;
+        let [fcm, apns, webpush] = match sealed.status {
+            Status::Actual => decision::reach(&mut tx).await?,
+            Status::Exercise => drill_reach(&mut tx).await?,
+        };
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
         Ok(ReviewSheet {
             state: found.state,
             digest: digest(&bytes),
-            sealed: read(id, &bytes)?,
+            sealed,
             recall,
             all_clear,
             replaces,
@@ -184,7 +189,7 @@ pub(super) fn read(id: AlertId, bytes: &[u8]) -> Result<SealedAlert, StoreError>
 fn rank(lane: Lane) -> u8 {
     match lane {
         Lane::Emergency => 0,
-        Lane::Personal | Lane::Bulk => 1,
+        Lane::Personal | Lane::Bulk | Lane::Drill => 1,
     }
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::review::read;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
+use crate::domain::drill::GroupWord;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
@@ -166,6 +167,9 @@ pub(super) async fn check_readable(
     conn: &mut PgConnection,
     sealed: &SealedAlert,
 ) -> Result<(), ApprovalError> {
+    if !sealed.status.is_actual() {
+        check_drill_group(conn).await?;
+    }
     let is_plain = match sealed.purpose {
         Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_none(),
         Purpose::Correction | Purpose::AllClear => false,
@@ -177,6 +181,26 @@ pub(super) async fn check_readable(
     let live = liveness::live_dispatchers(conn).await?.into_iter();
     let hosts: Vec<String> = live.filter(|it| !reads(&it.trusted_keys)).map(|it| it.host).collect();
     if hosts.is_empty() { Ok(()) } else { Err(ApprovalError::OlderDispatchers { hosts }) }
+}
+
+/// A drill is sealed only while every live dispatcher has the same drill group: one without it, or of a release before drills, would leave
+/// the drill unsent or reach others.
+async fn check_drill_group(conn: &mut PgConnection) -> Result<GroupWord, ApprovalError> {
+    let live = liveness::live_dispatchers(conn).await?;
+    let words: Vec<_> = live.iter().map(|it| GroupWord::among(&it.trusted_keys)).collect();
+    let first = words.iter().flatten().next().cloned().ok_or(ApprovalError::NoDrillGroup)?;
+    let others = live.into_iter().zip(&words).filter(|(_, word)| word.as_ref() != Some(&first));
+    let hosts: Vec<String> = others.map(|(it, _)| it.host).collect();
+    if hosts.is_empty() { Ok(first) } else { Err(ApprovalError::OtherDrillGroup { hosts }) }
+}
+
+/// Whom a drill would reach now: the group of the dispatchers, or nobody while they have none in common.
+pub(super) async fn drill_reach(conn: &mut PgConnection) -> Result<[i64; 3], ApprovalError> {
+    match check_drill_group(conn).await {
+        Ok(word) => Ok(word.devices),
+        Err(ApprovalError::NoDrillGroup | ApprovalError::OtherDrillGroup { .. }) => Ok([0; 3]),
+        Err(error) => Err(error),
+    }
 }
 
 /// Seals the alert and what was prepared with it: one decision binds all, because the alert's bytes name the others' digests.

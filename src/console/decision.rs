@@ -203,7 +203,7 @@ impl Sheet {
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
             is_emergency: match sealed.lane {
                 Lane::Emergency => true,
-                Lane::Personal | Lane::Bulk => false,
+                Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
             classification: [
                 wording::kind(sealed.kind, t),

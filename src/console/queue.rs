@@ -91,7 +91,7 @@ impl WaitingLine {
             band: Band::of(item.kind, item.risk_level, item.severity, t),
             is_emergency: match item.lane {
                 Lane::Emergency => true,
-                Lane::Personal | Lane::Bulk => false,
+                Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
             headline: marked(item.purpose, &item.headline, t),
             agency: item.agency.name.clone(),

@@ -235,6 +235,10 @@ impl Registrar {
                     continue;
                 }
             };
+            // Whoever belongs to the drill group has been told; nobody else is.
+            if !sealed.status.is_actual() {
+                continue;
+            }
             let message = sealed.message(provider, language, &[]);
             alerts.extend(message.map(|message| LiveAlert {
                 id,
