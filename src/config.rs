@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::domain::retry::Waits;
 
+pub mod announcements;
 pub mod apns;
 pub mod audit;
 pub mod broker;
@@ -66,6 +67,8 @@ pub struct Config {
     pub seal: seal::Seal,
     /// Checkpoints of the audit trail.
     pub audit: audit::Audit,
+    /// When announcements keep quiet.
+    pub announcements: announcements::Announcements,
     /// How much a dispatcher takes on.
     pub dispatch: dispatch::Dispatch,
     /// How fast the fleet may push.
@@ -142,6 +145,7 @@ impl Config {
         config.mode = Mode::Demo;
         config.http.for_testing();
         config.sign_in.password_alone = true;
+        config.announcements.for_testing();
         config.dispatch.for_testing();
         config
     }
@@ -152,8 +156,10 @@ impl Config {
         self.database.check(self.mode, &mut problems);
         self.broker.check(self.mode, &mut problems);
         self.http.check(self.mode, &mut problems);
+        self.sign_in.check(&mut problems);
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
+        self.announcements.check(&mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
         waits::check(&self.waits, self.mode, &mut problems);

@@ -1,25 +1,30 @@
 //! Approve, hand back, reject: each one transaction on a locked alert.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 use super::review::read;
-use super::sealing::{check_readable, write_seals};
+use super::sealing::{Sealers, With, check_readable, write_seals};
 use super::{Approval, ApprovalError, need, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::Attestations;
 use crate::domain::id::{AlertId, BroadcastId};
-use crate::domain::lifecycle::{Action, AlertState};
+use crate::domain::lifecycle::{Action, AlertState, Refusal};
 use crate::domain::message::Purpose;
 use crate::domain::seal::{OneSeal, SealedAlert, digest};
 use crate::domain::text;
+use crate::domain::timing::{Begins, WaitsFor};
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Revision};
 use crate::store::broadcast::{self, NewBroadcast};
 use crate::store::decision::{self, DecisionKind, NewDecision};
+use crate::store::endorsement::{self, Endorsement};
 use crate::store::idempotency::Once;
 use crate::store::{StoreError, audit};
 use crate::telemetry::{Metric, TraceParent};
@@ -53,7 +58,7 @@ pub struct RefuseRequest {
     pub digest: Option<String>,
 }
 
-/// An alert that has been approved: public, and being broadcast.
+/// An alert that has been approved: public and being broadcast, or to be so at its time.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Approved {
     /// Which.
@@ -65,6 +70,39 @@ pub struct Approved {
     /// The database's clock at the end of the transaction.
     #[serde(with = "time::serde::rfc3339")]
     pub approved_at: OffsetDateTime,
+    /// When it becomes public and its broadcast begins, if that is later.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits, if it does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<WaitsFor>,
+}
+
+/// An alert that one approver has approved, and that takes another one. Nothing is public, nothing is sent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Endorsed {
+    /// Which.
+    pub alert: AlertId,
+    /// What was approved.
+    pub digest: String,
+    /// Different people who have approved it by now.
+    pub approvers: usize,
+    /// How many it takes.
+    pub needed: usize,
+}
+
+/// What an approval has come to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Verdict {
+    /// It is public and being broadcast, or scheduled.
+    Approved(Approved),
+    /// It waits for another approver.
+    Endorsed(Endorsed),
 }
 
 /// An alert that has been handed back or rejected.
@@ -79,7 +117,8 @@ pub struct Refused {
 }
 
 impl Approval {
-    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast.
+    /// Seals exactly the bytes that were shown, publishes them and writes their broadcast, or schedules both; where it takes more people than
+    /// have approved by now, keeps this approval until another one comes.
     ///
     /// `trace` travels with the work to the provider.
     pub async fn approve(
@@ -89,9 +128,9 @@ impl Approval {
         request: &ApproveRequest,
         once: Option<&Once>,
         trace: Option<&TraceParent>,
-    ) -> Result<Approved, ApprovalError> {
+    ) -> Result<Verdict, ApprovalError> {
         need(officer, Power::Decide)?;
-        let with = self.seal_with(officer, request.seal.as_ref()).await?;
+        let (with, quorum) = self.seal_with(officer, request.seal.as_ref()).await?;
         let mut tx = self.begin().await?;
         if let Some(once) = once
             && let Some(answer) = once.claim(&mut tx, officer.id).await?
@@ -108,42 +147,29 @@ impl Approval {
         if sealed.expires < alert::database_now(&mut tx).await? + LEAST_LEFT {
             return Err(ApprovalError::TooLate);
         }
-        let decision = NewDecision {
-            alert: id,
-            revision: current.number,
-            kind: DecisionKind::Approve,
-            officer: officer.id,
-            digest: Some(&request.digest),
-            reason: None,
-            attested: true,
-        };
-        decision::insert(&mut tx, &decision).await?;
         check_prepared(&current, &sealed)?;
         check_readable(&mut tx, &sealed).await?;
-        write_seals(&mut tx, &with, officer, &current, bytes).await?;
-        let after_epoch = supersede(&mut tx, &found, &sealed).await?;
-        alert::become_live(&mut tx, id, current.number).await?;
-        let new =
-            NewBroadcast { alert: id, lane: sealed.lane, expires: sealed.expires, after_epoch };
-        let broadcast = broadcast::create(&mut tx, new, trace.map(TraceParent::as_str)).await?;
-        let answer = Approved {
-            alert: id,
-            broadcast,
-            digest: request.digest.clone(),
-            approved_at: alert::database_now(&mut tx).await?,
+        with.verify(&mut tx, officer, &current, bytes).await?;
+        let approving = Approving { officer, found: &found, current: &current, bytes };
+        let earlier = self.endorsed(&mut tx, &current, bytes).await?;
+        let people = approving.people(&mut tx, &earlier).await?;
+        let needed = quorum.of(sealed.lane);
+        let answer = if people < needed {
+            let answer =
+                Endorsed { alert: id, digest: request.digest.clone(), approvers: people, needed };
+            approving.endorse(&mut tx, &with, &earlier, &answer).await?;
+            Verdict::Endorsed(answer)
+        } else {
+            let sealers = self.sealers(&mut tx, with, &earlier).await?;
+            let begins = self.settle_beginning(&mut tx, &sealed).await?;
+            let approved = approving.publish(&mut tx, &sealed, &sealers, begins, trace).await?;
+            Verdict::Approved(approved)
         };
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
         }
-        let mut detail = json!({"revision": current.number, "digest": answer.digest, "broadcast": broadcast, "key": with.name()});
-        if let Some(original) = found.refers_to {
-            detail["replaces"] = json!(original);
-            detail["after_epoch"] = json!(after_epoch);
-        }
-        write_down(&mut tx, officer, "alert.approved", id, detail).await?;
         tx.commit().await?;
-        Metric::Decisions.add(1, &[("decision", "approve")]);
-        tracing::info!(alert.id = %id, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins");
+        answer.tell(officer);
         Ok(answer)
     }
 
@@ -214,15 +240,146 @@ impl Approval {
     }
 }
 
+impl Verdict {
+    fn tell(&self, officer: &Officer) {
+        match self {
+            Self::Approved(Approved { alert, broadcast, begins_at, .. }) => {
+                Metric::Decisions.add(1, &[("decision", "approve")]);
+                tracing::info!(alert.id = %alert, broadcast.id = %broadcast, officer.id = %officer.id, "approved; broadcast {broadcast} begins {}", begins_at.map_or_else(|| "now".to_owned(), |at| at.to_string()));
+            }
+            Self::Endorsed(Endorsed { alert, approvers, needed, .. }) => {
+                Metric::Decisions.add(1, &[("decision", "endorse")]);
+                tracing::info!(alert.id = %alert, officer.id = %officer.id, "approved by {approvers} of {needed}");
+            }
+        }
+    }
+}
+
+/// An approval in the middle of its transaction: everything was checked, the alert is locked.
+struct Approving<'a> {
+    officer: &'a Officer,
+    found: &'a Alert,
+    current: &'a Revision,
+    bytes: &'a [u8],
+}
+
+impl Approving<'_> {
+    /// Different people who have approved, this one among them.
+    async fn people(
+        &self,
+        conn: &mut PgConnection,
+        earlier: &[Endorsement],
+    ) -> Result<usize, StoreError> {
+        let own = decision::person(conn, self.officer.id).await?;
+        let others = earlier.iter().map(|endorsement| endorsement.person.as_str());
+        Ok(others.chain([own.as_str()]).collect::<BTreeSet<_>>().len())
+    }
+
+    async fn decide(
+        &self,
+        conn: &mut PgConnection,
+        kind: DecisionKind,
+        digest: &str,
+    ) -> Result<(), StoreError> {
+        let decision = NewDecision {
+            alert: self.found.id,
+            revision: self.current.number,
+            kind,
+            officer: self.officer.id,
+            digest: Some(digest),
+            reason: None,
+            attested: true,
+        };
+        decision::insert(conn, &decision).await
+    }
+
+    /// Keeps this approval until another one comes.
+    async fn endorse(
+        &self,
+        conn: &mut PgConnection,
+        with: &With<'_>,
+        earlier: &[Endorsement],
+        answer: &Endorsed,
+    ) -> Result<(), ApprovalError> {
+        // Who adds nobody to those who have approved is one of them.
+        if earlier.len() >= answer.approvers {
+            return Err(ApprovalError::AlreadyEndorsed);
+        }
+        self.decide(conn, DecisionKind::Endorse, &answer.digest).await?;
+        let revision = (self.found.id, self.current.number);
+        endorsement::insert(conn, revision, self.officer.id, with.assertion()).await?;
+        let detail = json!({
+            "revision": self.current.number, "digest": answer.digest, "key": with.name(),
+            "approvers": answer.approvers, "needed": answer.needed
+        });
+        write_down(conn, self.officer, "alert.endorsed", self.found.id, detail).await?;
+        Ok(())
+    }
+
+    /// Seals, publishes, and begins the broadcast; or schedules both.
+    async fn publish(
+        &self,
+        conn: &mut PgConnection,
+        sealed: &SealedAlert,
+        sealers: &Sealers<'_>,
+        begins: Begins,
+        trace: Option<&TraceParent>,
+    ) -> Result<Approved, ApprovalError> {
+        let (id, digest) = (self.found.id, digest(self.bytes));
+        self.decide(conn, DecisionKind::Approve, &digest).await?;
+        write_seals(conn, sealers, self.current, self.bytes).await?;
+        let after_epoch = supersede(conn, self.found, sealed).await?;
+        match begins {
+            Begins::Now => alert::become_live(conn, id, self.current.number).await?,
+            Begins::Later { .. } => alert::become_scheduled(conn, id, self.current.number).await?,
+        }
+        let new = NewBroadcast {
+            alert: id,
+            lane: sealed.lane,
+            expires: sealed.expires,
+            after_epoch,
+            begins,
+            counts_for_day: sealed.asked().keeps_quiet(),
+        };
+        let broadcast = broadcast::create(conn, new, trace.map(TraceParent::as_str)).await?;
+        let approved_at = alert::database_now(conn).await?;
+        let mut detail = json!({"revision": self.current.number, "digest": digest, "broadcast": broadcast, "key": sealers.name()});
+        if let Begins::Later { at, .. } = begins {
+            detail["begins_at"] = json!(at.format(&Rfc3339).unwrap_or_default());
+        }
+        if let Some(original) = self.found.refers_to {
+            detail["replaces"] = json!(original);
+            detail["after_epoch"] = json!(after_epoch);
+        }
+        write_down(conn, self.officer, "alert.approved", id, detail).await?;
+        let (begins_at, waits_for) = (begins.at(), begins.waits_for());
+        Ok(Approved { alert: id, broadcast, digest, approved_at, begins_at, waits_for })
+    }
+}
+
 async fn lock(
     conn: &mut PgConnection,
     id: AlertId,
     action: Action,
 ) -> Result<(Alert, Revision), ApprovalError> {
     let found = place::lock(conn, id).await?;
-    found.state.after(action)?;
+    if let Err(refusal) = found.state.after(action) {
+        return Err(meanwhile(conn, id, refusal).await?);
+    }
     let current = alert::revision(conn, id, found.revision).await?;
     Ok((found, current))
+}
+
+/// Whoever comes second is told what happened meanwhile.
+async fn meanwhile(
+    conn: &mut PgConnection,
+    id: AlertId,
+    refusal: Refusal,
+) -> Result<ApprovalError, StoreError> {
+    Ok(match decision::of_alert(conn, id).await?.pop() {
+        Some(decision) => ApprovalError::Decided { refusal, decision: Box::new(decision) },
+        None => refusal.into(),
+    })
 }
 
 /// What is sealed together must be what the bytes name: nothing more, nothing less.

@@ -1,11 +1,16 @@
 //! Why a decision is refused. What that means in HTTP is decided in `http::error`.
 
+use time::OffsetDateTime;
+
 use crate::domain::account::Power;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
+use crate::domain::timing::WaitsFor;
 use crate::domain::violation::Violation;
+use crate::domain::wording::{self, Tongue};
 use crate::random::NoRandomness;
 use crate::store::StoreError;
+use crate::store::decision::{Decision, DecisionKind};
 use crate::store::idempotency::OnceError;
 
 /// Nothing was decided.
@@ -23,6 +28,14 @@ pub enum ApprovalError {
     /// The alert's state does not allow it.
     #[error(transparent)]
     State(#[from] Refusal),
+    /// It does not, because somebody has decided meanwhile.
+    #[error("{refusal}: {} did {:?} at {}", .decision.officer_name, .decision.kind, .decision.at)]
+    Decided {
+        /// Where it stands, and what was asked.
+        refusal: Refusal,
+        /// The last decision about it.
+        decision: Box<Decision>,
+    },
     /// The approver saw other bytes than those that are current.
     #[error("the digest named is not that of the current revision")]
     DigestMismatch,
@@ -32,6 +45,14 @@ pub enum ApprovalError {
     /// The alert ends too soon to be worth pushing, by the database's clock.
     #[error("the alert ends within a minute")]
     TooLate,
+    /// It has to wait, and ends before it could reach anybody.
+    #[error("it would begin at {at} ({}), and ends before", .waits_for.as_str())]
+    EndsBefore {
+        /// When it would begin.
+        at: OffsetDateTime,
+        /// For what it has to wait.
+        waits_for: WaitsFor,
+    },
     /// Written before every alert had to come with its recall.
     #[error("no recall was prepared with this alert")]
     NoPreparedRecall,
@@ -45,7 +66,7 @@ pub enum ApprovalError {
         by: AlertId,
     },
     /// A dispatcher of an earlier release would take what is sealed for unreadable.
-    #[error("{} live dispatchers cannot read corrections and all-clears: {}", .hosts.len(), .hosts.join(", "))]
+    #[error("{} live dispatchers cannot read what would be sealed: {}", .hosts.len(), .hosts.join(", "))]
     OlderDispatchers {
         /// Where those dispatchers run.
         hosts: Vec<String>,
@@ -59,6 +80,9 @@ pub enum ApprovalError {
         /// Where those dispatchers run.
         hosts: Vec<String>,
     },
+    /// One person's approval counts once.
+    #[error("this person has approved it already; it takes another one")]
+    AlreadyEndorsed,
     /// The officer has no certified passkey; or nobody here seals with one.
     #[error("no certified passkey of this officer is known here")]
     NoPasskey,
@@ -112,5 +136,26 @@ impl From<OnceError> for ApprovalError {
             OnceError::Reused => Self::KeyReused,
             OnceError::Store(error) => error.into(),
         }
+    }
+}
+
+/// What somebody has decided, for whoever comes second.
+pub fn meanwhile(decision: &Decision, t: Tongue) -> String {
+    let what = match decision.kind {
+        DecisionKind::Endorse => {
+            t.pick("duyệt, chờ người duyệt thứ hai", "approved, waits for a second")
+        }
+        DecisionKind::Approve => t.pick("duyệt và phát", "approved and sent"),
+        DecisionKind::Return => t.pick("trả lại để sửa", "returned to be mended"),
+        DecisionKind::Reject => t.pick("từ chối", "rejected"),
+        DecisionKind::Recall => t.pick("thu hồi", "called back"),
+        DecisionKind::AllClear => t.pick("báo an toàn", "said that the danger is over"),
+    };
+    let (who, at) = (&decision.officer_name, wording::moment(decision.at));
+    match t {
+        Tongue::Vi => {
+            format!("{who} đã xử lý lúc {at}: {what}. Thao tác của bạn không thay đổi gì.")
+        }
+        Tongue::En => format!("{who} has decided at {at}: {what}. What you did changed nothing."),
     }
 }

@@ -1,5 +1,5 @@
-//! Sở KH&CN decides: sees exactly what phones will show, then approves, hands back, rejects, calls a published alert back, or says that its
-//! danger is over.
+//! Sở KH&CN decides: sees exactly what phones will show, then approves, hands back, rejects, calls a published alert back, says that its
+//! danger is over, or calls off what has not begun.
 //!
 //! A positive decision is **one transaction**: decision, seal, publication, broadcast with its first task, audit entry — or none of them
 //! (invariant 3). The person who submitted a revision never approves it (invariant 2). It imports neither publication nor broadcast: they
@@ -11,6 +11,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::domain::account::{Officer, Power};
 use crate::domain::seal::{SealingKey, TrustedKeys};
+use crate::domain::timing::Announcements;
 
 /// Approve, hand back, reject.
 pub mod decide;
@@ -24,11 +25,23 @@ pub mod recall;
 /// Saying that the danger is over.
 pub mod all_clear;
 
+/// Calling off what has not begun.
+pub mod cancel;
+
 /// What can still be done about a published alert.
 pub mod ends;
 
 /// One alert takes another's place.
 mod place;
+
+/// What an approval now would meet.
+pub mod meets;
+
+/// How many approvers it takes, and who has approved so far.
+mod quorum;
+
+/// When what is approved begins.
+mod timing;
 
 /// Sealing with the approver's own passkey, or with the server's key.
 pub mod sealing;
@@ -52,12 +65,13 @@ pub struct Keys {
 pub struct Approval {
     pool: PgPool,
     keys: Keys,
+    announcements: Announcements,
 }
 
 impl Approval {
     /// Without a key of the server's, only approvers who seal with their own passkeys approve.
-    pub fn new(pool: PgPool, keys: Keys) -> Self {
-        Self { pool, keys }
+    pub fn new(pool: PgPool, keys: Keys, announcements: Announcements) -> Self {
+        Self { pool, keys, announcements }
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApprovalError> {

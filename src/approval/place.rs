@@ -9,6 +9,7 @@ use crate::domain::alert::AlertContent;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::message::Purpose;
 use crate::domain::seal::SealedAlert;
+use crate::domain::timing::Begins;
 use crate::store::StoreError;
 use crate::store::alert::{self, Alert, NewRevision};
 use crate::store::broadcast::{self, NewBroadcast};
@@ -65,6 +66,7 @@ pub(super) async fn publish(
     let content = AlertContent {
         texts: sealed.texts.clone(),
         effective: sealed.effective,
+        send_at: None,
         expires,
         recall: None,
         all_clear: None,
@@ -88,7 +90,14 @@ pub(super) async fn publish(
         signature: &prepared.signature,
     };
     decision::insert_seal(conn, id, &seal).await?;
-    let new = NewBroadcast { alert: id, lane: sealed.lane, expires, after_epoch };
+    let new = NewBroadcast {
+        alert: id,
+        lane: sealed.lane,
+        expires,
+        after_epoch,
+        begins: Begins::Now,
+        counts_for_day: false,
+    };
     Ok(broadcast::create(conn, new, trace.map(TraceParent::as_str)).await?)
 }
 

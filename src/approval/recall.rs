@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::cancel::call_off;
 use super::decide::write_down;
 use super::{Approval, ApprovalError, need, place};
 use crate::domain::account::{Officer, Power};
@@ -28,9 +29,10 @@ use crate::telemetry::{Metric, TraceParent};
 pub struct Recalled {
     /// The alert that was called back: the newest of the incident, when the one that was asked for had been corrected.
     pub original: AlertId,
-    /// The alert that calls it back.
-    pub recall: AlertId,
-    /// The recall's broadcast.
+    /// The alert that calls it back. None of what had not begun: nobody has seen that, and it was called off.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recall: Option<AlertId>,
+    /// The recall's broadcast; or the one that was called off.
     pub broadcast: BroadcastId,
     /// The database's clock when it became public.
     #[serde(with = "time::serde::rfc3339")]
@@ -53,7 +55,21 @@ impl Approval {
         if let Some(done) = executed(&mut tx, &asked, &published).await? {
             return Ok(done);
         }
-        asked.state.after(Action::Recall)?;
+        if asked.state.after(Action::Recall)? == AlertState::Cancelled {
+            // A brake must not be refused because it came early.
+            let cancelled = call_off(&mut tx, id).await?;
+            let detail = json!({"broadcast": cancelled.broadcast});
+            write_down(&mut tx, officer, "alert.cancelled", id, detail).await?;
+            tx.commit().await?;
+            Metric::Decisions.add(1, &[("decision", "cancel")]);
+            tracing::warn!(alert.id = %id, officer.id = %officer.id, "alert {id} is called back before it began");
+            return Ok(Recalled {
+                original: id,
+                recall: None,
+                broadcast: cancelled.broadcast,
+                recalled_at: cancelled.cancelled_at,
+            });
+        }
         let (original, prepared) = newest(&mut tx, &published).await?;
         if let Some(shown) = shown
             && shown != prepared.id
@@ -82,7 +98,7 @@ impl Approval {
         tx.commit().await?;
         Metric::Decisions.add(1, &[("decision", "recall")]);
         tracing::warn!(alert.id = %original.id, recall.id = %prepared.id, officer.id = %officer.id, "alert {} is called back by {}", original.id, prepared.id);
-        Ok(Recalled { original: original.id, recall: prepared.id, broadcast, recalled_at })
+        Ok(Recalled { original: original.id, recall: Some(prepared.id), broadcast, recalled_at })
     }
 }
 
@@ -106,7 +122,7 @@ async fn executed(
     let recalled_at = recall.published_at.ok_or_else(|| broken("published_at"))?;
     let broadcast = broadcast::of_alert(conn, recall.id).await?;
     let broadcast = broadcast.ok_or_else(|| broken("id"))?;
-    Ok(Some(Recalled { original, recall: recall.id, broadcast, recalled_at }))
+    Ok(Some(Recalled { original, recall: Some(recall.id), broadcast, recalled_at }))
 }
 
 /// The newest alert that a recall was prepared with. An all-clear that was prepared has none of its own: its original's calls both back.
@@ -145,7 +161,9 @@ async fn end(
             | AlertState::Draft
             | AlertState::Submitted
             | AlertState::Returned
-            | AlertState::Rejected => {}
+            | AlertState::Rejected
+            | AlertState::Scheduled
+            | AlertState::Cancelled => {}
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::meets::{Overlap, Reach, Traffic};
 use super::sealing::drill_reach;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
@@ -15,8 +16,9 @@ use crate::domain::id::{AlertId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, digest};
+use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
-use crate::store::{StoreError, decision};
+use crate::store::{StoreError, broadcast, decision, endorsement, liveness};
 
 /// More than this many at once means something else is wrong.
 const QUEUE_MAX: i64 = 500;
@@ -43,9 +45,18 @@ pub struct ReviewItem {
     /// Since when it waits.
     #[serde(with = "time::serde::rfc3339::option")]
     pub submitted_at: Option<OffsetDateTime>,
+    /// Not before this, the agency asks.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub send_at: Option<OffsetDateTime>,
     /// When it ends by itself.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
+    /// Approvers who have approved it and wait for another one.
+    pub endorsements: i64,
 }
 
 /// Everything the decision is about, on one screen.
@@ -76,21 +87,43 @@ pub struct ReviewSheet {
     pub submitted_at: Option<OffsetDateTime>,
     /// May the officer who asks approve it?
     pub may_approve: bool,
+    /// Who has approved this revision and waits for another approver.
+    pub endorsed_by: Vec<Endorser>,
+    /// Is the officer who asks one of them?
+    pub is_endorsed_by_reader: bool,
+    /// How many different people it takes.
+    pub approvers_needed: usize,
+    /// When it would begin if it were approved now, or when it is to begin; absent: at once, or it has begun.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits until then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<WaitsFor>,
+    /// An emergency is live, and it would be held until that is over.
+    #[serde(default)]
+    pub is_held: bool,
     /// Devices it would reach now.
     pub reach: Reach,
+    /// What its broadcast would find on its way, by provider.
+    pub traffic: Vec<Traffic>,
+    /// Other alerts about the same thing that wait, or are public, while this one would hold.
+    pub overlaps: Vec<Overlap>,
 }
 
-/// Active devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reach {
-    /// Android.
-    pub fcm: i64,
-    /// iOS.
-    pub apns: i64,
-    /// Browsers.
-    pub webpush: i64,
-    /// All of them.
-    pub total: i64,
+/// An approver who waits for another one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Endorser {
+    /// Who.
+    pub officer: OfficerId,
+    /// As shown to colleagues.
+    pub name: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 impl Approval {
@@ -100,7 +133,12 @@ impl Approval {
         let mut conn = self.pool.acquire().await?;
         let filter = Filter { state: Some(AlertState::Submitted), ..Filter::default() };
         let listed = alert::list(&mut conn, filter, QUEUE_MAX).await?;
-        let mut items: Vec<ReviewItem> = listed.into_iter().map(ReviewItem::from).collect();
+        let endorsed = endorsement::waiting(&mut conn).await?;
+        let item = |listed: Listed| {
+            let endorsements = endorsed.get(&listed.alert.id).copied().unwrap_or_default();
+            ReviewItem { endorsements, ..ReviewItem::from(listed) }
+        };
+        let mut items: Vec<ReviewItem> = listed.into_iter().map(item).collect();
         items.sort_by_key(|item| (rank(item.lane), item.submitted_at));
         Ok(items)
     }
@@ -116,19 +154,44 @@ impl Approval {
         let found = alert::find(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
         let current = alert::revision(&mut tx, id, found.revision).await?;
         // A draft without its document has nothing to review.
-        let bytes = current.sealable.ok_or(ApprovalError::NotFound)?;
+        let bytes = current.sealable.clone().ok_or(ApprovalError::NotFound)?;
+        let sealed = read(id, &bytes)?;
+        let endorsed = self.endorsed(&mut tx, &current, &bytes).await?;
+        let needed = self.quorum_of(&liveness::live_dispatchers(&mut *tx).await?).of(sealed.lane);
+        let own = decision::person(&mut tx, officer.id).await?;
+        let is_one_of_them = endorsed.iter().any(|endorsement| endorsement.person == own);
         let prepared = |prepared: &Option<(AlertId, Vec<u8>)>| match prepared {
             Some((id, bytes)) => read(*id, bytes).map(Some),
             None => Ok(None),
         };
         let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
-        let sealed = read(id, &bytes)?;
-        let [fcm, apns, webpush] = match sealed.status {
-            Status::Actual => decision::reach(&mut tx).await?,
+        let reach = match sealed.status {
+            Status::Actual => Reach::now(&mut tx).await?,
             Status::Exercise => drill_reach(&mut tx).await?,
         };
+        let traffic = Traffic::before(&mut tx, sealed.lane).await?;
+        let span = (sealed.effective, sealed.expires);
+        let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
+        let begins = match found.state {
+            AlertState::Submitted => self.begins(&mut tx, &sealed).await?,
+            AlertState::Scheduled => scheduled(&mut tx, id).await?,
+            AlertState::Draft
+            | AlertState::Returned
+            | AlertState::Rejected
+            | AlertState::Cancelled
+            | AlertState::Live
+            | AlertState::Expired
+            | AlertState::Superseded
+            | AlertState::Recalled => Begins::Now,
+        };
+        let is_held = match (found.state, sealed.lane) {
+            (AlertState::Submitted | AlertState::Scheduled, Lane::Bulk) => {
+                broadcast::must_wait(&mut tx, id).await?
+            }
+            (_, Lane::Emergency | Lane::Personal | Lane::Bulk | Lane::Drill) => false,
+        };
         Ok(ReviewSheet {
             state: found.state,
             digest: digest(&bytes),
@@ -141,8 +204,21 @@ impl Approval {
             author_name: current.author_name,
             submitted_by: found.submitted_by,
             submitted_at: found.submitted_at,
-            may_approve: officer.role.may(Power::Decide) && !has_spoken,
-            reach: Reach { fcm, apns, webpush, total: fcm + apns + webpush },
+            may_approve: officer.role.may(Power::Decide)
+                && !has_spoken
+                && !(is_one_of_them && endorsed.len() < needed),
+            is_endorsed_by_reader: is_one_of_them,
+            endorsed_by: endorsed
+                .into_iter()
+                .map(|it| Endorser { officer: it.officer, name: it.officer_name, at: it.at })
+                .collect(),
+            approvers_needed: needed,
+            begins_at: begins.at(),
+            waits_for: begins.waits_for(),
+            is_held,
+            reach,
+            traffic,
+            overlaps: overlaps.into_iter().map(Overlap::from).collect(),
         })
     }
 
@@ -160,6 +236,15 @@ impl Approval {
         let content = crate::store::document::content(&mut conn, file).await?;
         Ok(content.ok_or_else(|| StoreError::inconsistent("document", "id", file))?)
     }
+}
+
+/// When it is to begin, as its approval settled.
+async fn scheduled(conn: &mut PgConnection, id: AlertId) -> Result<Begins, StoreError> {
+    let broken = || StoreError::inconsistent("broadcast", "begins_at", id);
+    let broadcast = broadcast::of_alert(conn, id).await?.ok_or_else(broken)?;
+    let found = broadcast::find(conn, broadcast).await?.ok_or_else(broken)?;
+    let (at, waits_for) = found.later.ok_or_else(broken)?;
+    Ok(Begins::Later { at, waits_for })
 }
 
 /// What a follow-up takes the place of, and what has come between: after its own publication, or before it.
@@ -211,7 +296,9 @@ impl From<Listed> for ReviewItem {
             risk_level: content.risk_level,
             headline,
             submitted_at: alert.submitted_at,
+            send_at: content.send_at,
             expires: alert.expires,
+            endorsements: 0,
         }
     }
 }

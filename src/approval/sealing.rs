@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::meets::Reach;
 use super::review::read;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
@@ -16,14 +17,15 @@ use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
 use crate::domain::seal::passkey::{NONCE, challenge};
 use crate::domain::seal::{
-    APPROVERS, Approvers, ApproversSeal, OneSeal, READS_FOLLOW_UPS, SealedAlert, SealingKey,
-    canonical, digest, passkey_id,
+    APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_FOLLOW_UPS, READS_SCHEDULE,
+    SealedAlert, SealingKey, canonical, digest, passkey_id,
 };
 use crate::domain::violation::Violation;
 use crate::random;
 use crate::store::alert::{self, Revision};
 use crate::store::challenge::{self as challenges, NewChallenge};
 use crate::store::decision::{self, Signed};
+use crate::store::liveness::LiveDispatcher;
 use crate::store::{StoreError, liveness, prepared};
 
 /// Minutes an approver has to read, decide and touch the authenticator.
@@ -61,6 +63,58 @@ impl With<'_> {
         match self {
             Self::Server(key) => key.id().to_owned(),
             Self::Passkey(_, seal) => passkey_id(&seal.credential),
+        }
+    }
+
+    /// What the approver's passkey answered.
+    pub(super) fn assertion(&self) -> Option<&OneSeal> {
+        match self {
+            Self::Server(_) => None,
+            Self::Passkey(_, seal) => Some(seal),
+        }
+    }
+
+    /// As every dispatcher will look at it; and it must be this officer's own, about a challenge drawn for this decision.
+    pub(super) async fn verify(
+        &self,
+        conn: &mut PgConnection,
+        officer: &Officer,
+        current: &Revision,
+        bytes: &[u8],
+    ) -> Result<(), ApprovalError> {
+        let Self::Passkey(approvers, seal) = self else { return Ok(()) };
+        let (alert, named) = (current.alert, digest(bytes));
+        if !challenges::take(conn, &seal.assertion.nonce, alert, officer.id, &named).await? {
+            return Err(ApprovalError::ChallengeGone);
+        }
+        match approvers.trust.verify(bytes, &seal.credential, &seal.assertion) {
+            Ok(approver) if approver.officer == officer.id => Ok(()),
+            Ok(_) => {
+                Err(ApprovalError::SealRefused("the passkey belongs to another approver".into()))
+            }
+            Err(error) => Err(ApprovalError::SealRefused(error.to_string())),
+        }
+    }
+}
+
+/// With what all who have approved seal together.
+pub(super) enum Sealers<'a> {
+    /// The server's key, for all of them.
+    Server(&'a SealingKey),
+    /// Each with a passkey of their own.
+    Passkeys(Vec<OneSeal>),
+}
+
+impl Sealers<'_> {
+    /// As the audit trail names them.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Server(key) => key.id().to_owned(),
+            Self::Passkeys(seals) => {
+                let names: Vec<String> =
+                    seals.iter().map(|seal| passkey_id(&seal.credential)).collect();
+                names.join(" ")
+            }
         }
     }
 }
@@ -122,12 +176,12 @@ impl Approval {
     }
 
     /// What this approval is to be sealed with, if every dispatcher that is alive will believe it: a seal that half the fleet refuses must
-    /// not be made.
+    /// not be made. And how many people the strictest of them asks for.
     pub(super) async fn seal_with<'a>(
         &'a self,
         officer: &Officer,
         given: Option<&'a OneSeal>,
-    ) -> Result<With<'a>, ApprovalError> {
+    ) -> Result<(With<'a>, Quorum), ApprovalError> {
         let with = match (self.keys.trusted.approvers(), given) {
             (Some(approvers), Some(seal)) => With::Passkey(approvers, seal),
             (None, Some(_)) => return Err(ApprovalError::NoPasskey),
@@ -138,18 +192,20 @@ impl Approval {
                 With::Server(self.keys.sealing.as_deref().ok_or(ApprovalError::NoSealingKey)?)
             }
         };
-        let name = with.name();
-        let doubters: Vec<String> = liveness::live_dispatchers(&self.pool)
-            .await?
-            .into_iter()
-            .filter(|dispatcher| !dispatcher.trusted_keys.contains(&name))
-            .map(|dispatcher| dispatcher.host)
-            .collect();
-        if doubters.is_empty() {
-            Ok(with)
-        } else {
-            Err(ApprovalError::KeyNotTrusted { key_id: name, hosts: doubters })
-        }
+        let live = liveness::live_dispatchers(&self.pool).await?;
+        believed_by_all(&live, &with.name())?;
+        Ok((with, self.quorum_of(&live)))
+    }
+}
+
+/// Every dispatcher that is alive must believe what this key or passkey seals.
+pub(super) fn believed_by_all(live: &[LiveDispatcher], name: &str) -> Result<(), ApprovalError> {
+    let doubts = |it: &&LiveDispatcher| !it.trusted_keys.iter().any(|key| key == name);
+    let hosts: Vec<String> = live.iter().filter(doubts).map(|it| it.host.clone()).collect();
+    if hosts.is_empty() {
+        Ok(())
+    } else {
+        Err(ApprovalError::KeyNotTrusted { key_id: name.to_owned(), hosts })
     }
 }
 
@@ -170,14 +226,19 @@ pub(super) async fn check_readable(
     if !sealed.status.is_actual() {
         check_drill_group(conn).await?;
     }
-    let is_plain = match sealed.purpose {
-        Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_none(),
-        Purpose::Correction | Purpose::AllClear => false,
+    let follows_up = match sealed.purpose {
+        Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_some(),
+        Purpose::Correction | Purpose::AllClear => true,
     };
-    if is_plain {
+    let needed = [
+        follows_up.then_some(READS_FOLLOW_UPS),
+        sealed.send_at.is_some().then_some(READS_SCHEDULE),
+    ];
+    let needed: Vec<&str> = needed.into_iter().flatten().collect();
+    if needed.is_empty() {
         return Ok(());
     }
-    let reads = |keys: &[String]| keys.iter().any(|key| key == READS_FOLLOW_UPS);
+    let reads = |keys: &[String]| needed.iter().all(|need| keys.iter().any(|key| key == need));
     let live = liveness::live_dispatchers(conn).await?.into_iter();
     let hosts: Vec<String> = live.filter(|it| !reads(&it.trusted_keys)).map(|it| it.host).collect();
     if hosts.is_empty() { Ok(()) } else { Err(ApprovalError::OlderDispatchers { hosts }) }
@@ -195,31 +256,30 @@ async fn check_drill_group(conn: &mut PgConnection) -> Result<GroupWord, Approva
 }
 
 /// Whom a drill would reach now: the group of the dispatchers, or nobody while they have none in common.
-pub(super) async fn drill_reach(conn: &mut PgConnection) -> Result<[i64; 3], ApprovalError> {
-    match check_drill_group(conn).await {
-        Ok(word) => Ok(word.devices),
-        Err(ApprovalError::NoDrillGroup | ApprovalError::OtherDrillGroup { .. }) => Ok([0; 3]),
-        Err(error) => Err(error),
-    }
+pub(super) async fn drill_reach(conn: &mut PgConnection) -> Result<Reach, ApprovalError> {
+    let [fcm, apns, webpush] = match check_drill_group(conn).await {
+        Ok(word) => word.devices,
+        Err(ApprovalError::NoDrillGroup | ApprovalError::OtherDrillGroup { .. }) => [0; 3],
+        Err(error) => return Err(error),
+    };
+    Ok(Reach { fcm, apns, webpush, total: fcm + apns + webpush, languages: Vec::new() })
 }
 
 /// Seals the alert and what was prepared with it: one decision binds all, because the alert's bytes name the others' digests.
 pub(super) async fn write_seals(
     conn: &mut PgConnection,
-    with: &With<'_>,
-    officer: &Officer,
+    sealers: &Sealers<'_>,
     current: &Revision,
     bytes: &[u8],
 ) -> Result<(), ApprovalError> {
-    match with {
-        With::Server(key) => {
+    match sealers {
+        Sealers::Server(key) => {
             let seal = Signed { sealed: bytes, key_id: key.id(), signature: &key.seal(bytes) };
             decision::insert_seal(conn, current.alert, &seal).await?;
             write_prepared(conn, current, key.id(), |prepared| key.seal(prepared)).await?;
         }
-        With::Passkey(approvers, seal) => {
-            verify(conn, approvers, seal, officer, current, bytes).await?;
-            let seals = vec![(*seal).clone()];
+        Sealers::Passkeys(seals) => {
+            let seals = seals.clone();
             let signature = canonical(&ApproversSeal { seals: seals.clone(), original: None });
             let signed = Signed { sealed: bytes, key_id: APPROVERS, signature: &signature };
             decision::insert_seal(conn, current.alert, &signed).await?;
@@ -249,24 +309,4 @@ async fn write_prepared(
         prepared::insert_all_clear(conn, current.alert, *id, &seal).await?;
     }
     Ok(())
-}
-
-/// As every dispatcher will look at it; and it must be this officer's own, about a challenge drawn for this decision.
-async fn verify(
-    conn: &mut PgConnection,
-    approvers: &Approvers,
-    seal: &OneSeal,
-    officer: &Officer,
-    current: &Revision,
-    bytes: &[u8],
-) -> Result<(), ApprovalError> {
-    let (alert, named) = (current.alert, digest(bytes));
-    if !challenges::take(conn, &seal.assertion.nonce, alert, officer.id, &named).await? {
-        return Err(ApprovalError::ChallengeGone);
-    }
-    match approvers.trust.verify(bytes, &seal.credential, &seal.assertion) {
-        Ok(approver) if approver.officer == officer.id => Ok(()),
-        Ok(_) => Err(ApprovalError::SealRefused("the passkey belongs to another approver".into())),
-        Err(error) => Err(ApprovalError::SealRefused(error.to_string())),
-    }
 }

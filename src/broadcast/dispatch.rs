@@ -227,6 +227,7 @@ fn ending_of(closed: Closed) -> Ending {
         Closed::Held | Closed::Orphaned | Closed::Silent => {
             Ending::BrokenOff { again: Duration::ZERO }
         }
+        Closed::NotYet(wait) => Ending::BrokenOff { again: wait },
     }
 }
 
@@ -387,7 +388,7 @@ impl Opened {
         }
         let mut conn = pool.acquire().await?;
         if broadcast::mark(&mut conn, key.broadcast, "first_push").await? {
-            let since = self.pass.now() - self.created_at;
+            let since = self.pass.now() - self.begun_at;
             let labels = [("lane", self.alert.lane.as_str())];
             Metric::FirstPushSeconds.observe(since.as_seconds_f64(), &labels);
         }

@@ -9,13 +9,14 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::config::dispatch::Dispatch;
-use crate::delivery::gate::Pass;
+use crate::delivery::gate::{Hours, Pass};
 use crate::delivery::in_hand::{Held, InHand};
 use crate::delivery::send::Sender;
 use crate::domain::broadcast::Lane;
 use crate::domain::drill::Group;
 use crate::domain::id::BroadcastId;
 use crate::domain::seal::{Audience, SealError, SealedAlert, TrustedKeys};
+use crate::domain::timing::QuietHours;
 use crate::queue::publisher::Publisher;
 use crate::store::batch::BatchKey;
 use crate::store::{StoreError, broadcast, seal};
@@ -70,6 +71,8 @@ pub struct Engine {
     pub publisher: Publisher,
     /// How much at a time.
     pub config: Dispatch,
+    /// When announcements pause.
+    pub quiet: Option<QuietHours>,
     running: Mutex<HashMap<BatchKey, watch::Receiver<()>>>,
     planning: InHand<BroadcastId>,
     sealed: Mutex<HashMap<BroadcastId, Arc<Opened>>>,
@@ -82,8 +85,8 @@ pub struct Opened {
     pub alert: SealedAlert,
     /// May its requests start.
     pub pass: Pass,
-    /// When its approval was committed.
-    pub(super) created_at: OffsetDateTime,
+    /// When its approval was committed, or its own time came.
+    pub(super) begun_at: OffsetDateTime,
     /// Whether the first accepted push has been marked.
     pub(super) marked: AtomicBool,
 }
@@ -123,6 +126,7 @@ impl Engine {
         trusted: TrustedKeys,
         publisher: Publisher,
         config: Dispatch,
+        quiet: Option<QuietHours>,
     ) -> Self {
         Self {
             pool,
@@ -132,6 +136,7 @@ impl Engine {
             trusted,
             publisher,
             config,
+            quiet,
             running: Mutex::default(),
             planning: InHand::default(),
             sealed: Mutex::default(),
@@ -168,11 +173,20 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        let pass = self.sender.gate.pass(id, opened.expires);
+        let asked = opened.asked();
+        let hours = Hours {
+            not_before: asked.not_before(),
+            quiet: self.quiet.filter(|_| asked.keeps_quiet()),
+        };
+        let pass = self.sender.gate.pass(id, opened.expires).within(hours);
+        if hours.not_before.is_some_and(|opens| pass.now() < opens) {
+            // Only a row that says otherwise than the seal brings it here.
+            tracing::error!(broadcast = %id, "broadcast {id} was let go before its sealed time; nothing of it starts until then");
+        }
         let opened = Arc::new(Opened {
             alert: opened,
             pass,
-            created_at: found.created_at,
+            begun_at: found.later.map_or(found.created_at, |(at, _)| at),
             marked: AtomicBool::new(false),
         });
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);

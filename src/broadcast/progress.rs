@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
+use crate::domain::timing::WaitsFor;
 use crate::store::StoreError;
+use crate::store::batch;
 use crate::store::broadcast::{self, BroadcastState};
 
 /// A broadcast's state in numbers.
@@ -35,6 +37,18 @@ pub struct Progress {
     /// When the approval was committed.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// When it was to begin, if later than its approval.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits, or waited, until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// Held because an emergency is live: until that is over, and until this at the latest.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<OffsetDateTime>,
+    /// All that is left waits until then, to be tried again or for quiet hours to end.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub goes_on_at: Option<OffsetDateTime>,
     /// When the first push was accepted.
     #[serde(with = "time::serde::rfc3339::option")]
     pub first_push_at: Option<OffsetDateTime>,
@@ -97,6 +111,10 @@ pub async fn progress_of(
         tally,
         providers: providers.to_vec(),
         created_at: found.created_at,
+        begins_at: found.later.map(|(at, _)| at),
+        waits_for: found.later.map(|(_, waits_for)| waits_for),
+        held_until: found.held_until.filter(|_| found.state == BroadcastState::Waiting),
+        goes_on_at: batch::goes_on_at(conn, id).await?,
         first_push_at,
         planned_at: found.planned_at,
         completed_at: found.completed_at,

@@ -31,6 +31,8 @@ pub struct Seal {
     pub approvers_root: Option<[u8; 32]>,
     /// Does the server's key seal alerts where there is such a list?
     pub server_key_seals_alerts: bool,
+    /// How many different people approve an emergency.
+    pub emergency_approvers: u8,
 }
 
 /// One believed key.
@@ -88,6 +90,13 @@ impl Seal {
                 "seal.approvers_root",
                 "belongs to seal.approvers_file, and only one of the two is set",
                 "set both, or none",
+            );
+        }
+        if !(1..=2).contains(&self.emergency_approvers) {
+            problems.add(
+                "seal.emergency_approvers",
+                format!("is {}", self.emergency_approvers),
+                "set 1, or 2 where nobody may alarm the whole province alone",
             );
         }
         let mut seen = BTreeSet::new();

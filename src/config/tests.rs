@@ -162,6 +162,22 @@ fn a_public_key_of_the_wrong_length_is_refused() {
 }
 
 #[test]
+fn quiet_hours_are_a_stretch_of_the_day_or_none() {
+    let with = |hours: &str| {
+        let toml = format!("{}\n[announcements]\nquiet_hours = {hours:?}", production());
+        complaints(&toml, &[])
+    };
+    assert_eq!(with("22:00-05:45"), "");
+    assert_eq!(with(""), "");
+    for wrong in ["22-5", "06:30-06:30"] {
+        let said = with(wrong);
+        assert!(said.starts_with("announcements.quiet_hours: "), "{wrong}: {said}");
+    }
+    let shipped = load(&production(), &[]).expect("lawful").announcements.rules();
+    assert!(shipped.quiet.is_some() && shipped.per_day.is_some());
+}
+
+#[test]
 fn no_secret_is_shown_by_debug_or_by_a_complaint() {
     let config = load(&production(), &[]).expect("lawful");
     let shown = format!("{config:?}");

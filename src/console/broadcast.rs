@@ -20,6 +20,7 @@ use crate::broadcast::progress::{Progress, ProviderProgress, progress};
 use crate::domain::account::Power;
 use crate::domain::device::Language;
 use crate::domain::id::BroadcastId;
+use crate::domain::lifecycle::AlertState;
 use crate::domain::seal::SealedAlert;
 use crate::domain::wording::{self, Tongue};
 use crate::identity::sessions::Sessions;
@@ -49,6 +50,8 @@ pub struct BroadcastPage {
     pub may_steer: bool,
     /// What has taken the alert's place.
     pub successor: Option<Link>,
+    /// May this person call off what has not begun?
+    pub may_cancel: bool,
     /// The recall that this person may send now: its id and texts.
     pub recall: Option<(String, Vec<LanguageView>)>,
     /// The all-clear that this person may send now.
@@ -84,11 +87,23 @@ pub struct BroadcastView {
     remark: String,
     parked: Option<String>,
     is_paused: bool,
+    stands: Stands,
     is_over: bool,
     done_percent: String,
     settled: String,
     audience: String,
     providers: Vec<ProviderView>,
+}
+
+/// How far, as far as the page around the numbers has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    /// Nothing has begun.
+    Before,
+    /// Called off, or over before it could begin: nobody has seen it.
+    NeverBegun,
+    /// It is public.
+    Begun,
 }
 
 /// One provider's bar, in thousandths of its audience.
@@ -157,6 +172,7 @@ async fn load(
         headline: headline(&sheet.sealed, t),
         agency: sheet.sealed.agency.name.clone(),
         may_steer: role.may(Power::SteerBroadcast),
+        may_cancel: may_end,
         successor,
         recall: recall.map(|recall| (recall.id.to_string(), languages(&recall))),
         all_clear: ends.all_clear.filter(|_| may_end).as_ref().map(languages).unwrap_or_default(),
@@ -246,16 +262,48 @@ async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
     }
 }
 
+impl Stands {
+    fn of(progress: &Progress) -> Self {
+        let never_let_go = progress.planned_at.is_none() && progress.stopped_at.is_none();
+        match progress.state {
+            BroadcastState::Scheduled => Self::Before,
+            BroadcastState::Completed if progress.begins_at.is_some() && never_let_go => {
+                Self::NeverBegun
+            }
+            BroadcastState::Waiting
+            | BroadcastState::Planning
+            | BroadcastState::Sending
+            | BroadcastState::Completed => Self::Begun,
+        }
+    }
+}
+
 impl BroadcastView {
+    /// Can it still be called off?
+    fn is_before(&self) -> bool {
+        self.stands == Stands::Before
+    }
+
+    /// Is it public, or was it?
+    fn is_public(&self) -> bool {
+        self.stands == Stands::Begun
+    }
+
     /// Writes the numbers down.
     pub fn of(progress: &Progress, t: Tongue) -> Self {
         let stopped = progress.stopped_at.is_some();
         Self {
             id: progress.id.to_string(),
-            state: state_words(progress.state, progress.paused, stopped, t),
+            state: match Stands::of(progress) {
+                Stands::NeverBegun => wording::state(AlertState::Cancelled, t),
+                Stands::Before | Stands::Begun => {
+                    state_words(progress.state, progress.paused, stopped, t)
+                }
+            },
             remark: remark(progress, t),
             parked: progress.parked_reason.clone(),
             is_paused: progress.paused,
+            stands: Stands::of(progress),
             is_over: progress.state == BroadcastState::Completed,
             done_percent: percent(progress.tally.outcomes(), progress.audience, t),
             settled: wording::number(progress.tally.outcomes(), t),
@@ -272,6 +320,7 @@ pub fn state_words(state: BroadcastState, paused: bool, stopped: bool, t: Tongue
         BroadcastState::Completed => t.pick("Đã phát", "Sent"),
         _ if stopped => t.pick("Đang dừng", "Stopping"),
         _ if paused => t.pick("Tạm dừng", "Paused"),
+        BroadcastState::Scheduled => wording::state(AlertState::Scheduled, t),
         BroadcastState::Waiting => t.pick("Đang đợi", "Waiting"),
         BroadcastState::Planning | BroadcastState::Sending => t.pick("Đang phát", "Sending"),
     }
@@ -281,7 +330,21 @@ fn remark(progress: &Progress, t: Tongue) -> String {
     let took = |from: Option<time::OffsetDateTime>, until: Option<time::OffsetDateTime>| {
         Some(wording::span(until? - from?, t))
     };
+    let until = |words: &str, at| format!("{words} {}.", wording::moment(at));
     match progress.state {
+        BroadcastState::Scheduled => {
+            let why = progress.waits_for.map(|waits_for| wording::waits_for(waits_for, t));
+            let at = progress.begins_at.map(wording::moment).unwrap_or_default();
+            let words = t.pick("Chưa công khai. Sẽ phát lúc", "Not public yet. It begins at");
+            format!("{words} {at} ({}).", why.unwrap_or_default())
+        }
+        BroadcastState::Waiting if let Some(at) = progress.held_until => until(
+            t.pick(
+                "Giữ lại vì đang có cảnh báo khẩn, chậm nhất đến",
+                "Held because an emergency is live, until",
+            ),
+            at,
+        ),
         BroadcastState::Waiting => t
             .pick(
                 "Đợi các máy gửi xác nhận đã dừng tin cũ, hoặc đợi tin khẩn cấp đang phát xong.",
@@ -291,9 +354,13 @@ fn remark(progress: &Progress, t: Tongue) -> String {
         BroadcastState::Planning => t
             .pick("Còn đang đếm thiết bị.", "Devices are still being counted.")
             .to_owned(),
-        BroadcastState::Sending => String::new(),
+        BroadcastState::Sending => progress.goes_on_at.map_or_else(String::new, |at| {
+            until(t.pick("Số còn lại đợi đến", "The rest waits until"), at)
+        }),
         BroadcastState::Completed => {
-            took(Some(progress.created_at), progress.completed_at).map_or_else(String::new, |span| {
+            let begun = progress.begins_at.unwrap_or(progress.created_at);
+            let took = took(Some(begun), progress.completed_at);
+            took.filter(|_| Stands::of(progress) == Stands::Begun).map_or_else(String::new, |span| {
                 format!("{} {span}.", t.pick("Trong", "In"))
             })
         }

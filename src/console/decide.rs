@@ -15,7 +15,7 @@ use super::refusal::Words;
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
-use crate::approval::decide::{ApproveRequest, RefuseRequest, Refused};
+use crate::approval::decide::{ApproveRequest, RefuseRequest, Refused, Verdict};
 use crate::domain::alert::Attestations;
 use crate::domain::id::AlertId;
 use crate::telemetry::TraceParent;
@@ -78,9 +78,10 @@ pub async fn approve(
     };
     let trace = TraceParent::current();
     match console.approval.approve(visit.officer(), id, &request, None, trace.as_ref()).await {
-        Ok(approved) => {
+        Ok(Verdict::Approved(approved)) => {
             Redirect::to(&format!("/console/broadcasts/{}", approved.broadcast)).into_response()
         }
+        Ok(Verdict::Endorsed(_)) => Redirect::to(&format!("/console/alerts/{id}")).into_response(),
         Err(error) => failed(&console, &visit, id, form, "approve", &error).await,
     }
 }

@@ -18,6 +18,8 @@ use super::screens::{LanguageView, languages, platform};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
+use crate::approval::decide::LEAST_LEFT;
+use crate::approval::meets::{LanguageReach, Overlap, Reach, Traffic};
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
 use crate::domain::account::{Power, Role};
@@ -59,9 +61,13 @@ pub enum Standing {
     MayDecide {
         /// Approving takes their passkey.
         by_passkey: bool,
+        /// It is sent only when somebody else approves it after them.
+        takes_another: bool,
     },
     /// Nothing: it is their own work (invariant 2).
     OwnWork,
+    /// Nothing more: they have approved it, and it takes another person.
+    Endorsed,
     /// Only look.
     ReadOnly,
     /// Nothing: it is decided, or not submitted.
@@ -80,6 +86,8 @@ pub struct Sheet {
     headline: String,
     band: Band,
     is_emergency: bool,
+    /// Nothing of it is meant.
+    is_drill: bool,
     classification: String,
     languages: Vec<LanguageView>,
     recall: Vec<LanguageView>,
@@ -95,17 +103,49 @@ pub struct Sheet {
     is_pdf: bool,
     reach: String,
     providers: Vec<(&'static str, String)>,
+    /// Devices by language, the most frequent first.
+    speakers: Vec<(String, String)>,
+    /// Other alerts about the same thing at the same time.
+    overlaps: Vec<Beside>,
     forecast: String,
+    /// What is being sent before it.
+    ahead: Option<String>,
     agency: String,
     author: String,
     revision: u32,
     submitted: Option<String>,
     effective: Option<String>,
+    send_at: Option<String>,
+    /// When it begins, if not at once.
+    begins: Option<Beginning>,
+    /// Why it would be held, when it would.
+    held: Option<&'static str>,
     expires: String,
     link: Option<String>,
     digest: String,
     digest_short: String,
+    /// Who has approved it, and since when.
+    endorsers: Vec<(String, String)>,
     standing: Standing,
+}
+
+/// When and why later.
+#[derive(Debug)]
+pub struct Beginning {
+    at: String,
+    waits_for: &'static str,
+    /// It would end before it could reach anybody: an approval is refused.
+    is_too_late: bool,
+}
+
+impl Beginning {
+    fn of(sheet: &ReviewSheet, t: Tongue) -> Option<Self> {
+        Some(Self {
+            at: wording::moment(sheet.begins_at?),
+            waits_for: wording::waits_for(sheet.waits_for?, t),
+            is_too_late: sheet.begins_at? + LEAST_LEFT > sheet.sealed.expires,
+        })
+    }
 }
 
 /// The published alert whose place this one takes, beside it.
@@ -117,6 +157,56 @@ pub struct Replaced {
     expires: String,
     /// It is not corrected; its danger is over.
     is_ended: bool,
+}
+
+/// Another alert about the same thing at the same time.
+#[derive(Debug)]
+pub struct Beside {
+    id: String,
+    headline: String,
+    agency: String,
+    state: &'static str,
+    since: String,
+    expires: String,
+}
+
+impl Beside {
+    fn of(other: &Overlap, t: Tongue) -> Self {
+        Self {
+            id: other.id.to_string(),
+            headline: other.headline.clone(),
+            agency: other.agency.clone(),
+            state: wording::state(other.state, t),
+            since: other.since.map(wording::moment).unwrap_or_default(),
+            expires: wording::moment(other.expires),
+        }
+    }
+}
+
+/// Four languages by name; more would not be read.
+fn speakers(reach: &Reach, t: Tongue) -> Vec<(String, String)> {
+    let all = |one: &LanguageReach| one.fcm + one.apns + one.webpush;
+    let mut named: Vec<(String, String)> = reach
+        .languages
+        .iter()
+        .take(4)
+        .map(|one| (one.language.clone(), wording::number(all(one), t)))
+        .collect();
+    let rest: i64 = reach.languages.iter().skip(4).map(all).sum();
+    if rest > 0 {
+        named.push((t.pick("khác", "other").to_owned(), wording::number(rest, t)));
+    }
+    named
+}
+
+/// What is being sent first, when there is anything.
+fn ahead(traffic: &[Traffic], t: Tongue) -> Option<String> {
+    let devices: i64 = traffic.iter().map(|one| one.ahead).sum();
+    let count = wording::number(devices, t);
+    (devices > 0).then(|| match t {
+        Tongue::Vi => format!("Đang phát dở {count} lượt gửi của tin khác, đi trước tin này."),
+        Tongue::En => format!("{count} pushes of other alerts are under way and go first."),
+    })
 }
 
 /// Does it warn of something that will be over one day?
@@ -175,7 +265,7 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
     let officer = visit.officer();
     let approvers = console.approval.approvers();
     let mut shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
-    if let Standing::MayDecide { by_passkey } = &mut shown.standing {
+    if let Standing::MayDecide { by_passkey, .. } = &mut shown.standing {
         *by_passkey = approvers.is_some_and(|approvers| approvers.must_seal(officer.id));
     }
     Ok(shown)
@@ -184,7 +274,7 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
 impl Sheet {
     /// Does approving take the passkey of whoever is looking?
     fn seals_with_passkey(&self) -> bool {
-        matches!(self.standing, Standing::MayDecide { by_passkey: true })
+        matches!(self.standing, Standing::MayDecide { by_passkey: true, .. })
     }
 
     /// What the page shows of `sheet` to somebody in this role.
@@ -196,11 +286,12 @@ impl Sheet {
         t: Tongue,
     ) -> Self {
         let sealed = &sheet.sealed;
-        let devices = [sheet.reach.fcm, sheet.reach.apns, sheet.reach.webpush];
+        let devices = sheet.reach.by_provider();
         Self {
             id: sealed.id.to_string(),
             headline: super::broadcast::headline(sealed, t),
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
+            is_drill: !sealed.status.is_actual(),
             is_emergency: match sealed.lane {
                 Lane::Emergency => true,
                 Lane::Personal | Lane::Bulk | Lane::Drill => false,
@@ -245,16 +336,32 @@ impl Sheet {
             providers: Provider::ALL
                 .map(|provider| (platform(provider), wording::number(devices[provider.index()], t)))
                 .to_vec(),
-            forecast: in_words(forecast(devices, pacing), t),
+            speakers: speakers(&sheet.reach, t),
+            overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
+            forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
+            ahead: ahead(&sheet.traffic, t),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
             revision: sealed.revision,
             submitted: sheet.submitted_at.map(wording::moment),
             effective: sealed.effective.map(wording::moment),
+            send_at: sealed.send_at.map(wording::moment),
+            begins: Beginning::of(sheet, t),
+            held: sheet.is_held.then(|| {
+                t.pick(
+                    "Đang có cảnh báo khẩn: tin này sẽ được giữ lại đến khi cảnh báo đó kết thúc, lâu nhất vài giờ.",
+                    "An emergency is live: this one is held until that is over, a few hours at most.",
+                )
+            }),
             expires: wording::moment(sealed.expires),
             link: sealed.link.clone(),
             digest_short: sheet.digest.chars().take(16).collect(),
             digest: sheet.digest.clone(),
+            endorsers: sheet
+                .endorsed_by
+                .iter()
+                .map(|by| (by.name.clone(), wording::moment(by.at)))
+                .collect(),
             standing: Standing::of(sheet, role, broadcast, t),
         }
     }
@@ -263,12 +370,18 @@ impl Sheet {
 impl Standing {
     fn of(sheet: &ReviewSheet, role: Role, broadcast: Option<BroadcastId>, t: Tongue) -> Self {
         match sheet.state {
-            AlertState::Submitted if sheet.may_approve => Self::MayDecide { by_passkey: false },
+            AlertState::Submitted if sheet.may_approve => Self::MayDecide {
+                by_passkey: false,
+                takes_another: sheet.endorsed_by.len() + 1 < sheet.approvers_needed,
+            },
+            AlertState::Submitted if sheet.is_endorsed_by_reader => Self::Endorsed,
             AlertState::Submitted if role.may(Power::Decide) => Self::OwnWork,
             AlertState::Submitted => Self::ReadOnly,
             AlertState::Draft
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Scheduled
+            | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired
             | AlertState::Superseded

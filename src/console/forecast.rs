@@ -1,15 +1,17 @@
 //! How long a broadcast would take, from how many devices there are and how fast the fleet may push.
 //!
 //! A forecast before a decision, not a promise: it knows quotas and ramps, not how the providers feel tonight. Web Push is counted
-//! as one origin, the slowest case.
+//! as one origin, the slowest case. What is being sent before it, what a provider has slowed down to and how long it takes nothing at all are
+//! as they stand now.
 
 use std::time::Duration;
 
+use crate::approval::meets::Traffic;
 use crate::config::pacing::Pacing;
+use crate::domain::device::Provider;
 use crate::domain::wording::{self, Tongue};
+use crate::store::permit::RAMP_FLOOR;
 
-/// A ramp starts at this share of the quota (`store::permit`).
-const RAMP_FLOOR: f64 = 0.05;
 /// A forecast looks no further: a day is beyond every alert that matters.
 const HORIZON_SECONDS: f64 = 86_400.0;
 
@@ -20,21 +22,44 @@ pub struct Forecast {
     pub half: Duration,
     /// 99 of 100 devices.
     pub nearly_all: Duration,
+    /// The last one.
+    pub last: Duration,
+}
+
+/// One provider's part of it.
+#[derive(Clone, Copy, Debug)]
+struct Road {
+    devices: f64,
+    ahead: f64,
+    /// A second; 0: not paced.
+    rate: f64,
+    closed: f64,
 }
 
 /// Forecasts for `devices` per provider, in the order of their numbers. `None`: no quota is set, so the providers' own speed
 /// decides.
-pub fn forecast(devices: [i64; 3], pacing: &Pacing) -> Option<Forecast> {
+pub fn forecast(devices: [i64; 3], traffic: &[Traffic], pacing: &Pacing) -> Option<Forecast> {
     let rates =
         [pacing.fcm_per_second, pacing.apns_per_second, pacing.webpush_per_origin_per_second];
     let is_paced = devices.iter().zip(rates).any(|(devices, rate)| *devices > 0 && rate > 0);
+    let roads = Provider::ALL.map(|provider| {
+        let found = traffic.iter().find(|traffic| traffic.provider == provider);
+        let (devices, rate) = (devices[provider.index()], rates[provider.index()]);
+        Road {
+            devices: rough(devices),
+            ahead: found.map_or(0.0, |found| rough(found.ahead)),
+            rate: f64::from(rate) * found.map_or(1.0, |found| found.share),
+            closed: found.map_or(0.0, |found| found.closed_seconds),
+        }
+    });
     is_paced.then(|| Forecast {
-        half: reached(0.5, devices, rates, pacing.ramp()),
-        nearly_all: reached(0.99, devices, rates, pacing.ramp()),
+        half: reached(0.5, &roads, pacing.ramp()),
+        nearly_all: reached(0.99, &roads, pacing.ramp()),
+        last: reached(1.0, &roads, pacing.ramp()),
     })
 }
 
-/// *Dự kiến 50 % sau 21 giây · 99 % sau 44 giây.*
+/// *Dự kiến 50 % sau 21 giây · 99 % sau 44 giây · máy cuối cùng sau 46 giây.*
 pub fn in_words(forecast: Option<Forecast>, t: Tongue) -> String {
     let Some(forecast) = forecast else {
         let words = t.pick("Không giới hạn tốc độ gửi.", "The sending speed is not limited.");
@@ -45,10 +70,12 @@ pub fn in_words(forecast: Option<Forecast>, t: Tongue) -> String {
         format!("{} {}", t.pick("sau", "after"), wording::span(time::Duration::seconds(seconds), t))
     };
     format!(
-        "{} 50 % {} · 99 % {}.",
+        "{} 50 % {} · 99 % {} · {} {}.",
         t.pick("Dự kiến", "Expected:"),
         after(forecast.half),
-        after(forecast.nearly_all)
+        after(forecast.nearly_all),
+        t.pick("máy cuối cùng", "the last one"),
+        after(forecast.last)
     )
 }
 
@@ -56,13 +83,19 @@ pub fn in_words(forecast: Option<Forecast>, t: Tongue) -> String {
     clippy::cast_precision_loss,
     reason = "device counts are far below 2^52, and a forecast is rough"
 )]
-fn reached(share: f64, devices: [i64; 3], rates: [u32; 3], ramp: Duration) -> Duration {
-    let wanted = devices.iter().sum::<i64>() as f64 * share;
+fn rough(devices: i64) -> f64 {
+    devices as f64
+}
+
+fn reached(share: f64, roads: &[Road], ramp: Duration) -> Duration {
+    let wanted = roads.iter().map(|road| road.devices).sum::<f64>() * share;
     let sent = |after: f64| -> f64 {
-        let full = full_seconds(after, ramp.as_secs_f64());
-        let parts = devices.iter().zip(rates).map(|(devices, rate)| {
-            let devices = *devices as f64;
-            if rate == 0 { devices } else { (f64::from(rate) * full).min(devices) }
+        let parts = roads.iter().map(|road| {
+            if road.rate <= 0.0 {
+                return road.devices;
+            }
+            let full = full_seconds((after - road.closed).max(0.0), ramp.as_secs_f64());
+            (road.rate * full - road.ahead).clamp(0.0, road.devices)
         });
         parts.sum()
     };
@@ -108,7 +141,7 @@ mod tests {
     }
 
     fn seconds(devices: [i64; 3], pacing: &Pacing) -> [f64; 2] {
-        let forecast = forecast(devices, pacing).expect("paced");
+        let forecast = forecast(devices, &[], pacing).expect("paced");
         [forecast.half, forecast.nearly_all].map(|length| length.as_secs_f64().round())
     }
 
@@ -128,12 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_first_and_what_a_provider_lets_through_is_waited_for() {
+        let traffic =
+            Traffic { provider: Provider::Fcm, ahead: 50_000, share: 0.5, closed_seconds: 7.0 };
+        let slow = forecast([100_000, 0, 0], &[traffic], &pacing(10_000, 0, 0, 0)).unwrap();
+        assert!((slow.half.as_secs_f64() - 27.0).abs() < 0.1, "{slow:?}");
+        assert!((slow.last.as_secs_f64() - 37.0).abs() < 0.1, "{slow:?}");
+    }
+
+    #[test]
     fn without_quotas_nothing_is_promised() {
-        assert_eq!(forecast([9, 9, 9], &pacing(0, 0, 0, 60)), None);
-        assert_eq!(forecast([0, 9, 0], &pacing(100, 0, 0, 0)), None);
+        assert_eq!(forecast([9, 9, 9], &[], &pacing(0, 0, 0, 60)), None);
+        assert_eq!(forecast([0, 9, 0], &[], &pacing(100, 0, 0, 0)), None);
         assert_eq!(
-            in_words(forecast([9, 0, 0], &pacing(1000, 0, 0, 0)), Tongue::Vi),
-            "Dự kiến 50 % sau 1 giây · 99 % sau 1 giây."
+            in_words(forecast([9, 0, 0], &[], &pacing(1000, 0, 0, 0)), Tongue::Vi),
+            "Dự kiến 50 % sau 1 giây · 99 % sau 1 giây · máy cuối cùng sau 1 giây."
         );
     }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, answer};
 use super::{Console, refusal};
-use crate::domain::wording::{self, Tongue};
+use crate::domain::wording::Tongue;
 use crate::identity::sessions::{SignInError, SignedIn};
 use crate::random::{self, NoRandomness};
 use crate::web::csrf;
@@ -76,9 +76,7 @@ impl<'a> Guest<'a> {
         match error {
             SignInError::Wrong => show(StatusCode::UNAUTHORIZED, wrong.to_owned()),
             SignInError::Throttled(wait) => {
-                let vi = "Nhập sai quá nhiều lần. Xin thử lại sau";
-                let en = "Too many failed attempts. Try again in";
-                let words = format!("{} {}.", self.t.pick(vi, en), wording::span(*wait, self.t));
+                let words = refusal::too_often(self.t, *wait);
                 let mut response = show(StatusCode::TOO_MANY_REQUESTS, words);
                 if let Ok(seconds) = wait.whole_seconds().to_string().parse() {
                     response.headers_mut().insert(RETRY_AFTER, seconds);

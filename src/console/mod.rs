@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::routing::{any, get, post};
 use sqlx::PgPool;
@@ -12,10 +13,12 @@ use sqlx::PgPool;
 use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::pacing::Pacing;
+use crate::config::sign_in::SignIn;
 use crate::config::{Config, Mode};
 use crate::identity::authority::Authority;
 use crate::identity::passkeys::Passkeys;
 use crate::identity::sessions::Sessions;
+use crate::identity::totp::keys::TotpKeys;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
 use crate::web::session::Doorkeeper;
@@ -53,6 +56,9 @@ pub mod sessions;
 /// A person's own passkeys.
 pub mod passkeys;
 
+/// A person's own one-time codes.
+pub mod totp;
+
 /// Coming in by an invitation.
 pub mod invitation;
 
@@ -74,7 +80,7 @@ pub mod decide;
 /// A broadcast as it happens.
 pub mod broadcast;
 
-/// Pause, resume, stop, recall, all-clear.
+/// Pause, resume, stop, cancel, recall, all-clear.
 pub mod steer;
 
 /// What the console's pages need.
@@ -104,6 +110,9 @@ pub struct Console {
 
 impl Console {
     /// For a process with this configuration. `pool` is for looking, `urgent` for signing in: bulk must not keep an approver out.
+    ///
+    /// # Errors
+    /// When a key that it needs cannot be read.
     pub fn new(
         config: &Config,
         pool: PgPool,
@@ -111,15 +120,16 @@ impl Console {
         clock: Arc<dyn Clock>,
         approval: Approval,
         shutdown: Shutdown,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let base = config.http.base_url();
         let https = base.starts_with("https://");
         let password_alone = config.sign_in.password_alone;
-        let sessions = Sessions::new(urgent, Arc::clone(&clock), password_alone);
+        let sessions = Sessions::new(urgent, Arc::clone(&clock), password_alone)
+            .with_codes(totp_keys(&config.sign_in)?);
         // With one passkey approvers sign in and seal.
         let rp_id = approval.approvers().map(|approvers| approvers.trust.site.rp_id.clone());
         let rp_id = rp_id.as_deref();
-        Self {
+        Ok(Self {
             passkeys: Passkeys::new(sessions.clone(), &base, rp_id),
             doors: Doorkeeper::new(sessions, https),
             approval,
@@ -130,8 +140,18 @@ impl Console {
             demo: config.mode == Mode::Demo,
             trusted_proxies: config.http.trusted_proxies,
             shutdown,
-        }
+        })
     }
+}
+
+/// What encrypts the secrets of one-time codes, read.
+///
+/// # Errors
+/// Names the file that cannot be read, or holds no key.
+pub fn totp_keys(config: &SignIn) -> anyhow::Result<TotpKeys> {
+    let files = config.totp_files().map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let files = files.iter().map(|(id, file)| (*id, file.expose().as_slice()));
+    TotpKeys::read(files).context("sign_in.totp_keys")
 }
 
 /// The console's routes.
@@ -147,12 +167,16 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/passkeys/begin", post(passkeys::begin))
         .route("/console/passkeys/{credential}/remove", post(passkeys::remove))
         .route("/console/passkeys/{credential}/request", get(passkeys::request))
+        .route("/console/totp", get(totp::page).post(totp::set_up))
+        .route("/console/totp/begin", post(totp::begin))
+        .route("/console/totp/remove", post(totp::remove))
         .route("/console/alerts/{id}", get(decision::page))
         .route("/console/alerts/{id}/document", get(decision::document))
         .route("/console/alerts/{id}/challenge", post(decide::challenge))
         .route("/console/alerts/{id}/approve", post(decide::approve))
         .route("/console/alerts/{id}/return", post(decide::send_back))
         .route("/console/alerts/{id}/reject", post(decide::reject))
+        .route("/console/alerts/{id}/cancel", post(steer::cancel))
         .route("/console/alerts/{id}/recall", post(steer::recall))
         .route("/console/alerts/{id}/all-clear", post(steer::all_clear))
         .route("/console/broadcasts/{id}", get(broadcast::page))

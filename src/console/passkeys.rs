@@ -33,8 +33,8 @@ pub struct PasskeysPage {
     pub f: Frame,
     /// Each, the oldest first.
     pub passkeys: Vec<PasskeyRow>,
-    /// Browsers make passkeys here.
-    pub offered: bool,
+    /// With what people sign in here.
+    pub offered: Offered,
     /// The person was invited, and has none yet.
     pub is_enrolling: bool,
     /// The person's passkeys seal what they approve.
@@ -43,6 +43,15 @@ pub struct PasskeysPage {
     pub wrong: Option<String>,
     /// What was to be its name.
     pub name: String,
+}
+
+/// With what people may sign in at this address.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    /// Browsers make passkeys here.
+    passkeys: bool,
+    /// Who cannot have one sets up one-time codes.
+    codes: bool,
 }
 
 /// A passkey, in words.
@@ -195,7 +204,10 @@ async fn show(
     let page = PasskeysPage {
         f: visit.frame(),
         passkeys: rows.collect(),
-        offered: console.passkeys.is_some(),
+        offered: Offered {
+            passkeys: console.passkeys.is_some(),
+            codes: console.doors.sessions.takes_codes(),
+        },
         is_enrolling: visit.visitor.session.is_enrolling,
         seals: approvers.is_some() && visit.officer().role.may(Power::Decide),
         wrong,
@@ -262,6 +274,9 @@ fn words(visit: &Visit, error: &PasskeyError) -> (StatusCode, String) {
             "Đây là khóa truy cập cuối cùng. Hãy thêm khóa khác trước khi xóa.",
             "This is the last passkey. Add another one before removing it.",
         ),
+        PasskeyError::TooOften(wait) => {
+            return (StatusCode::TOO_MANY_REQUESTS, refusal::too_often(t, *wait));
+        }
         PasskeyError::NotFound => {
             (StatusCode::NOT_FOUND, "Không có khóa truy cập này.", "There is no such passkey.")
         }

@@ -14,6 +14,7 @@ use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::approval::review::ReviewItem;
+use crate::domain::alert::Status;
 use crate::domain::broadcast::Lane;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::AlertState;
@@ -46,7 +47,10 @@ pub struct WaitingLine {
     headline: String,
     agency: String,
     age: String,
+    send_at: Option<String>,
     expires: String,
+    /// Has somebody approved it who waits for another approver?
+    is_endorsed: bool,
 }
 
 /// One alert that was approved.
@@ -93,15 +97,25 @@ impl WaitingLine {
                 Lane::Emergency => true,
                 Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
-            headline: marked(item.purpose, &item.headline, t),
+            headline: drilled(item.lane, marked(item.purpose, &item.headline, t), t),
             agency: item.agency.name.clone(),
             age: wording::span(waited, t),
+            send_at: item.send_at.map(wording::moment),
             expires: wording::moment(item.expires),
+            is_endorsed: item.endorsements > 0,
         }
     }
 }
 
 /// A headline as phones have it, in the reader's own marks.
+/// What is not meant says so on every line.
+fn drilled(lane: Lane, headline: String, t: Tongue) -> String {
+    match (lane, Status::Exercise.mark(t.tag())) {
+        (Lane::Drill, Some(mark)) => format!("{mark}: {headline}"),
+        (Lane::Drill | Lane::Emergency | Lane::Personal | Lane::Bulk, _) => headline,
+    }
+}
+
 fn marked(purpose: Purpose, headline: &str, t: Tongue) -> String {
     match purpose.mark(t.tag()) {
         Some(mark) => format!("{mark}: {headline}"),
@@ -112,11 +126,12 @@ fn marked(purpose: Purpose, headline: &str, t: Tongue) -> String {
 impl RecentLine {
     fn of(line: &Recent, t: Tongue) -> Self {
         let state = match line.alert_state {
-            AlertState::Recalled => wording::state(AlertState::Recalled, t),
+            ended @ (AlertState::Recalled | AlertState::Cancelled) => wording::state(ended, t),
             AlertState::Draft
             | AlertState::Submitted
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Scheduled
             | AlertState::Live
             | AlertState::Expired
             | AlertState::Superseded => state_words(line.state, false, false, t),
@@ -126,7 +141,10 @@ impl RecentLine {
             headline: marked(line.purpose, &line.headline, t),
             agency: line.agency.clone(),
             state,
-            at: wording::moment(line.created_at),
+            at: match line.begins_at.filter(|_| line.alert_state == AlertState::Scheduled) {
+                Some(at) => format!("{} {}", t.pick("phát lúc", "begins at"), wording::moment(at)),
+                None => wording::moment(line.created_at),
+            },
         }
     }
 }

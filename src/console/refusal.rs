@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use super::frame::{Frame, NoticePage, answer};
 use crate::approval::ApprovalError;
+use crate::approval::error::meanwhile;
 use crate::domain::id::AlertId;
 use crate::domain::wording::{self, Tongue};
 use crate::store::StoreError;
@@ -36,6 +37,12 @@ pub fn page(frame: Frame, alert: AlertId, error: &ApprovalError) -> Response {
         calm: false,
     };
     answer(words.status, &page)
+}
+
+/// Whoever tried too often is told how long to wait.
+pub fn too_often(t: Tongue, wait: time::Duration) -> String {
+    let (vi, en) = ("Đã thử quá nhiều lần. Xin thử lại sau", "Too many attempts. Try again in");
+    format!("{} {}.", t.pick(vi, en), wording::span(wait, t))
 }
 
 /// There is nothing at this address.
@@ -137,6 +144,11 @@ impl Words {
                     t.pick("Thao tác của bạn không thay đổi gì.", "What you did changed nothing.")
                 )],
             },
+            ApprovalError::Decided { decision, .. } => Self {
+                status: StatusCode::CONFLICT,
+                title: t.pick("Tin này đã được xử lý", "Already dealt with"),
+                lines: vec![meanwhile(decision, t)],
+            },
             ApprovalError::Invalid(broken) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: t.pick("Còn thiếu", "Something is missing"),
@@ -144,6 +156,20 @@ impl Words {
                     .iter()
                     .map(|violation| t.pick(&violation.vi, &violation.en).clone())
                     .collect(),
+            },
+            ApprovalError::EndsBefore { at, waits_for } => Self {
+                status: StatusCode::CONFLICT,
+                title: t.pick(NOTHING_SENT.0, NOTHING_SENT.1),
+                lines: vec![format!(
+                    "{} {} ({}). {}",
+                    t.pick("Tin chỉ phát được lúc", "It could not begin before"),
+                    wording::moment(*at),
+                    wording::waits_for(*waits_for, t),
+                    t.pick(
+                        "Khi đó tin đã hết hoặc sắp hết hiệu lực. Hãy trả lại để cơ quan sửa.",
+                        "By then its time is over or nearly over. Return it to be mended.",
+                    )
+                )],
             },
             ApprovalError::NotFound => Self::say(
                 t,
@@ -164,7 +190,8 @@ impl Words {
                     "This passkey does not seal this text, or is not certified.",
                 ),
             ),
-            ApprovalError::DigestMismatch
+            ApprovalError::AlreadyEndorsed
+            | ApprovalError::DigestMismatch
             | ApprovalError::ChallengeGone
             | ApprovalError::TooLate
             | ApprovalError::Overtaken { .. }
@@ -242,6 +269,13 @@ impl Words {
                 (
                     "Chưa có gì được phát. Hãy mở lại để đọc bản mới rồi quyết định.",
                     "Nothing was sent. Open it again, read the new text, then decide.",
+                ),
+            ),
+            ApprovalError::AlreadyEndorsed => (
+                NOTHING_SENT,
+                (
+                    "Bạn đã duyệt tin này. Tin khẩn cấp cần thêm một người duyệt khác.",
+                    "You have approved this already. An emergency takes another approver.",
                 ),
             ),
             ApprovalError::ChallengeGone => (

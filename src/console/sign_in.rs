@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{HeaderMap, SET_COOKIE};
+use axum::http::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use super::frame::Frame;
 use super::guest::Guest;
 use super::visit::tongue;
 use super::{Console, refusal};
+use crate::identity::passkeys::PasskeyError;
 use crate::web::address;
 
 /// Where somebody lands who came by no link.
@@ -34,8 +35,10 @@ pub struct SignInPage {
     pub next: String,
     /// There are passkeys at this address.
     pub passkeys: bool,
-    /// A password alone lets in those who have none.
-    pub passwords: bool,
+    /// A password and a one-time code let in some who have none.
+    pub codes: bool,
+    /// A password alone does.
+    pub password_alone: bool,
 }
 
 /// What the forms send: login and password, or the authenticator's answer.
@@ -45,6 +48,7 @@ pub struct SignInForm {
     csrf: String,
     login: String,
     password: String,
+    code: String,
     answer: String,
     next: String,
 }
@@ -77,12 +81,13 @@ pub async fn enter(
         return show(guest, StatusCode::FORBIDDEN, form, Some(guest.foreign()));
     }
     let from = address::client(&extensions, &headers, console.trusted_proxies);
-    match console.doors.sessions.sign_in(&form.login, &form.password, from).await {
+    let sessions = &console.doors.sessions;
+    match sessions.sign_in_with_code(&form.login, &form.password, &form.code, from).await {
         Ok(signed_in) => guest.let_in(&signed_in, safe(&form.next)),
         Err(error) => {
             let wrong = guest.t.pick(
-                "Tên đăng nhập hoặc mật khẩu không đúng, hoặc tài khoản này phải dùng khóa truy cập.",
-                "Login and password do not fit, or this account needs its passkey.",
+                "Tên đăng nhập, mật khẩu hoặc mã một lần không đúng, hoặc tài khoản này phải dùng khóa truy cập.",
+                "Login, password and one-time code do not fit, or this account needs its passkey.",
             );
             guest.refuse(&error, wrong, |status, words| show(guest, status, form, Some(words)))
         }
@@ -92,6 +97,7 @@ pub async fn enter(
 /// `POST /console/sign-in/passkey/begin`: what the script asks the authenticator.
 pub async fn ask(
     State(console): State<Arc<Console>>,
+    extensions: Extensions,
     headers: HeaderMap,
     Sent(form): Sent<SignInForm>,
 ) -> Response {
@@ -102,8 +108,14 @@ pub async fn ask(
     if !guest.owns(&form.csrf) {
         return (StatusCode::FORBIDDEN, guest.foreign()).into_response();
     }
-    match passkeys.ask_to_sign_in(cookie).await {
+    let from = address::client(&extensions, &headers, console.trusted_proxies);
+    match passkeys.ask_to_sign_in(cookie, from).await {
         Ok(options) => Json(options).into_response(),
+        Err(PasskeyError::TooOften(wait)) => {
+            let words = refusal::too_often(guest.t, wait);
+            let seconds = [(RETRY_AFTER, wait.whole_seconds().to_string())];
+            (StatusCode::TOO_MANY_REQUESTS, seconds, words).into_response()
+        }
         Err(error) => refusal::outage(guest.frame(String::new()), &error),
     }
 }
@@ -136,13 +148,15 @@ pub async fn enter_by_passkey(
 }
 
 fn show(guest: Guest<'_>, status: StatusCode, form: SignInForm, wrong: Option<String>) -> Response {
+    let sessions = &guest.console.doors.sessions;
     guest.show(status, |f| SignInPage {
         f,
         wrong,
         login: form.login,
         next: form.next,
         passkeys: guest.console.passkeys.is_some(),
-        passwords: guest.console.doors.sessions.takes_password_alone(),
+        codes: sessions.takes_codes(),
+        password_alone: sessions.takes_password_alone(),
     })
 }
 

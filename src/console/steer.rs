@@ -1,4 +1,4 @@
-//! Pause, resume, stop, recall, all-clear: what an officer does to a broadcast in flight, and what can be promised about it.
+//! Pause, resume, stop, cancel, recall, all-clear: what an officer does to a broadcast in flight, and what can be promised about it.
 
 use std::sync::Arc;
 
@@ -72,6 +72,20 @@ pub async fn recall(
     match console.approval.recall(visit.officer(), id, form.recall, trace.as_ref()).await {
         Ok(recalled) => {
             Redirect::to(&format!("/console/broadcasts/{}", recalled.broadcast)).into_response()
+        }
+        Err(error) => refusal::page(visit.frame(), id, &error),
+    }
+}
+
+/// `POST /console/alerts/{id}/cancel`
+pub async fn cancel(
+    State(console): State<Arc<Console>>,
+    At(id): At<AlertId>,
+    Ours { visit, .. }: Ours<Button>,
+) -> Response {
+    match console.approval.cancel(visit.officer(), id).await {
+        Ok(cancelled) => {
+            Redirect::to(&format!("/console/broadcasts/{}", cancelled.broadcast)).into_response()
         }
         Err(error) => refusal::page(visit.frame(), id, &error),
     }

@@ -73,11 +73,11 @@ impl FromRequestParts<Arc<Console>> for Visit {
     }
 }
 
-/// Whoever was invited registers a passkey before anything else.
+/// Whoever was invited registers a passkey, or sets up one-time codes, before anything else.
 fn is_for_enrolling(parts: &Parts) -> bool {
     let path = parts.uri.path();
-    let here = super::passkeys::HERE;
-    path.starts_with(here) || path == "/console/sign-out"
+    [super::passkeys::HERE, super::totp::HERE].iter().any(|here| path.starts_with(here))
+        || path == "/console/sign-out"
 }
 
 /// Only a page is worth coming back to: a form's address answers nothing by itself.

@@ -1,7 +1,7 @@
 //! May a request start at this moment? (invariant 5)
 //!
-//! Yes, while the database answered our ping within the last second, by **its** clock the message has not expired, and no officer
-//! has held or stopped it. The answer is asked for immediately before each request leaves, never earlier.
+//! Yes, while the database answered our ping within the last second, by **its** clock the message's time has come and has not expired, and
+//! no officer has held or stopped it. The answer is asked for immediately before each request leaves, never earlier.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::domain::id::BroadcastId;
+use crate::domain::timing::{self, QuietHours};
 use crate::store::broadcast::Steering;
 
 /// A process whose database has been silent for this long starts nothing: it may have been stopped without knowing.
@@ -35,6 +36,8 @@ pub enum Closed {
     Stopped,
     /// Its time is over.
     Expired,
+    /// Its time has not come, or people are to be left alone; try again after this long.
+    NotYet(Duration),
 }
 
 /// One per process.
@@ -140,6 +143,7 @@ impl Gate {
             gate: Arc::clone(self),
             state,
             life: self.life.load(Ordering::Acquire),
+            hours: Hours::default(),
             expires: i64::try_from(expires.unix_timestamp_nanos()).unwrap_or(i64::MAX),
         }
     }
@@ -150,6 +154,7 @@ impl Gate {
             gate: Arc::clone(self),
             state: Arc::new(AtomicU8::new(FREE)),
             life: self.life.load(Ordering::Acquire),
+            hours: Hours::default(),
             expires: i64::try_from(expires.unix_timestamp_nanos()).unwrap_or(i64::MAX),
         }
     }
@@ -157,8 +162,7 @@ impl Gate {
     /// The database's clock, as far as we know: what it said, plus what has passed here since we asked.
     pub fn database_now(&self) -> OffsetDateTime {
         let (nanos, _) = self.reading();
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos))
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        moment(nanos)
     }
 
     /// The process's clock.
@@ -193,6 +197,11 @@ impl Gate {
     }
 }
 
+fn moment(nanos: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
 fn code(steering: Option<Steering>) -> u8 {
     match steering {
         None => FREE,
@@ -207,10 +216,35 @@ pub struct Pass {
     gate: Arc<Gate>,
     state: Arc<AtomicU8>,
     life: u64,
+    hours: Hours,
     expires: i64,
 }
 
+/// When requests may start, within a message's life.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hours {
+    /// Not before this: as sealed.
+    pub not_before: Option<OffsetDateTime>,
+    /// Not while people are left alone: as configured here.
+    pub quiet: Option<QuietHours>,
+}
+
+impl Hours {
+    /// How long it is until requests may start; `None` now.
+    fn closed_for(&self, now: OffsetDateTime) -> Option<Duration> {
+        let opens = self.not_before.filter(|opens| now < *opens);
+        let opens = opens.or_else(|| self.quiet.and_then(|quiet| timing::goes_on(quiet, now)));
+        opens.map(|opens| Duration::try_from(opens - now).unwrap_or_default())
+    }
+}
+
 impl Pass {
+    /// The same within these hours only.
+    #[must_use]
+    pub fn within(self, hours: Hours) -> Self {
+        Self { hours, ..self }
+    }
+
     /// May a request start now? Ask immediately before it leaves.
     pub fn check(&self) -> Result<(), Closed> {
         let held = match self.state.load(Ordering::Acquire) {
@@ -232,7 +266,10 @@ impl Pass {
         if held || self.gate.leaving.load(Ordering::Acquire) {
             return Err(Closed::Held);
         }
-        Ok(())
+        match self.hours.closed_for(moment(database)) {
+            Some(wait) => Err(Closed::NotYet(wait)),
+            None => Ok(()),
+        }
     }
 
     /// Starts a request if the gate is open: the guard counts it as in flight until it is dropped.
@@ -321,6 +358,34 @@ mod tests {
         assert_eq!(pass.check(), Ok(()));
         clock.advance(Duration::from_millis(1));
         assert_eq!(pass.check(), Err(Closed::Expired));
+    }
+
+    #[test]
+    fn invariant_5_nothing_starts_before_its_sealed_time_by_the_databases_clock() {
+        let (clock, gate) = gate();
+        let not_before = Some(NOON + Duration::from_millis(500));
+        let pass = gate.pass(BroadcastId::new(), NOON + Duration::from_hours(1));
+        let pass = pass.within(Hours { not_before, quiet: None });
+        assert_eq!(pass.check(), Err(Closed::NotYet(Duration::from_millis(500))));
+        clock.advance(Duration::from_millis(499));
+        assert_eq!(pass.start().err(), Some(Closed::NotYet(Duration::from_millis(1))));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(pass.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_going_out_pauses_when_quiet_hours_begin_and_knows_until_when() {
+        let (clock, gate) = gate();
+        // Noon here is 19:00 in the province.
+        let quiet = QuietHours::parse("19:01-20:00").ok();
+        let pass = gate.pass(BroadcastId::new(), NOON + Duration::from_hours(3));
+        let pass = pass.within(Hours { not_before: None, quiet });
+        assert_eq!(pass.check(), Ok(()));
+        clock.advance(Duration::from_mins(1));
+        gate.beat(clock.instant(), NOON + Duration::from_mins(1));
+        // Until 20:03, off the quarter.
+        let Err(Closed::NotYet(wait)) = pass.check() else { panic!("{:?}", pass.check()) };
+        assert_eq!(wait.as_millis().div_ceil(1000), (59 + 3) * 60);
     }
 
     #[test]

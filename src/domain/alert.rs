@@ -37,8 +37,8 @@ pub use words::{Category, Certainty, Kind, Severity, Status, Urgency};
 
 use claims::check_claims;
 use rules::{
-    check_attestations, check_risk_level, parse_all_clear, parse_expires, parse_instant,
-    parse_link, parse_recall, parse_source, parse_texts, word,
+    AtOnce, check_attestations, check_risk_level, parse_all_clear, parse_expires, parse_instant,
+    parse_link, parse_recall, parse_send_at, parse_source, parse_texts, word,
 };
 
 /// One language's text.
@@ -96,6 +96,13 @@ pub struct AlertContent {
         default
     )]
     pub effective: Option<OffsetDateTime>,
+    /// Not to be pushed or public before this; absent means as soon as it is approved.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub send_at: Option<OffsetDateTime>,
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
@@ -145,6 +152,17 @@ impl AlertContent {
         let effective =
             raw.effective.as_deref().and_then(|at| parse_instant("effective", at, &mut broken));
         let expires = parse_expires(raw.expires.as_deref(), effective, now, &mut broken);
+        let is_emergency = match (kind, severity, urgency) {
+            (Some(kind), Some(severity), Some(urgency)) => {
+                lane_of(kind, severity, urgency) == Lane::Emergency
+            }
+            _ => false,
+        };
+        let goes_at_once = is_emergency.then_some(AtOnce::Emergency);
+        let goes_at_once = goes_at_once.or(raw.follows.is_some().then_some(AtOnce::FollowUp));
+        let send_at = raw.send_at.as_deref();
+        let send_at =
+            send_at.and_then(|at| parse_send_at(at, goes_at_once, expires, now, &mut broken));
         let source = parse_source(&raw.source, now, &mut broken);
         check_attestations(raw.attestations, &mut broken);
         let recall = parse_recall(raw.recall.as_ref(), &mut broken);
@@ -178,6 +196,7 @@ impl AlertContent {
                 texts,
                 link,
                 effective,
+                send_at,
                 expires,
                 source,
                 attestations: raw.attestations,

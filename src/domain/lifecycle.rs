@@ -1,7 +1,7 @@
 //! The life of an alert: every state, every action, and which meet lawfully.
 //!
-//! `Draft → Submitted → Returned (→ Draft) | Rejected | Live → Expired | Superseded | Recalled`. A published alert never
-//! changes; what ends it is another alert or the clock.
+//! `Draft → Submitted → Returned (→ Draft) | Rejected | [Scheduled →] Live → Expired | Superseded | Recalled`. A published alert never
+//! changes; what ends it is another alert or the clock. What is scheduled is approved and not public: until it begins it can be cancelled.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,10 @@ pub enum AlertState {
     Returned,
     /// Refused for good (*từ chối*).
     Rejected,
+    /// Approved, and not public before its time (*chờ đến giờ phát*).
+    Scheduled,
+    /// Approved and never begun: somebody cancelled it, or its own end came first (*đã hủy trước khi phát*).
+    Cancelled,
     /// Approved, public, being pushed or pushed (*đang phát / đã phát*).
     Live,
     /// Its time is over (*hết hiệu lực*).
@@ -41,6 +45,12 @@ pub enum Action {
     Reject,
     /// Seal, publish, broadcast.
     Approve,
+    /// Seal, to be published and broadcast at its time.
+    Schedule,
+    /// Its time has come: publish, broadcast.
+    Begin,
+    /// Call off what has not begun.
+    Cancel,
     /// Call back what was published.
     Recall,
     /// The clock has passed `expires`.
@@ -61,11 +71,13 @@ pub struct Refusal {
 
 impl AlertState {
     /// Every state.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Draft,
         Self::Submitted,
         Self::Returned,
         Self::Rejected,
+        Self::Scheduled,
+        Self::Cancelled,
         Self::Live,
         Self::Expired,
         Self::Superseded,
@@ -79,6 +91,8 @@ impl AlertState {
             Self::Submitted => "submitted",
             Self::Returned => "returned",
             Self::Rejected => "rejected",
+            Self::Scheduled => "scheduled",
+            Self::Cancelled => "cancelled",
             Self::Live => "live",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
@@ -98,6 +112,8 @@ impl AlertState {
             Self::Submitted => "Chờ duyệt",
             Self::Returned => "Trả lại",
             Self::Rejected => "Từ chối",
+            Self::Scheduled => "Chờ đến giờ phát",
+            Self::Cancelled => "Đã hủy trước khi phát",
             Self::Live => "Đã đăng tải",
             Self::Expired => "Hết hiệu lực",
             Self::Superseded => "Đã thay thế",
@@ -110,63 +126,37 @@ impl AlertState {
     /// A recall is never blocked by the state of a published alert: an expired or superseded one may still stand on
     /// somebody's screen. For the same reason an expired one may still be corrected, or be followed by its all-clear.
     pub fn after(self, action: Action) -> Result<Self, Refusal> {
+        let lawful = self.lawful().iter().find(|(lawful, _)| *lawful == action);
+        lawful.map(|(_, next)| *next).ok_or(Refusal { state: self, action })
+    }
+
+    /// Everything that may happen to it, and where it then stands.
+    fn lawful(self) -> &'static [(Action, Self)] {
         use Action as A;
-        let refusal = Err(Refusal { state: self, action });
         match self {
-            Self::Draft => match action {
-                A::Revise => Ok(Self::Draft),
-                A::Submit => Ok(Self::Submitted),
-                A::Return | A::Reject | A::Approve | A::Recall | A::Expire | A::Supersede => {
-                    refusal
-                }
-            },
-            Self::Returned => match action {
-                A::Revise => Ok(Self::Draft),
-                A::Submit
-                | A::Return
-                | A::Reject
-                | A::Approve
-                | A::Recall
-                | A::Expire
-                | A::Supersede => refusal,
-            },
-            Self::Submitted => match action {
-                A::Return => Ok(Self::Returned),
-                A::Reject => Ok(Self::Rejected),
-                A::Approve => Ok(Self::Live),
-                A::Revise | A::Submit | A::Recall | A::Expire | A::Supersede => refusal,
-            },
-            Self::Live => match action {
-                A::Recall => Ok(Self::Recalled),
-                A::Expire => Ok(Self::Expired),
-                A::Supersede => Ok(Self::Superseded),
-                A::Revise | A::Submit | A::Return | A::Reject | A::Approve => refusal,
-            },
-            Self::Expired => match action {
-                A::Recall => Ok(Self::Recalled),
-                A::Supersede => Ok(Self::Superseded),
-                A::Revise | A::Submit | A::Return | A::Reject | A::Approve | A::Expire => refusal,
-            },
-            Self::Superseded => match action {
-                A::Recall => Ok(Self::Recalled),
-                A::Revise
-                | A::Submit
-                | A::Return
-                | A::Reject
-                | A::Approve
-                | A::Expire
-                | A::Supersede => refusal,
-            },
-            Self::Rejected | Self::Recalled => match action {
-                A::Revise
-                | A::Submit
-                | A::Return
-                | A::Reject
-                | A::Approve
-                | A::Recall
-                | A::Expire
-                | A::Supersede => refusal,
-            },
+            Self::Draft => &[(A::Revise, Self::Draft), (A::Submit, Self::Submitted)],
+            Self::Returned => &[(A::Revise, Self::Draft)],
+            Self::Submitted => &[
+                (A::Return, Self::Returned),
+                (A::Reject, Self::Rejected),
+                (A::Approve, Self::Live),
+                (A::Schedule, Self::Scheduled),
+            ],
+            // Nobody has seen it: calling it back is calling it off.
+            Self::Scheduled => &[
+                (A::Begin, Self::Live),
+                (A::Cancel, Self::Cancelled),
+                (A::Recall, Self::Cancelled),
+                (A::Expire, Self::Cancelled),
+            ],
+            Self::Live => &[
+                (A::Recall, Self::Recalled),
+                (A::Expire, Self::Expired),
+                (A::Supersede, Self::Superseded),
+            ],
+            Self::Expired => &[(A::Recall, Self::Recalled), (A::Supersede, Self::Superseded)],
+            Self::Superseded => &[(A::Recall, Self::Recalled)],
+            Self::Rejected | Self::Cancelled | Self::Recalled => &[],
         }
     }
 }
@@ -184,6 +174,9 @@ mod tests {
             A::Return,
             A::Reject,
             A::Approve,
+            A::Schedule,
+            A::Begin,
+            A::Cancel,
             A::Recall,
             A::Expire,
             A::Supersede,
@@ -201,14 +194,16 @@ mod tests {
         assert_eq!(
             table,
             [
-                "draft      draft submitted - - - - - -",
-                "submitted  - - returned rejected live - - -",
-                "returned   draft - - - - - - -",
-                "rejected   - - - - - - - -",
-                "live       - - - - - recalled expired superseded",
-                "expired    - - - - - recalled - superseded",
-                "superseded - - - - - recalled - -",
-                "recalled   - - - - - - - -",
+                "draft      draft submitted - - - - - - - - -",
+                "submitted  - - returned rejected live scheduled - - - - -",
+                "returned   draft - - - - - - - - - -",
+                "rejected   - - - - - - - - - - -",
+                "scheduled  - - - - - - live cancelled cancelled cancelled -",
+                "cancelled  - - - - - - - - - - -",
+                "live       - - - - - - - - recalled expired superseded",
+                "expired    - - - - - - - - recalled - superseded",
+                "superseded - - - - - - - - recalled - -",
+                "recalled   - - - - - - - - - - -",
             ]
         );
     }

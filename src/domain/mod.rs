@@ -44,6 +44,9 @@ pub mod drill;
 /// What one phone is told.
 pub mod message;
 
+/// When something that was approved may begin.
+pub mod timing;
+
 /// The bytes an approval binds, their signature, their verification.
 pub mod seal;
 

@@ -17,6 +17,7 @@ use super::broadcast::Lane;
 use super::device::Language;
 use super::id::{AlertId, IncidentId};
 use super::message::{Purpose, Screen, Screens, render};
+use super::timing::Asked;
 
 /// The keys that seal and those that are believed.
 mod keys;
@@ -31,7 +32,8 @@ mod told;
 pub mod trust;
 
 pub use keys::{
-    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, SealingKey, TrustedKeys, passkey_id,
+    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, Quorum, SealingKey, TrustedKeys,
+    passkey_id,
 };
 pub(crate) use passkey::base64url;
 
@@ -41,6 +43,9 @@ pub const SCHEMA: u32 = 1;
 /// What a dispatcher that can read corrections and all-clears announces among the keys it trusts. One of an earlier release would take
 /// their sealed bytes for unreadable and send nothing, so none is sealed while such a one lives.
 pub const READS_FOLLOW_UPS: &str = "reads:follow-ups";
+
+/// What a dispatcher that keeps to sealed times announces likewise: one of an earlier release would take bytes with `send_at` for unreadable.
+pub const READS_SCHEDULE: &str = "reads:schedule";
 
 /// How long what was prepared with an alert may still be executed and pushed after it has expired: phones may show the original until
 /// somebody swipes it away.
@@ -100,6 +105,13 @@ pub struct SealedAlert {
     /// When it begins to hold; absent means at approval.
     #[serde(with = "time::serde::rfc3339::option")]
     pub effective: Option<OffsetDateTime>,
+    /// Nothing starts before this, and nothing is public. Left out where there is none, as below.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub send_at: Option<OffsetDateTime>,
     /// Nothing starts after this.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
@@ -130,6 +142,11 @@ impl SealedAlert {
                 .all(|screen| marked(language, screen))
         });
         (!all_marked).then_some("a drill without its mark on every screen")
+    }
+
+    /// What decides when it may begin.
+    pub fn asked(&self) -> Asked {
+        Asked { purpose: self.purpose, lane: self.lane, kind: self.kind, send_at: self.send_at }
     }
 }
 
@@ -277,6 +294,7 @@ pub fn sealable(
         source: content.source.clone(),
         document: document.clone(),
         effective: content.effective,
+        send_at: content.send_at,
         expires: content.expires,
         references: identity.replaces.as_ref().map_or_else(Vec::new, |it| it.references.clone()),
         recall_digest: None,
@@ -338,6 +356,7 @@ fn prepared(
         screens: render(original.status, purpose, original.lane, texts),
         url: page(public_url, id),
         effective: None,
+        send_at: None,
         expires: original.expires + PREPARED_GRACE,
         references,
         ..original.clone()

@@ -7,6 +7,7 @@ use time::{Date, Duration, OffsetDateTime, UtcOffset};
 use super::account::Role;
 use super::alert::{Category, Certainty, Kind, Severity, Urgency};
 use super::lifecycle::AlertState;
+use super::timing::WaitsFor;
 
 /// The language of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +63,7 @@ pub fn number(value: i64, tongue: Tongue) -> String {
 
 /// 21/11/2026 14:05, in the province's time (Asia/Ho_Chi_Minh: UTC+7, without summer time since 1975).
 pub fn moment(at: OffsetDateTime) -> String {
-    let at = at.to_offset(province());
+    let at = at.to_offset(PROVINCE);
     format!("{} {:02}:{:02}", day(at.date()), at.hour(), at.minute())
 }
 
@@ -79,15 +80,13 @@ pub fn written_day(iso: &str) -> String {
 
 /// RFC 3339 in the province's time, for `<time datetime>`.
 pub fn machine_moment(at: OffsetDateTime) -> String {
-    at.to_offset(province())
+    at.to_offset(PROVINCE)
         .format(&time::format_description::well_known::Rfc3339)
         .unwrap_or_default()
 }
 
-fn province() -> UtcOffset {
-    // Unwrap safety: seven hours is a lawful offset.
-    UtcOffset::from_hms(7, 0, 0).expect("a lawful offset")
-}
+/// Asia/Ho_Chi_Minh: seven hours ahead of UTC, in summer and winter.
+pub const PROVINCE: UtcOffset = time::macros::offset!(+7);
 
 /// A length of time in words, coarse as people say it: `40 giây`, `3 phút`, `2 giờ 5 phút`, `4 ngày`.
 pub fn span(length: Duration, tongue: Tongue) -> String {
@@ -220,12 +219,26 @@ pub fn state(value: AlertState, tongue: Tongue) -> &'static str {
         AlertState::Submitted => "Waiting",
         AlertState::Returned => "Returned",
         AlertState::Rejected => "Rejected",
+        AlertState::Scheduled => "Scheduled",
+        AlertState::Cancelled => "Cancelled before it began",
         AlertState::Live => "Live",
         AlertState::Expired => "Expired",
         AlertState::Superseded => "Superseded",
         AlertState::Recalled => "Recalled",
     };
     tongue.pick(value.label_vi(), en)
+}
+
+/// For what something that was approved waits.
+pub fn waits_for(value: WaitsFor, tongue: Tongue) -> &'static str {
+    match value {
+        WaitsFor::SendAt => tongue.pick("giờ hẹn", "the time asked for"),
+        WaitsFor::QuietHours => tongue.pick("hết giờ yên tĩnh", "the end of quiet hours"),
+        WaitsFor::NextDay => tongue.pick(
+            "ngày sau, vì hôm nay đã đủ số tin tuyên truyền",
+            "the next day, as this one has had its announcements",
+        ),
+    }
 }
 
 /// What an account is for (regulation §5).

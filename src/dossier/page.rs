@@ -82,6 +82,7 @@ fn action(word: &str) -> &str {
         "alert.submitted" => "Gửi duyệt",
         "alert.returned" => "Trả lại để sửa",
         "alert.rejected" => "Từ chối",
+        "alert.endorsed" => "Duyệt, chờ người duyệt thứ hai",
         "alert.approved" => "Duyệt và đăng tải",
         "alert.recalled" => "Thu hồi",
         "alert.cleared" => "Báo an toàn",
@@ -94,6 +95,7 @@ fn action(word: &str) -> &str {
 
 fn verdict(word: &str) -> &str {
     match word {
+        "endorse" => "Duyệt, chờ người duyệt thứ hai",
         "approve" => "Duyệt",
         "return" => "Trả lại để sửa",
         "reject" => "Từ chối",
@@ -114,7 +116,7 @@ fn decided(paper: &mut Paper, decision: &Decided) {
     if let Some(reason) = &decision.reason {
         paper.line("Lý do", reason, Look::Plain);
     }
-    if decision.verdict == "approve" {
+    if decision.verdict == "approve" || decision.verdict == "endorse" {
         attested(paper, "Người duyệt xác nhận", decision.attestations);
     }
     if let Some(digest) = &decision.digest {

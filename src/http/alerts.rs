@@ -1,4 +1,4 @@
-//! `/v1/alerts…`: agencies create, revise, attach, submit, follow.
+//! `/v1/alerts…`: agencies create, revise, attach, submit, follow, cancel.
 
 use axum::Json;
 use axum::body::Body;
@@ -35,6 +35,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(follow, revise))
         .routes(routes!(document, attach))
         .routes(routes!(submit))
+        .routes(routes!(cancel))
 }
 
 /// Begin an alert
@@ -213,4 +214,22 @@ async fn submit(
 ) -> Result<Json<AlertView>, Problem> {
     let once = key.bind("submit", &id);
     Ok(Json(app.intake.submit(&officer, id, once.as_ref()).await?))
+}
+
+/// Cancel an alert that has not begun
+///
+/// It was approved for a later time: nobody has seen it, and nobody will. What has begun is a conflict; ask Sở KH&CN to call it back.
+#[utoipa::path(
+    post, path = "/v1/alerts/{id}/cancel", tag = "alerts",
+    params(("id" = AlertId, Path, description = "The alert"), ("Idempotency-Key" = Option<String>, Header, description = "A repeated key gets the first answer")),
+    responses((status = 200, description = "Called off", body = AlertView), WriteProblems)
+)]
+async fn cancel(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+    key: IdempotencyKey,
+) -> Result<Json<AlertView>, Problem> {
+    let once = key.bind("cancel", &id);
+    Ok(Json(app.intake.cancel(&officer, id, once.as_ref()).await?))
 }

@@ -3,9 +3,11 @@
 //! What failed inside is logged and never told.
 
 use crate::approval::ApprovalError;
+use crate::approval::error::meanwhile;
 use crate::broadcast::control::SteerError;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
+use crate::domain::wording::{self, Tongue};
 use crate::intake::IntakeError;
 use crate::intake::document::DocumentError;
 use crate::store::StoreError;
@@ -88,6 +90,14 @@ impl From<ApprovalError> for Problem {
                 "Whoever wrote or submitted this revision does not approve it; another approver must.",
             ),
             ApprovalError::State(refusal) => refusal.into(),
+            ApprovalError::Decided { decision, .. } => Self::new(Kind::WrongState).because(
+                meanwhile(&decision, Tongue::Vi),
+                meanwhile(&decision, Tongue::En),
+            ),
+            ApprovalError::AlreadyEndorsed => Self::new(Kind::AlreadyEndorsed).because(
+                "Bạn đã duyệt bản này. Tin khẩn cấp cần thêm một người duyệt khác.",
+                "You have approved this already. An emergency takes another approver.",
+            ),
             ApprovalError::DigestMismatch => Self::new(Kind::DigestMismatch).because(
                 "Mã băm gửi lên không phải của bản hiện hành. Hãy xem lại nội dung rồi quyết định.",
                 "The digest named is not that of the current revision. Look at it again, then decide.",
@@ -96,6 +106,18 @@ impl From<ApprovalError> for Problem {
             ApprovalError::TooLate => Self::new(Kind::TooLate).because(
                 "Thời hạn còn lại quá ngắn để phát tới người dân. Hãy trả lại để cơ quan sửa thời điểm hết hiệu lực.",
                 "Too little time is left to push it to anybody. Return it so that the agency mends the expiry.",
+            ),
+            ApprovalError::EndsBefore { at, waits_for } => Self::new(Kind::TooLate).because(
+                format!(
+                    "Nếu duyệt bây giờ, tin phải chờ {} và chỉ được phát lúc {}, khi đó đã hết hoặc sắp hết hiệu lực. Hãy trả lại để cơ quan sửa thời điểm hết hiệu lực.",
+                    wording::waits_for(waits_for, Tongue::Vi),
+                    wording::moment(at)
+                ),
+                format!(
+                    "Approved now, it would wait for {} and begin at {}, when its time is over or nearly over. Return it so that the agency mends the expiry.",
+                    wording::waits_for(waits_for, Tongue::En),
+                    wording::machine_moment(at)
+                ),
             ),
             ApprovalError::NoPreparedRecall => Self::new(Kind::NoPreparedRecall).because(
                 "Thông tin này không kèm nội dung thu hồi soạn sẵn.",
@@ -109,8 +131,8 @@ impl From<ApprovalError> for Problem {
             ApprovalError::OlderDispatchers { .. } => {
                 tracing::error!(%error, "an approval was refused: {error}");
                 Self::new(Kind::CannotSeal).because(
-                    "Có máy phát tin còn chạy bản cũ, không đọc được đính chính và báo yên. Hãy báo người trực vận hành nâng cấp máy đó.",
-                    "A live dispatcher of an earlier release cannot read corrections and all-clears. Tell the operator to upgrade it.",
+                    "Có máy phát tin còn chạy bản cũ, không đọc được tin đính chính, báo yên hoặc hẹn giờ. Hãy báo người trực vận hành nâng cấp máy đó.",
+                    "A live dispatcher of an earlier release cannot read corrections, all-clears or alerts with a time of their own. Tell the operator to upgrade it.",
                 )
             }
             ApprovalError::NoDrillGroup => Self::new(Kind::CannotSeal).because(

@@ -103,7 +103,7 @@ impl App {
         );
         let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
-        let approval = Approval::new(urgent.clone(), keys);
+        let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());
         Self { pool, urgent, clock, config, intake, approval, registrar, broker, shutdown }
     }
 

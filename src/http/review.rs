@@ -1,8 +1,9 @@
-//! `/v1/review…`: Sở KH&CN sees, decides, recalls, gives the all-clear.
+//! `/v1/review…`: Sở KH&CN sees, decides, cancels, recalls, gives the all-clear.
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +14,10 @@ use super::alerts::download;
 use super::extract::{Caller, IdempotencyKey, JsonBody, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::all_clear::Cleared;
-use crate::approval::decide::{ApproveRequest, Approved, RefuseRequest, Refused};
+use crate::approval::cancel::Cancelled;
+use crate::approval::decide::{
+    ApproveRequest, Approved, Endorsed, RefuseRequest, Refused, Verdict,
+};
 use crate::approval::recall::Recalled;
 use crate::approval::review::{ReviewItem, ReviewSheet};
 use crate::approval::sealing::SealChallenge;
@@ -31,6 +35,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(approve))
         .routes(routes!(send_back))
         .routes(routes!(reject))
+        .routes(routes!(cancel))
         .routes(routes!(recall))
         .routes(routes!(all_clear))
 }
@@ -102,11 +107,16 @@ async fn challenge(
 
 /// Approve an alert
 ///
-/// Names the digest that was shown; anything else is a conflict. Publishes the alert and begins its broadcast.
+/// Names the digest that was shown; anything else is a conflict. Publishes the alert and begins its broadcast. Where an emergency takes two
+/// approvers, the first is told that it waits for the second.
 #[utoipa::path(
     post, path = "/v1/review/alerts/{id}/approve", tag = "review", request_body = ApproveRequest,
     params(("id" = AlertId, Path, description = "The alert"), ("Idempotency-Key" = Option<String>, Header, description = "A repeated key gets the first answer")),
-    responses((status = 200, description = "Sealed, public, being broadcast", body = Approved), WriteProblems)
+    responses(
+        (status = 200, description = "Sealed, public, being broadcast", body = Approved),
+        (status = 202, description = "Kept until another approver approves it, too; nothing is public", body = Endorsed),
+        WriteProblems
+    )
 )]
 async fn approve(
     State(app): State<AppState>,
@@ -114,13 +124,16 @@ async fn approve(
     PathId(id): PathId<AlertId>,
     key: IdempotencyKey,
     JsonBody(request): JsonBody<ApproveRequest>,
-) -> Result<Json<Approved>, Problem> {
+) -> Result<Response, Problem> {
     let once = key.bind("approve", &(id, &request));
-    let approved = app
+    let verdict = app
         .approval
         .approve(&officer, id, &request, once.as_ref(), TraceParent::current().as_ref())
         .await?;
-    Ok(Json(approved))
+    Ok(match verdict {
+        Verdict::Approved(approved) => Json(approved).into_response(),
+        Verdict::Endorsed(endorsed) => (StatusCode::ACCEPTED, Json(endorsed)).into_response(),
+    })
 }
 
 /// Return an alert to be mended
@@ -157,6 +170,21 @@ async fn reject(
     let once = key.bind("reject", &(id, &request));
     let refused = app.approval.reject(&officer, id, &request, once.as_ref()).await?;
     Ok(Json(refused))
+}
+
+/// Cancel an alert that has not begun
+///
+/// It was approved for a later time: nobody has seen it, and nobody will. What has begun is a conflict: call it back.
+#[utoipa::path(
+    post, path = "/v1/review/alerts/{id}/cancel", tag = "review", params(("id" = AlertId, Path, description = "The alert to call off")),
+    responses((status = 200, description = "Called off", body = Cancelled), WriteProblems)
+)]
+async fn cancel(
+    State(app): State<AppState>,
+    Caller(officer): Caller,
+    PathId(id): PathId<AlertId>,
+) -> Result<Json<Cancelled>, Problem> {
+    Ok(Json(app.approval.cancel(&officer, id).await?))
 }
 
 /// Call a published alert back

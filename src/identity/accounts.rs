@@ -186,6 +186,16 @@ pub async fn set_password(
     officer: OfficerId,
     secret: &str,
 ) -> Result<(), AccountError> {
+    let hash = hash_of(secret).await?;
+    let mut tx = pool.begin().await?;
+    account::set_password_hash(&mut tx, officer, &hash).await?;
+    audit::append(&mut tx, actor, "officer.password_set", &officer.to_string(), json!({})).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What is kept of a password that may be one.
+pub(super) async fn hash_of(secret: &str) -> Result<String, AccountError> {
     if text::length(secret) < password::SHORTEST || secret.len() > password::LONGEST {
         return Err(AccountError::Invalid(vec![Violation::new(
             "password",
@@ -195,15 +205,10 @@ pub async fn set_password(
         )]));
     }
     let secret = secret.to_owned();
-    let hash = tokio::task::spawn_blocking(move || password::hash(&secret))
+    tokio::task::spawn_blocking(move || password::hash(&secret))
         .await
         .map_err(|error| AccountError::Crypto(error.to_string()))?
-        .map_err(|error| AccountError::Crypto(error.to_string()))?;
-    let mut tx = pool.begin().await?;
-    account::set_password_hash(&mut tx, officer, &hash).await?;
-    audit::append(&mut tx, actor, "officer.password_set", &officer.to_string(), json!({})).await?;
-    tx.commit().await?;
-    Ok(())
+        .map_err(|error| AccountError::Crypto(error.to_string()))
 }
 
 /// Closes an account at once: its sessions end, its keys stop working. Returns whether it was open.

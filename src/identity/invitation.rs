@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::sessions::{Reach, Sessions, SignInError, SignedIn};
-use super::token;
+use super::{token, totp};
 use crate::domain::seal::hex;
 use crate::random::{self, NoRandomness};
 use crate::store::{account, audit, invitation, passkey};
@@ -89,6 +89,7 @@ impl Sessions {
         {
             account::clear_password(&mut tx, officer.id).await?;
             let removed = passkey::remove_all(&mut tx, officer.id).await?;
+            totp::end(&mut tx, officer.id).await?;
             let actor = officer.id.to_string();
             let signed_in = self.begin(&mut tx, &attempt, officer, Reach::Enrolling).await?;
             let detail = json!({"passkeys_removed": removed});

@@ -27,5 +27,11 @@ mod password;
 /// People signed in to the console.
 pub mod sessions;
 
+/// One-time codes beside a password.
+pub mod totp;
+
+/// How often a browser may ask before it has signed in.
+mod asking;
+
 /// Random tokens and their hashes.
 mod token;

@@ -17,7 +17,7 @@ use webauthn_rs::prelude::{
 };
 
 use super::sessions::{Reach, Sessions, SignInError, SignedIn};
-use super::token;
+use super::{token, totp};
 use crate::domain::account::Officer;
 use crate::domain::authority::{LABEL_MAX, line};
 use crate::domain::violation::Violation;
@@ -30,8 +30,6 @@ pub mod certify;
 
 /// Minutes in which an authenticator is to answer.
 const MINUTES: i32 = 5;
-/// With what somebody signs in is changed soon after signing in, or not at all: a screen left alone must not give the account away.
-pub const FRESH: Duration = Duration::minutes(15);
 /// Of one person.
 const MOST: i64 = 10;
 
@@ -59,6 +57,9 @@ pub enum PasskeyError {
     /// Nobody could sign in with what would be left.
     #[error("the last passkey stays")]
     Last,
+    /// Too many questions from one address; wait this long.
+    #[error("too many questions; wait {} s", .0.whole_seconds())]
+    TooOften(Duration),
     /// There is none of this id.
     #[error("there is no such passkey")]
     NotFound,
@@ -160,6 +161,8 @@ impl Passkeys {
         if !passkey::insert(&mut tx, made.cred_id(), officer.id, &name, &made).await? {
             return Err(PasskeyError::Known);
         }
+        // What can be given away on a false page ends with what cannot.
+        totp::end(&mut tx, officer.id).await?;
         session::end_enrolling(&mut tx, &holder).await?;
         write_down(&mut tx, officer, "passkey.registered", made.cred_id()).await?;
         tx.commit().await?;
@@ -184,7 +187,9 @@ impl Passkeys {
     }
 
     /// What the browser is to ask, for `navigator.credentials.get`. `guest` is the cookie of a browser that has not signed in.
-    pub async fn ask_to_sign_in(&self, guest: &str) -> Result<Value, PasskeyError> {
+    /// `from` is its address: who asks without end is not answered without end.
+    pub async fn ask_to_sign_in(&self, guest: &str, from: IpAddr) -> Result<Value, PasskeyError> {
+        self.sessions.asking.check(from).map_err(PasskeyError::TooOften)?;
         let (options, state) = self.site.start_discoverable_authentication().map_err(refused)?;
         let mut conn = self.sessions.pool.acquire().await?;
         passkey::ask(&mut conn, &token::hash(guest), Ceremony::SignIn, &state, MINUTES).await?;
@@ -244,8 +249,7 @@ impl Passkeys {
     }
 
     fn check_fresh(&self, session: &Session) -> Result<(), PasskeyError> {
-        let age = self.sessions.clock.now() - session.begun_at;
-        if session.is_enrolling || age <= FRESH { Ok(()) } else { Err(PasskeyError::SignInAgain) }
+        if self.sessions.is_fresh(session) { Ok(()) } else { Err(PasskeyError::SignInAgain) }
     }
 }
 

@@ -11,6 +11,8 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
+use super::asking::Asking;
+use super::totp::keys::TotpKeys;
 use super::{password, token};
 use crate::clock::Clock;
 use crate::domain::account::Officer;
@@ -18,7 +20,7 @@ use crate::domain::id::OfficerId;
 use crate::domain::network::subscriber;
 use crate::random::{self, NoRandomness};
 use crate::store::session::{self, NewSession, Session, SessionLine};
-use crate::store::{StoreError, account, audit, passkey};
+use crate::store::{StoreError, account, audit, passkey, totp};
 
 /// How long a session lasts at most: a shift.
 pub const LASTS: Duration = Duration::hours(12);
@@ -26,6 +28,8 @@ pub const LASTS: Duration = Duration::hours(12);
 pub const ENROLLING_LASTS: Duration = Duration::hours(1);
 /// How long a session may stand idle.
 pub const IDLE: Duration = Duration::hours(2);
+/// With what somebody signs in is changed soon after signing in, or not at all: a screen left alone must not give the account away.
+pub const FRESH: Duration = Duration::minutes(15);
 /// How long a failed sign-in counts.
 pub const FAILURES_COUNT: Duration = Duration::minutes(15);
 
@@ -84,7 +88,9 @@ impl From<sqlx::Error> for SignInError {
 pub struct Sessions {
     pub(super) pool: PgPool,
     pub(super) clock: Arc<dyn Clock>,
-    password_alone: bool,
+    pub(super) password_alone: bool,
+    pub(super) totp_keys: TotpKeys,
+    pub(super) asking: Arc<Asking>,
     turns: Turns,
 }
 
@@ -123,28 +129,48 @@ impl Turns {
 }
 
 impl Sessions {
-    /// Sessions kept in this database. `password_alone`: does a password let in those who have no passkey?
+    /// Sessions kept in this database. `password_alone`: does a password let in those who have no second factor?
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, password_alone: bool) -> Self {
         Self {
             pool,
             clock,
             password_alone,
+            totp_keys: TotpKeys::default(),
+            asking: Arc::new(Asking::new()),
             turns: Turns(Arc::new(std::array::from_fn(|_| Mutex::new(())))),
         }
     }
 
-    /// Does a password alone let in those who have no passkey?
+    /// With one-time codes, whose secrets these keys encrypt.
+    #[must_use]
+    pub fn with_codes(self, totp_keys: TotpKeys) -> Self {
+        Self { totp_keys, ..self }
+    }
+
+    /// Does a password alone let in those who have no second factor?
     pub fn takes_password_alone(&self) -> bool {
         self.password_alone
     }
 
-    /// Checks login and password. `from` is the client's address, as the trusted proxies say; its whole subscriber is counted.
-    ///
-    /// A password alone lets in only where the configuration says so, and nobody who has a passkey: then it is wrong, as any other.
+    /// Checks login and password where a password alone is enough.
     pub async fn sign_in(
         &self,
         login: &str,
         password: &str,
+        from: IpAddr,
+    ) -> Result<SignedIn, SignInError> {
+        self.sign_in_with_code(login, password, "", from).await
+    }
+
+    /// Checks login, password and one-time code at once. `from` is the client's address, as the trusted proxies say; its whole subscriber
+    /// is counted.
+    ///
+    /// A password alone lets in only where the configuration says so, and nobody who has codes or a passkey: then it is wrong, as any other.
+    pub async fn sign_in_with_code(
+        &self,
+        login: &str,
+        password: &str,
+        code: &str,
         from: IpAddr,
     ) -> Result<SignedIn, SignInError> {
         let login = login.trim();
@@ -154,16 +180,26 @@ impl Sessions {
         // Asked of nobody as well: an unknown login takes as long.
         let whose = known.as_ref().map_or(OfficerId(Uuid::nil()), |(officer, _)| officer.id);
         let has_passkey = passkey::any(&mut conn, whose).await?;
+        let codes = totp::of(&mut conn, whose).await?;
         // Argon2 takes its time: meanwhile somebody else may use the connection.
         drop(conn);
         let (officer, kept) = known.map_or((None, None), |(officer, kept)| (Some(officer), kept));
         let fits =
             password.len() <= password::LONGEST && password::fits(password.to_owned(), kept).await;
-        let suffices = fits && self.password_alone && !has_passkey;
-        let Some(officer) = officer.filter(|_| suffices) else {
+        let right = self.check_code(whose, codes.as_ref(), code, attempt.now);
+        let suffices =
+            if codes.is_some() { right.is_some() } else { self.password_alone } && !has_passkey;
+        let Some(officer) = officer.filter(|_| fits && suffices) else {
+            self.count_wrong_code(whose, fits).await?;
             return Err(self.failed(&attempt).await?);
         };
         let mut tx = self.pool.begin().await?;
+        if let Some(right) = &right
+            && !self.take_code(&mut tx, whose, right, attempt.now).await?
+        {
+            drop(tx);
+            return Err(self.failed(&attempt).await?);
+        }
         let signed_in = self.begin(&mut tx, &attempt, officer, Reach::Everything).await?;
         tx.commit().await?;
         Ok(signed_in)
@@ -229,6 +265,11 @@ impl Sessions {
         let detail = serde_json::json!({"enrolling": reach == Reach::Enrolling});
         audit::append(conn, &actor, "session.begun", &actor, detail).await?;
         Ok(SignedIn { token, officer, expires })
+    }
+
+    /// Did the person sign in so lately that the account itself may be changed?
+    pub(super) fn is_fresh(&self, session: &Session) -> bool {
+        session.is_enrolling || self.clock.now() - session.begun_at <= FRESH
     }
 
     /// Who the cookie's token belongs to, if the session is valid and reaches everything.

@@ -145,6 +145,11 @@ async fn answer(intake: &Intake, delivery: &Delivery) -> Result<Value, Failure> 
             let once = key(delivery, &action, &alert)?;
             json(&intake.submit(&officer, alert, Some(&once)).await?)
         }
+        "cancel" => {
+            let Named { alert } = read(rest)?;
+            let once = key(delivery, &action, &alert)?;
+            json(&intake.cancel(&officer, alert, Some(&once)).await?)
+        }
         "get" => {
             let Named { alert } = read(rest)?;
             json(&intake.follow(&officer, alert).await?)
@@ -236,7 +241,7 @@ struct Attach {
     media_type: Option<String>,
 }
 
-/// Submit it, or look at it.
+/// Submit it, call it off, or look at it.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {

@@ -12,6 +12,7 @@ use crate::domain::id::{AlertId, BroadcastId, IncidentId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, SealedDocument, digest};
+use crate::domain::timing::WaitsFor;
 use crate::store::alert::{self, Alert, Listed, Revision};
 use crate::store::broadcast::{self, BroadcastState};
 use crate::store::decision::{self, Decision, DecisionKind};
@@ -120,6 +121,16 @@ pub struct BroadcastView {
     pub state: BroadcastState,
     /// Held by an officer.
     pub paused: bool,
+    /// When it was to begin, if later than its approval.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub begins_at: Option<OffsetDateTime>,
+    /// For what it waits, or waited, until then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for: Option<WaitsFor>,
     /// Devices by outcome.
     pub tally: Tally,
 }
@@ -235,6 +246,8 @@ async fn read_broadcast(
         id,
         state: found.state,
         paused: found.paused,
+        begins_at: found.later.map(|(at, _)| at),
+        waits_for: found.later.map(|(_, waits_for)| waits_for),
         tally: fcm + apns + webpush,
     }))
 }

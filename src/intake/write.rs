@@ -13,7 +13,7 @@ use crate::domain::seal::{Identity, PreparedIds, Sealable, SealedAgency, sealabl
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, NewAlert, NewRevision, Place};
 use crate::store::idempotency::Once;
-use crate::store::{StoreError, document};
+use crate::store::{StoreError, document, schedule};
 use crate::telemetry::Metric;
 
 impl Intake {
@@ -159,6 +159,26 @@ impl Intake {
         let answer = self.finish(tx, officer, once, &deed).await?;
         Metric::Submissions.add(1, &[("result", "submitted")]);
         Ok(answer)
+    }
+
+    /// Calls off what was approved and has not begun: nobody has seen it.
+    pub async fn cancel(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        once: Option<&Once>,
+    ) -> Result<AlertView, IntakeError> {
+        need(officer, Power::WriteAlert)?;
+        let mut tx = self.begin().await?;
+        if let Some(answer) = claim(&mut tx, officer, once).await? {
+            return Ok(answer);
+        }
+        lock_for(&mut tx, officer, id, Action::Cancel).await?;
+        if schedule::cancel(&mut tx, id).await?.is_none() {
+            return Err(StoreError::inconsistent("broadcast", "state", id).into());
+        }
+        let deed = Deed { action: "alert.cancelled", alert: id };
+        self.finish(tx, officer, once, &deed).await
     }
 
     /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The ids of what is prepared with it

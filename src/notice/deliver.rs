@@ -343,6 +343,10 @@ impl Attempt {
         match &report.broken_off {
             None => {}
             Some(BrokenOff::Gate(Closed::Expired)) => close(&mut own, Closing::Expired),
+            // A notice has no hours of its own.
+            Some(BrokenOff::Gate(Closed::NotYet(wait))) => {
+                self.broken_off = self.broken_off.max(Some(*wait));
+            }
             // Nobody can stop a notice; should it ever be, it stays stopped.
             Some(BrokenOff::Gate(Closed::Stopped)) => close(&mut own, Closing::Stopped),
             Some(

@@ -26,6 +26,7 @@ use crate::domain::registration::WebPushRules;
 use crate::domain::seal::SealingKey;
 use crate::push::jwt::Es256Key;
 use crate::queue::{Broker, Publisher, dead, topology};
+use crate::random;
 use crate::registry::import;
 use crate::store::{MIGRATOR, audit, forgetting, schema};
 
@@ -79,6 +80,15 @@ pub enum Keygen {
         /// Where the private key goes; never overwritten.
         #[arg(long)]
         out: PathBuf,
+    },
+    /// A key that encrypts the secrets of one-time codes; prints the line for `sign_in.totp_keys`.
+    Totp {
+        /// Where the key goes; never overwritten.
+        #[arg(long)]
+        out: PathBuf,
+        /// The key's name.
+        #[arg(long)]
+        id: String,
     },
 }
 
@@ -199,6 +209,11 @@ pub fn keygen(command: &Keygen) -> anyhow::Result<()> {
             let key = Es256Key::from_pem(pem.as_bytes()).map_err(|what| anyhow!("{what}"))?;
             // What a browser's `applicationServerKey` wants.
             println!("{}", URL_SAFE_NO_PAD.encode(key.public()));
+        }
+        Keygen::Totp { out, id } => {
+            write_secret(out, format!("{}\n", random::token()?).as_bytes())?;
+            let file = std::path::absolute(out)?;
+            println!("{{ id = \"{id}\", file = \"{}\" }}", file.display());
         }
     }
     Ok(())

@@ -29,7 +29,7 @@ use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::drill::Group;
-use crate::domain::seal::{READS_FOLLOW_UPS, TrustedKeys};
+use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, TrustedKeys};
 use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
@@ -130,6 +130,7 @@ impl Dispatcher {
             trusted,
             publisher.clone(),
             config.dispatch.clone(),
+            config.announcements.rules().quiet,
         ));
         spawn_upkeep(config, &pools, &publisher, shutdown, &end);
         shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
@@ -360,7 +361,7 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
 /// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
 fn announced(trusted: &TrustedKeys, group: Option<&Group>) -> Vec<String> {
     let mut ids = trusted.ids();
-    ids.push(READS_FOLLOW_UPS.to_owned());
+    ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE].map(str::to_owned));
     ids.extend(group.map(|group| group.word().announced()));
     ids
 }

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 
 use super::{command, database, refusal, runtime, serve, trust};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Mode};
+use crate::console;
 use crate::delivery::providers::Providers;
 use crate::domain::device::Provider;
 use crate::queue::Broker;
@@ -42,6 +43,7 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     };
     runtime()?.block_on(async {
         keys(&config, &mut findings);
+        sign_in(&config, &mut findings);
         match command::pool(&config.database).await {
             Ok(pool) => {
                 providers(&config, Some(&pool), &mut findings).await;
@@ -94,6 +96,25 @@ fn keys(config: &Config, findings: &mut Findings) {
             "seal",
             &format!("{error:#}"),
             "let this user read the file that `loa keygen seal` made",
+        ),
+    }
+}
+
+/// With what people sign in.
+fn sign_in(config: &Config, findings: &mut Findings) {
+    if config.sign_in.password_alone && config.mode == Mode::Production {
+        findings.note(
+            "sign-in",
+            "a password alone lets in who has neither passkey nor codes: invite everybody, then take sign_in.password_alone away",
+        );
+    }
+    match console::totp_keys(&config.sign_in) {
+        Ok(keys) if keys.is_empty() => {}
+        Ok(_) => findings.well("sign-in", "the keys of one-time codes can be read"),
+        Err(error) => findings.ill(
+            "sign-in",
+            &format!("{error:#}"),
+            "only `loa serve` has the file: bring it there, or leave sign_in.totp_keys out here",
         ),
     }
 }

@@ -77,6 +77,8 @@ pub fn engine(
         live.trusted.clone(),
         live.publisher.clone(),
         config.dispatch.clone(),
+        // A drill keeps to its own time, not to the hours of announcements.
+        None,
     )))
 }
 

@@ -20,7 +20,7 @@ use crate::config::seal::Seal;
 use crate::domain::authority::claim;
 use crate::domain::seal::passkey::Site;
 use crate::domain::seal::trust::{Approver, CertificationRequest, RootKey, Trust, TrustFile};
-use crate::domain::seal::{Approvers, SealingKey, TrustedKeys};
+use crate::domain::seal::{Approvers, Quorum, SealingKey, TrustedKeys};
 
 /// What is done about trust.
 #[derive(Subcommand)]
@@ -98,17 +98,15 @@ pub fn believed_looking_back(seal: &Seal, audit: &Audit) -> anyhow::Result<Trust
 fn believed_of(seal: &Seal) -> anyhow::Result<TrustedKeys> {
     let keys =
         TrustedKeys::of(seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)));
+    let keys = keys.with_quorum(Quorum::of_an_emergency(seal.emergency_approvers.into()));
     let Some(list) = seal.approvers().map_err(|problem| anyhow::anyhow!("{problem}"))? else {
         return Ok(keys);
     };
     let file: TrustFile = serde_json::from_slice(&list.bytes)
         .context("seal.approvers_file: is no list of approvers")?;
     let trust = file.open(&list.root).context("seal.approvers_file")?;
-    Ok(keys.with_approvers(Approvers {
-        trust: Arc::new(trust),
-        emergency: 1,
-        alone: !seal.server_key_seals_alerts,
-    }))
+    Ok(keys
+        .with_approvers(Approvers { trust: Arc::new(trust), alone: !seal.server_key_seals_alerts }))
 }
 
 /// Does it.

@@ -29,6 +29,13 @@ pub struct Published {
     ended_at: Option<OffsetDateTime>,
 }
 
+impl Published {
+    /// Not to be public before this.
+    fn opens(&self) -> Option<OffsetDateTime> {
+        self.sealed.asked().not_before()
+    }
+}
+
 /// Where a public alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
@@ -156,6 +163,8 @@ impl Record {
                 superseded_by: self.successor(alert),
             })
             .filter(|entry| within(entry.standing, now, KEPT_AFTER_END))
+            // Whatever its row says: the sealed bytes say that its time has not come.
+            .filter(|entry| entry.alert.opens().is_none_or(|opens| opens <= now))
             .collect();
         entries.sort_by_key(|entry| {
             let sealed = &entry.alert.sealed;
@@ -174,8 +183,8 @@ impl Record {
         self.alerts
             .values()
             .flat_map(|alert| match self.standing(alert, now).ended() {
-                None => [Some(alert.sealed.expires), None],
-                Some(at) => [Some(at + LISTED_AFTER_END), Some(at + KEPT_AFTER_END)],
+                None => [alert.opens(), Some(alert.sealed.expires), None],
+                Some(at) => [alert.opens(), Some(at + LISTED_AFTER_END), Some(at + KEPT_AFTER_END)],
             })
             .flatten()
             .filter(|at| *at > now)
@@ -237,7 +246,9 @@ fn open(row: &PublishedRow, keys: &TrustedKeys) -> Result<Published, String> {
         unpublished @ (AlertState::Draft
         | AlertState::Submitted
         | AlertState::Returned
-        | AlertState::Rejected) => {
+        | AlertState::Rejected
+        | AlertState::Scheduled
+        | AlertState::Cancelled) => {
             return Err(format!("published, yet {}", unpublished.as_str()));
         }
     };

@@ -19,6 +19,7 @@ use crate::domain::seal::TrustedKeys;
 use crate::domain::violation::Violation;
 use crate::random;
 use crate::store::StoreError;
+use crate::store::alert;
 use crate::store::device::live_seals;
 use crate::store::device::registration::{self, Left, Registered, SecretHash, SubjectChange};
 
@@ -226,6 +227,7 @@ impl Registrar {
     ) -> Result<Vec<LiveAlert>, RegistryError> {
         let mut conn = self.pool.acquire().await?;
         let mut alerts = Vec::new();
+        let now = alert::database_now(&mut conn).await?;
         for (id, seal) in live_seals(&mut conn).await? {
             let opened = self.trusted.open_alert(id, &seal.key_id, &seal.sealed, &seal.signature);
             let sealed = match opened {
@@ -235,8 +237,9 @@ impl Registrar {
                     continue;
                 }
             };
-            // Whoever belongs to the drill group has been told; nobody else is.
-            if !sealed.status.is_actual() {
+            // Whatever its row says: its sealed time has not come. And whoever belongs to the drill group has been told of a drill.
+            let is_early = sealed.asked().not_before().is_some_and(|opens| now < opens);
+            if is_early || !sealed.status.is_actual() {
                 continue;
             }
             let message = sealed.message(provider, language, &[]);

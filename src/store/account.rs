@@ -171,13 +171,30 @@ pub async fn set_password_hash(
     officer: OfficerId,
     hash: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query!("update officer set password_hash = $2 where id = $1", officer.0, hash)
-        .execute(&mut *conn)
-        .await?;
+    change_password_hash(conn, officer, hash).await?;
     sqlx::query!("delete from console_session where officer_id = $1", officer.0)
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// The same, by somebody who is signed in: which sessions end is for the caller to say.
+pub async fn change_password_hash(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    hash: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!("update officer set password_hash = $2 where id = $1", officer.0, hash)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// With what an account signs in.
+pub async fn login_of(conn: &mut PgConnection, officer: OfficerId) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar!("select login from officer where id = $1", officer.0)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// Whom an account belongs to, by the province's directory.

@@ -13,6 +13,9 @@ use crate::domain::message::Purpose;
 /// Which alert took whose place.
 mod incident;
 
+/// Other alerts that people would have on their phones at the same time.
+mod beside;
+
 /// What is asked of the tables.
 mod read;
 
@@ -22,11 +25,13 @@ mod row;
 /// What is written, each change guarded by what it assumes.
 mod write;
 
+pub use beside::{Overlap, overlapping};
 pub use incident::{lock_incident, published, successor, writes_for};
 pub use read::{Filter, Listed, database_now, find, list, lock, revision, revisions};
 pub use write::{
     NewAlert, NewRevision, Place, become_decided, become_draft, become_live, become_recalled,
-    become_submitted, become_superseded, insert, insert_prepared, insert_revision,
+    become_scheduled, become_submitted, become_superseded, insert, insert_prepared,
+    insert_revision,
 };
 
 /// An alert without its words.

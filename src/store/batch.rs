@@ -293,6 +293,19 @@ pub async fn give_up_claim(pool: &PgPool, key: BatchKey, claim: i32) -> Result<(
     Ok(())
 }
 
+/// When a broadcast goes on of which every unfinished batch waits for its time; nothing while something of it is open.
+pub async fn goes_on_at(
+    conn: &mut PgConnection,
+    broadcast: BroadcastId,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select case when bool_and(state = 1) then min(due_at) end as "at" from batch where broadcast_id = $1 and state < 2"#,
+        broadcast.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Batches that wait to be tried again.
 pub async fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"select count(*) as "waiting!" from batch where state = 1"#)

@@ -7,10 +7,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{StoreError, outbox};
+use super::{StoreError, outbox, schedule};
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
+use crate::domain::timing::{Begins, WaitsFor};
 
 /// A broadcast about to be written, in the transaction that seals its alert.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,10 @@ pub struct NewBroadcast {
     pub expires: OffsetDateTime,
     /// What takes an alert's place waits until every live dispatcher has acknowledged this epoch: the stop of that one.
     pub after_epoch: Option<i64>,
+    /// Now or later.
+    pub begins: Begins,
+    /// Is it one of the day's announcements?
+    pub counts_for_day: bool,
 }
 
 /// A broadcast as the engine sees it.
@@ -46,6 +51,10 @@ pub struct Broadcast {
     pub expires: OffsetDateTime,
     /// When its approval was committed.
     pub created_at: OffsetDateTime,
+    /// When it was to begin, if later than that, and why.
+    pub later: Option<(OffsetDateTime, WaitsFor)>,
+    /// Until when it is held at most, because an emergency is live.
+    pub held_until: Option<OffsetDateTime>,
     /// When every batch had been planned.
     pub planned_at: Option<OffsetDateTime>,
     /// When every device had a final outcome.
@@ -58,6 +67,8 @@ pub struct Broadcast {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum BroadcastState {
+    /// Not before its time; nothing is public yet.
+    Scheduled,
     /// For a stop of its original, or for an emergency to end.
     Waiting,
     /// Batches are being written; the first are being pushed already.
@@ -72,6 +83,7 @@ impl BroadcastState {
     /// The state of a stored word.
     pub fn from_word(word: &str) -> Option<Self> {
         match word {
+            "scheduled" => Some(Self::Scheduled),
             "waiting" => Some(Self::Waiting),
             "planning" => Some(Self::Planning),
             "sending" => Some(Self::Sending),
@@ -83,7 +95,7 @@ impl BroadcastState {
 
 /// Writes a broadcast and, unless it has to wait, the task that plans it.
 ///
-/// New bulk waits while an emergency is live, because a later ordinary push can displace a stored emergency on an offline phone;
+/// What begins later waits for its time ([`super::schedule`]). New bulk waits while an emergency is live, because a later ordinary push can displace a stored emergency on an offline phone;
 /// what takes an alert's place waits for its stop to be confirmed. [`release`] lets them go.
 pub async fn create(
     conn: &mut PgConnection,
@@ -96,20 +108,30 @@ pub async fn create(
             Lane::Bulk => must_wait(conn, new.alert).await?,
             Lane::Emergency | Lane::Personal | Lane::Drill => false,
         };
-    let state = if held { "waiting" } else { "planning" };
+    let (begins_at, waits_for, state) = match new.begins {
+        Begins::Later { at, waits_for } => (Some(at), Some(waits_for.as_str()), "scheduled"),
+        Begins::Now if held => (None, None, "waiting"),
+        Begins::Now => (None, None, "planning"),
+    };
     sqlx::query!(
-        "insert into broadcast (id, alert_id, lane, state, expires_at, after_epoch) values ($1, $2, $3, $4, $5, $6)",
+        "insert into broadcast (id, alert_id, lane, state, expires_at, after_epoch, begins_at, waits_for, counts_for_day)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         id.0,
         new.alert.0,
         new.lane.as_str(),
         state,
         new.expires,
-        new.after_epoch
+        new.after_epoch,
+        begins_at,
+        waits_for,
+        new.counts_for_day
     )
     .execute(&mut *conn)
     .await?;
-    if !held {
-        add_plan_task(conn, id, new.lane, trace).await?;
+    match new.begins {
+        Begins::Later { .. } => return Ok(id),
+        Begins::Now if held => {}
+        Begins::Now => add_plan_task(conn, id, new.lane, trace).await?,
     }
     tell(conn, "alert.live", id, new.alert).await?;
     Ok(id)
@@ -135,7 +157,7 @@ pub async fn release(
                            when l.id is not null then l.acked_epoch < b.after_epoch
                            else d.lost_at is null or d.lost_at > clock_timestamp() - make_interval(secs => $3) end)
                else
-                   b.created_at + make_interval(secs => $2) < clock_timestamp()
+                   coalesce(b.begins_at, b.created_at) + make_interval(secs => $2) < clock_timestamp()
                    or exists (select from alert r where r.id = b.alert_id and r.purpose <> 'alert')
                    or not exists (
                        select from broadcast e join alert a on a.id = e.alert_id
@@ -153,11 +175,19 @@ pub async fn release(
             .ok_or_else(|| StoreError::inconsistent("broadcast", "lane", row.id))?;
         add_plan_task(conn, BroadcastId(row.id), lane, None).await?;
     }
+    // For people who look: what is still waiting, and is not for a stop, is held.
+    sqlx::query!(
+        "update broadcast set held_until = coalesce(begins_at, created_at) + make_interval(secs => $1)
+         where state = 'waiting' and after_epoch is null and held_until is null",
+        bulk_hold.as_seconds_f64()
+    )
+    .execute(conn)
+    .await?;
     Ok(ready.len())
 }
 
 /// What others may follow on `loa.events`, versioned; ids only.
-async fn tell(
+pub(super) async fn tell(
     conn: &mut PgConnection,
     event: &str,
     broadcast: BroadcastId,
@@ -167,7 +197,7 @@ async fn tell(
     outbox::add(conn, "loa.events", event, &body, None).await
 }
 
-async fn add_plan_task(
+pub(super) async fn add_plan_task(
     conn: &mut PgConnection,
     id: BroadcastId,
     lane: Lane,
@@ -183,7 +213,7 @@ async fn add_plan_task(
 }
 
 /// While an emergency is live. What corrects, ends or recalls an alert never waits for one.
-async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, StoreError> {
+pub async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select exists (
                select from broadcast e join alert a on a.id = e.alert_id
@@ -217,11 +247,20 @@ pub async fn live_emergencies(conn: &mut PgConnection) -> Result<Vec<(Uuid, u32)
         .collect()
 }
 
-/// Asks every dispatcher to stop. Returns the epoch they must acknowledge; `None` when it had ended or been stopped already.
+/// Asks every dispatcher to stop; what has not begun is called off. Returns the epoch they must acknowledge; `None` when it had ended or been stopped already.
 pub async fn request_stop(
     conn: &mut PgConnection,
     id: BroadcastId,
 ) -> Result<Option<i64>, StoreError> {
+    let scheduled = sqlx::query_scalar!(
+        "select alert_id from broadcast where id = $1 and state = 'scheduled'",
+        id.0
+    );
+    if let Some(alert) = scheduled.fetch_optional(&mut *conn).await?
+        && schedule::cancel(conn, AlertId(alert)).await?.is_some()
+    {
+        return Ok(Some(raise_epoch(conn).await?));
+    }
     let open = sqlx::query_scalar!(
         "select id from broadcast where id = $1 and state <> 'completed' and stopped_at is null for update",
         id.0
@@ -300,7 +339,8 @@ pub async fn find(
     id: BroadcastId,
 ) -> Result<Option<Broadcast>, StoreError> {
     let row = sqlx::query!(
-        "select id, alert_id, lane, state, paused, stopped_at, parked_reason, expires_at, created_at, planned_at, completed_at
+        "select id, alert_id, lane, state, paused, stopped_at, parked_reason, expires_at, created_at, begins_at, waits_for, held_until,
+                planned_at, completed_at
          from broadcast where id = $1",
         id.0
     )
@@ -308,6 +348,11 @@ pub async fn find(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let broken = |column| StoreError::inconsistent("broadcast", column, row.id);
+    let later = match (row.begins_at, row.waits_for.as_deref().map(WaitsFor::from_word)) {
+        (None, None) => None,
+        (Some(at), Some(Some(waits_for))) => Some((at, waits_for)),
+        (None, Some(_)) | (Some(_), None | Some(None)) => return Err(broken("waits_for")),
+    };
     Ok(Some(Broadcast {
         id: BroadcastId(row.id),
         alert: AlertId(row.alert_id),
@@ -318,6 +363,8 @@ pub async fn find(
         parked_reason: row.parked_reason,
         expires: row.expires_at,
         created_at: row.created_at,
+        later,
+        held_until: row.held_until,
         planned_at: row.planned_at,
         completed_at: row.completed_at,
     }))

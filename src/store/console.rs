@@ -26,12 +26,14 @@ pub struct Recent {
     pub agency: String,
     /// When it was approved.
     pub created_at: OffsetDateTime,
+    /// When it was to begin, if later.
+    pub begins_at: Option<OffsetDateTime>,
 }
 
 /// The latest broadcasts, newest first.
 pub async fn recent(conn: &mut PgConnection, limit: i64) -> Result<Vec<Recent>, StoreError> {
     let rows = sqlx::query!(
-        r#"select b.id, b.state, b.created_at, a.id as alert_id, a.state as alert_state, a.purpose, g.name as agency,
+        r#"select b.id, b.state, b.created_at, b.begins_at, a.id as alert_id, a.state as alert_state, a.purpose, g.name as agency,
                   coalesce(convert_from(s.sealed, 'UTF8')::jsonb -> 'texts' -> 'vi' ->> 'headline', '') as "headline!"
            from broadcast b join alert a on a.id = b.alert_id join agency g on g.id = a.agency_id join seal s on s.alert_id = a.id
            order by b.created_at desc limit $1"#,
@@ -52,6 +54,7 @@ pub async fn recent(conn: &mut PgConnection, limit: i64) -> Result<Vec<Recent>, 
                 headline: row.headline,
                 agency: row.agency,
                 created_at: row.created_at,
+                begins_at: row.begins_at,
             })
         })
         .collect()

@@ -12,6 +12,8 @@ use crate::domain::id::{AlertId, BroadcastId, OfficerId};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionKind {
+    /// Approved by one of those whom it takes.
+    Endorse,
     /// Sealed, published, broadcast.
     Approve,
     /// Handed back to be mended.
@@ -28,6 +30,7 @@ impl DecisionKind {
     /// The word the database and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Endorse => "endorse",
             Self::Approve => "approve",
             Self::Return => "return",
             Self::Reject => "reject",
@@ -37,7 +40,7 @@ impl DecisionKind {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Approve, Self::Return, Self::Reject, Self::Recall, Self::AllClear]
+        [Self::Endorse, Self::Approve, Self::Return, Self::Reject, Self::Recall, Self::AllClear]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -104,8 +107,15 @@ pub async fn has_spoken(
     .await?)
 }
 
-fn stored(alert: AlertId, revision: u32) -> Result<i32, StoreError> {
+pub(super) fn stored(alert: AlertId, revision: u32) -> Result<i32, StoreError> {
     i32::try_from(revision).map_err(|_| StoreError::inconsistent("alert", "revision", alert))
+}
+
+/// Whom an account belongs to.
+pub async fn person(conn: &mut PgConnection, officer: OfficerId) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar!("select person from officer where id = $1", officer.0)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// A decision that was taken.
@@ -182,24 +192,6 @@ pub async fn insert_seal(
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Active devices of each provider, in the order of their numbers: who an approval now would reach.
-pub async fn reach(conn: &mut PgConnection) -> Result<[i64; 3], StoreError> {
-    let rows = sqlx::query!(
-        r#"select provider, count(*) as "devices!" from device where state = 0 group by provider"#
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut reach = [0; 3];
-    for row in rows {
-        let slot = usize::try_from(row.provider)
-            .ok()
-            .and_then(|index| reach.get_mut(index))
-            .ok_or_else(|| StoreError::inconsistent("device", "provider", row.provider))?;
-        *slot = row.devices;
-    }
-    Ok(reach)
 }
 
 /// The epoch of a stop that may not have been confirmed yet; nothing when the broadcast is over or was never stopped.

@@ -18,6 +18,9 @@ pub mod challenge;
 /// Passkeys of those who sign in, and what browsers were asked.
 pub mod passkey;
 
+/// One-time codes.
+pub mod totp;
+
 /// Codes with which people register their first passkey.
 pub mod invitation;
 
@@ -33,6 +36,12 @@ pub mod document;
 /// Who decided what, and the seals that followed.
 pub mod decision;
 
+/// What an approval now would meet: devices, what goes first, how fast providers take it.
+pub mod reach;
+
+/// Approvers who have endorsed a revision and wait for another one.
+pub mod endorsement;
+
 /// What was sealed together with an alert, to be executed later.
 pub mod prepared;
 
@@ -41,6 +50,9 @@ pub mod idempotency;
 
 /// Broadcasts: one per approved alert.
 pub mod broadcast;
+
+/// What was approved and has not begun.
+pub mod schedule;
 
 /// What must happen because a fact was stored.
 pub mod outbox;

@@ -17,6 +17,8 @@ pub enum Ceremony {
     Register,
     /// Prove to have one.
     SignIn,
+    /// Not an authenticator, an app: show the first one-time code of a secret.
+    Totp,
 }
 
 impl Ceremony {
@@ -24,6 +26,7 @@ impl Ceremony {
         match self {
             Self::Register => "register",
             Self::SignIn => "sign_in",
+            Self::Totp => "totp",
         }
     }
 }
@@ -63,6 +66,25 @@ pub async fn take<T: DeserializeOwned>(
 ) -> Result<Option<T>, StoreError> {
     let state = sqlx::query_scalar!(
         r#"delete from sign_in_ceremony where holder = $1 and kind = $2 and expires_at > clock_timestamp() returning state"#,
+        holder,
+        ceremony.as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    state
+        .map(serde_json::from_value)
+        .transpose()
+        .map_err(|error| StoreError::inconsistent("sign_in_ceremony", "state", error))
+}
+
+/// What the browser was asked, and may still answer.
+pub async fn asked<T: DeserializeOwned>(
+    conn: &mut PgConnection,
+    holder: &[u8],
+    ceremony: Ceremony,
+) -> Result<Option<T>, StoreError> {
+    let state = sqlx::query_scalar!(
+        "select state from sign_in_ceremony where holder = $1 and kind = $2 and expires_at > clock_timestamp()",
         holder,
         ceremony.as_str()
     )

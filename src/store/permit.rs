@@ -10,13 +10,13 @@ use sqlx::PgPool;
 use super::StoreError;
 
 /// Additive recovery after a 429: this much of the quota comes back a second.
-const RECOVERY_PER_SECOND: f64 = 1.0 / 60.0;
+pub(super) const RECOVERY_PER_SECOND: f64 = 1.0 / 60.0;
 
 /// A ramp starts anew after this long without a push.
 const IDLE_RESTARTS_RAMP: Duration = Duration::from_mins(2);
 
 /// The lowest rate a ramp starts from, as a share of the quota.
-const RAMP_FLOOR: f64 = 0.05;
+pub const RAMP_FLOOR: f64 = 0.05;
 
 /// A right to push.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,8 +1,8 @@
 //! What is due again, and what was lost.
 //!
-//! Waiting lives in PostgreSQL: a batch to be tried again has `due_at`, a recall waits for its original's stop, bulk for an
-//! emergency's end. One scan, by whoever holds its lock, brings all of it back. Work is *lost* when its queue is empty and nobody
-//! alive attends to it: the broker was wiped, or a task was never confirmed.
+//! Waiting lives in PostgreSQL: a batch to be tried again has `due_at`, a scheduled alert its time, a recall waits for its original's
+//! stop, bulk for an emergency's end. One scan, by whoever holds its lock, brings all of it back. Work is *lost* when its queue is empty
+//! and nobody alive attends to it: the broker was wiped, or a task was never confirmed.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,7 +19,9 @@ use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
 use crate::store::patience::soon;
-use crate::store::{StoreError, broadcast, idempotency, liveness, lock, notice, outbox, permit};
+use crate::store::{
+    StoreError, broadcast, idempotency, liveness, lock, notice, outbox, permit, schedule,
+};
 use crate::telemetry::Metric;
 
 /// Between scans.
@@ -96,6 +98,10 @@ impl Due {
 
     /// One scan; does nothing when another process is at it.
     pub async fn scan(&self) -> Result<(), StoreError> {
+        // Whatever is wrong with it must not keep back what else is due.
+        if let Err(error) = soon(self.begin()).await {
+            tracing::warn!(%error, "what is scheduled could not begin: {error}");
+        }
         let Some((due, due_notices)) = soon(self.take()).await? else { return Ok(()) };
         // After the commit: asking the broker may take long, and a stop or a recall must not wait for our locks.
         let lost = {
@@ -110,6 +116,16 @@ impl Due {
             .collect();
         for error in self.publisher.publish_all(tasks).await.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "a task is late: {error}");
+        }
+        Ok(())
+    }
+
+    /// What was scheduled becomes public and is let go, in a transaction of its own: nothing else of a scan can undo it.
+    async fn begin(&self) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if lock::try_for_transaction(&mut tx, SCAN_LOCK).await? {
+            schedule::begin_due(&mut tx).await?;
+            tx.commit().await?;
         }
         Ok(())
     }

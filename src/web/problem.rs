@@ -60,6 +60,8 @@ kinds!(
     MethodNotAllowed = METHOD_NOT_ALLOWED, "method-not-allowed", "Phương thức không được hỗ trợ", "Method not allowed";
     /// The alert's state does not allow it.
     WrongState = CONFLICT, "wrong-state", "Trạng thái hiện tại không cho phép", "The current state does not allow it";
+    /// Two approvals of one person are one.
+    AlreadyEndorsed = CONFLICT, "already-endorsed", "Bạn đã duyệt, cần thêm người khác", "You have approved it; it takes another person";
     /// The approver saw other bytes.
     DigestMismatch = CONFLICT, "digest-mismatch", "Nội dung đã khác với nội dung được xem", "The content is not the one that was shown";
     /// What the approver's authenticator signed is not, or no longer, for this decision.

@@ -71,6 +71,21 @@ async fn an_agencys_system_goes_the_whole_way_over_the_broker(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn an_agencys_system_calls_off_what_has_not_begun(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let writer = connected(&app).await;
+    let approver = app.approver().await;
+    let send_at = loa::clock::Clock::now(app.clock.as_ref()) + time::Duration::hours(2);
+    let submitted = app.submitted_as(&writer, &app.news_at(send_at)).await;
+    app.approve(&approver, &submitted).await.expect(200);
+    let body = json!({"action": "cancel", "alert": submitted["id"]});
+    let cancelled = answer(&app, "m1", body.clone()).await;
+    assert_eq!(cancelled["state"], "cancelled");
+    assert_eq!(answer(&app, "m1", body.clone()).await, cancelled, "the first answer again");
+    assert_eq!(answer(&app, "m2", body).await["type"], "urn:loa:problem:wrong-state");
+}
+
+#[sqlx::test]
 async fn a_repeated_message_gets_the_first_answer(pool: PgPool) {
     let app = TestApp::start(pool).await;
     connected(&app).await;

@@ -81,7 +81,8 @@ impl Province {
             app.clock.clone(),
             app.state.approval.clone(),
             Shutdown::new(),
-        );
+        )
+        .expect("a console");
         let service = loa::http::service(&app.state, public::routes(Arc::clone(&publication)))
             .merge(loa::http::guarded(console::routes(Arc::new(console))));
         let mut province = Self {

@@ -143,6 +143,8 @@ pub const TABLE: &[Row] = &[
     row("GET /v1/alerts/{id}/document", About::Draft, READS, Reach::Seen, 200),
     row("PUT /v1/alerts/{id}/document", About::Draft, WRITES, Reach::Own, 200),
     row("POST /v1/alerts/{id}/submit", About::Draft, WRITES, Reach::Own, 200),
+    // Nothing of the matrix waits for its time; what does, is in `schedule`.
+    row("POST /v1/alerts/{id}/cancel", About::Live, WRITES, Reach::Own, 409),
 
     // The focal unit.
     row("GET /v1/review/alerts", About::Nothing, LOOKS, Reach::Every, 200),
@@ -154,6 +156,7 @@ pub const TABLE: &[Row] = &[
     row("POST /v1/review/alerts/{id}/reject", About::Submitted, DECIDES, Reach::Every, 200),
     // None was prepared with the matrix's alerts; where one was, is in `api_follow_ups`.
     row("POST /v1/review/alerts/{id}/all-clear", About::Live, Door::Key(&[P::Recall]), Reach::Every, 409),
+    row("POST /v1/review/alerts/{id}/cancel", About::Live, Door::Key(&[P::Recall]), Reach::Every, 409),
     row("POST /v1/review/alerts/{id}/recall", About::Live, Door::Key(&[P::Recall]), Reach::Every, 200),
 
     // Broadcasts. Whoever steers sees every agency's; an agency sees those of its own alerts.
@@ -181,6 +184,11 @@ pub const TABLE: &[Row] = &[
     row("POST /console/passkeys/begin", About::Nothing, Door::Desk(&[]), Reach::Every, 200),
     row("POST /console/passkeys/{credential}/remove", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
     row("GET /console/passkeys/{credential}/request", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    // The matrix has no key for one-time codes; where there is one, is in `one_time_codes`.
+    row("GET /console/totp", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("POST /console/totp", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("POST /console/totp/begin", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
+    row("POST /console/totp/remove", About::Nothing, Door::Desk(&[]), Reach::Every, 404),
     row("POST /console/sign-out", About::Nothing, Door::Desk(&[]), Reach::Every, 303),
     row("GET /console/sessions", About::Nothing, Door::Desk(&[]), Reach::Every, 200),
     row("POST /console/sessions/end-others", About::Nothing, Door::Desk(&[]), Reach::Every, 303),
@@ -197,6 +205,7 @@ pub const TABLE: &[Row] = &[
     row("POST /console/alerts/{id}/return", About::Submitted, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/alerts/{id}/reject", About::Submitted, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/alerts/{id}/all-clear", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 409),
+    row("POST /console/alerts/{id}/cancel", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 409),
     row("POST /console/alerts/{id}/recall", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 303),
     row("GET /console/broadcasts/{id}", About::Broadcast, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/broadcasts/{id}/events", About::Broadcast, DESK_LOOKS, Reach::Every, 200),

@@ -8,6 +8,7 @@ use loa::delivery::gate::SILENCE;
 use loa::domain::broadcast::{Lane, Tally};
 use loa::domain::device::Provider;
 use loa::domain::id::{AlertId, BroadcastId};
+use loa::domain::timing::Begins;
 use loa::store::batch::{self, BatchKey, Claim, Claimed, Next, PlannedRange};
 use loa::store::broadcast::{self, NewBroadcast, Steering};
 use loa::store::liveness::{self, Announcement, Liveness};
@@ -49,6 +50,8 @@ async fn new_broadcast(conn: &mut sqlx::PgConnection, alert: AlertId) -> Broadca
         lane: Lane::Emergency,
         expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: None,
+        begins: Begins::Now,
+        counts_for_day: false,
     };
     broadcast::create(conn, new, None).await.expect("a broadcast")
 }
@@ -125,6 +128,8 @@ async fn invariant_3_an_alert_has_exactly_one_broadcast(pool: PgPool) {
         lane: Lane::Emergency,
         expires: SystemClock.now(),
         after_epoch: None,
+        begins: Begins::Now,
+        counts_for_day: false,
     };
     assert!(broadcast::create(&mut conn, twice, None).await.is_err());
 }
@@ -178,6 +183,8 @@ async fn a_recall_waits_until_every_dispatcher_has_obeyed_the_stop(pool: PgPool)
         lane: Lane::Emergency,
         expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: Some(epoch),
+        begins: Begins::Now,
+        counts_for_day: false,
     };
     broadcast::create(&mut conn, new, None).await.unwrap();
     assert_eq!(release(&mut conn, SILENCE).await, 0, "not yet obeyed");
@@ -199,6 +206,8 @@ async fn invariant_5_a_dispatcher_that_lost_its_connection_has_not_obeyed_until_
         lane: Lane::Emergency,
         expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: Some(epoch),
+        begins: Begins::Now,
+        counts_for_day: false,
     };
     broadcast::create(&mut conn, new, None).await.unwrap();
     // The connection goes; the process may still be pushing.
@@ -313,6 +322,8 @@ async fn new_bulk_is_held_while_an_emergency_is_live(pool: PgPool) {
         lane: Lane::Bulk,
         expires: SystemClock.now() + time::Duration::hours(1),
         after_epoch: None,
+        begins: Begins::Now,
+        counts_for_day: false,
     };
     broadcast::create(&mut conn, bulk, None).await.unwrap();
     assert_eq!(release(&mut conn, SILENCE).await, 0);

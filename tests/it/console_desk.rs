@@ -12,10 +12,12 @@ use loa::clock::TestClock;
 use loa::config::pacing::Pacing;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
+use loa::domain::timing::Announcements;
 use loa::identity::accounts;
 use loa::identity::authority::Authority;
 use loa::identity::passkeys::Passkeys;
 use loa::identity::sessions::Sessions;
+use loa::identity::totp::keys::TotpKeys;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use sqlx::PgPool;
@@ -38,6 +40,11 @@ pub struct Page {
     pub location: String,
     pub html: String,
     pub headers: axum::http::HeaderMap,
+}
+
+/// One key, of no other secret than the tests'.
+pub fn totp_keys() -> TotpKeys {
+    TotpKeys::read([("test", "A".repeat(43).as_bytes())]).expect("32 bytes")
 }
 
 impl Desk {
@@ -66,11 +73,12 @@ impl Desk {
     }
 
     fn in_front(pool: &PgPool, clock: &Arc<TestClock>, keys: Keys, password_alone: bool) -> Self {
-        let sessions = Sessions::new(pool.clone(), clock.clone(), password_alone);
+        let sessions =
+            Sessions::new(pool.clone(), clock.clone(), password_alone).with_codes(totp_keys());
         let console = Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             doors: Doorkeeper::new(sessions, false),
-            approval: Approval::new(pool.clone(), keys),
+            approval: Approval::new(pool.clone(), keys, Announcements::default()),
             authority: Authority::new(pool.clone()),
             pool: pool.clone(),
             clock: clock.clone(),

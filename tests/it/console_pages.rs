@@ -1,11 +1,15 @@
 //! The console: who gets in, what is shown, what the buttons do and what they refuse.
 
 use axum::http::StatusCode;
+use loa::clock::{Clock as _, SystemClock};
 use loa::domain::seal::SealingKey;
+use loa::domain::timing::off_quarter;
+use loa::domain::wording;
 use sqlx::PgPool;
 
 use crate::console_desk::{Desk, PASSWORD, devices};
 use crate::public_world::World;
+use crate::support::app::{TestApp, id};
 
 fn key() -> SealingKey {
     SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap()
@@ -155,6 +159,43 @@ async fn the_approver_sees_what_phones_will_show_and_approves_exactly_that(pool:
     again.says("Tin này đã được xử lý");
     let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
     assert_eq!(page.forms().len(), 1, "only signing out is left");
+}
+
+#[sqlx::test]
+async fn the_approver_reads_when_it_begins_and_calls_it_off_from_its_page(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let (writer, approver) = (app.writer().await, app.approver().await);
+    let send_at = SystemClock.now() + time::Duration::hours(2);
+    let begins = wording::moment(off_quarter(send_at));
+    let submitted = app.submitted_as(&writer, &app.news_at(send_at)).await;
+    let mut desk = Desk::of_app(&app, key(), "skhcn.duyet").await;
+    desk.get("/console").await.says("hẹn phát");
+    let path = format!("/console/alerts/{}", id(&submitted));
+    let page = desk.get(&path).await;
+    page.says("Sẽ phát lúc");
+    page.says(&begins);
+    page.says("chờ giờ hẹn");
+    page.says("Duyệt, phát lúc");
+    app.approve(&approver, &submitted).await.expect(200);
+
+    desk.get(&path).await.says("Chờ đến giờ phát");
+    desk.get("/console").await.says(&format!("phát lúc {begins}"));
+    let seen = app.get(&writer, &format!("/v1/alerts/{}", id(&submitted))).await.expect(200);
+    let broadcast = format!("/console/broadcasts/{}", seen["broadcast"]["id"].as_str().unwrap());
+    let page = desk.get(&broadcast).await;
+    page.says(&format!("Chưa công khai. Sẽ phát lúc {begins}"));
+    assert!(!page.html.contains("trang công khai") && !page.html.contains("Dừng hẳn"));
+    let form = [("csrf", page.csrf())];
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let cancelled = desk.post(&format!("{path}/cancel"), &form).await;
+    assert_eq!((cancelled.status, &cancelled.location), (StatusCode::SEE_OTHER, &broadcast));
+    let page = desk.get(&broadcast).await;
+    page.says("Đã hủy trước khi phát");
+    assert_eq!(page.forms().len(), 1, "only signing out is left");
+    let again = desk.post(&format!("{path}/cancel"), &form).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    again.says("Đã hủy trước khi phát");
+    desk.get("/console").await.says("Đã hủy trước khi phát");
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]

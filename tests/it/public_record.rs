@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use loa::domain::alert::AlertRequest;
 use loa::domain::id::AlertId;
 use loa::publication::Publication;
 use loa::shutdown::Shutdown;
 use serde_json::Value;
 use sqlx::PgPool;
+use time::format_description::well_known::Rfc3339;
 
 use crate::public_world::{NOW, World};
 
@@ -118,6 +120,24 @@ async fn a_seal_by_a_key_that_is_no_longer_trusted_takes_the_alert_off_the_page(
 
     assert!(!is_public(&publication, alert.id));
     assert_eq!(publication.health().withheld, 1);
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn nothing_is_public_before_its_sealed_time_whatever_its_row_says(pool: PgPool) {
+    let world = World::new(pool).await;
+    let send_at = (NOW + time::Duration::hours(1)).format(&Rfc3339).unwrap();
+    let timed = |request: &mut AlertRequest| request.send_at = Some(send_at);
+    let news = world.submitted("13-ngay-bau-cu", timed).await;
+    world.approve(&news).await;
+    let publication = world.publication();
+    publication.look().await.unwrap();
+    assert_eq!(ids(&publication), Vec::<String>::new());
+    assert!(!is_public(&publication, news.id));
+    assert_eq!(publication.health().live, 0);
+
+    world.clock.advance(std::time::Duration::from_hours(1));
+    publication.look().await.unwrap();
+    assert_eq!(ids(&publication), [news.id.to_string()], "by the clock alone");
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]

@@ -23,6 +23,10 @@ pub const BULK: &str = "demo/alerts/11-cap-nhat-ung-dung-cong-dan-so.json";
 const UNPACED: &str = "[dispatch]
 bulk_hold_max_hours = 0
 
+[announcements]
+quiet_hours = ''
+per_day = 0
+
 [pacing]
 fcm_per_second = 0
 apns_per_second = 0

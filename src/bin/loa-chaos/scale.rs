@@ -56,6 +56,10 @@ batch_size = {batch}
 bulk_hold_max_hours = 0
 drain_seconds = 10
 
+[announcements]
+quiet_hours = ''
+per_day = 0
+
 [pacing]
 fcm_per_second = {fcm}
 apns_per_second = {apns}
@@ -115,7 +119,7 @@ impl Bounds {
     pub fn in_hand(&self, lane: Lane) -> i64 {
         match lane {
             Lane::Emergency | Lane::Personal => self.in_hand[0],
-            Lane::Bulk => self.in_hand[1],
+            Lane::Bulk | Lane::Drill => self.in_hand[1],
         }
     }
 

@@ -38,7 +38,7 @@ impl World {
             name: NAME.to_owned(),
             population: Population { dead_percent: DEAD_PERCENT, ..Population::mixed(devices) },
             configuration: format!(
-                "[dispatch]\nbulk_hold_max_hours = 0\n\n[devices]\nsubject_key_file = \"{file}\"\n"
+                "[dispatch]\nbulk_hold_max_hours = 0\n\n[announcements]\nquiet_hours = \"\"\nper_day = 0\n\n[devices]\nsubject_key_file = \"{file}\"\n"
             ),
             simulators: Vec::new(),
         };

@@ -35,6 +35,12 @@ pub struct AlertRequest {
     pub link: Option<String>,
     /// When it begins to hold (RFC 3339); absent means at approval.
     pub effective: Option<String>,
+    /// Not to be pushed or public before this (RFC 3339); absent means as soon as it is approved. Only for what is no emergency and takes no
+    /// other alert's place. It begins up to 5 minutes later, off the quarters of an hour.
+    // Left out when absent: what was sent before it was known must read the same to `Idempotency-Key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-11-21T08:05:00+07:00")]
+    pub send_at: Option<String>,
     /// When it ends (RFC 3339).
     #[schema(example = "2026-11-21T20:00:00+07:00")]
     pub expires: Option<String>,

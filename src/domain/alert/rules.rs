@@ -17,6 +17,8 @@ pub const BODY_MAX: usize = 2000;
 pub const INSTRUCTION_MAX: usize = 600;
 /// An alert must live at least this long, or it could not reach everyone before it ends.
 pub const SHORTEST_LIFE: Duration = Duration::minutes(5);
+/// What is sent at a time of its own begins up to five minutes later, and must then live as long as anything else.
+const LATEST_START: Duration = Duration::minutes(10);
 /// Providers store nothing longer than four weeks (FCM `ttl`).
 pub const LONGEST_LIFE: Duration = Duration::days(28);
 
@@ -195,6 +197,48 @@ pub fn parse_expires(
         ));
     }
     Some(expires)
+}
+
+/// Why something has no time of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum AtOnce {
+    Emergency,
+    FollowUp,
+}
+
+pub fn parse_send_at(
+    raw: &str,
+    at_once: Option<AtOnce>,
+    expires: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+    broken: &mut Vec<Violation>,
+) -> Option<OffsetDateTime> {
+    let send_at = parse_instant("send_at", raw, broken)?;
+    let (rule, vi, en) = match at_once {
+        Some(AtOnce::Emergency) => (
+            "emergency_goes_at_once",
+            "Tin khẩn cấp được phát ngay khi duyệt, không hẹn giờ. Hãy bỏ trường này.",
+            "An emergency goes out as soon as it is approved. Leave this out.",
+        ),
+        Some(AtOnce::FollowUp) => (
+            "follow_up_goes_at_once",
+            "Tin đính chính, báo yên được phát ngay khi duyệt, không hẹn giờ. Hãy bỏ trường này.",
+            "A correction or an all-clear goes out as soon as it is approved. Leave this out.",
+        ),
+        None if send_at <= now => (
+            "not_in_future",
+            "Giờ hẹn phát phải ở tương lai. Muốn phát ngay khi duyệt thì bỏ trường này.",
+            "The time to send must be in the future. Leave it out to send as soon as it is approved.",
+        ),
+        None if expires.is_some_and(|expires| send_at + LATEST_START > expires) => (
+            "too_close_to_expiry",
+            "Giờ hẹn phát phải trước khi hết hiệu lực ít nhất 10 phút, để kịp tới mọi người.",
+            "The time to send must be at least 10 minutes before the expiry, to reach everybody.",
+        ),
+        None => return Some(send_at),
+    };
+    broken.push(Violation::new("send_at", rule, vi, en));
+    None
 }
 
 pub fn parse_source(

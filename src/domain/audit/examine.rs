@@ -359,6 +359,7 @@ impl<'a> Examiner<'a> {
                 self.sealings.insert(alert, Sealing { seq: entry.seq, at: entry.at, digest });
                 "approve"
             }
+            "alert.endorsed" => "endorse",
             "alert.recalled" => {
                 self.executed(&entry, "recall");
                 "recall"
@@ -416,7 +417,7 @@ impl<'a> Examiner<'a> {
 
     fn decision(&mut self, decision: Decision) {
         let Decision { alert, revision, verdict, officer, digest, .. } = decision;
-        if verdict == "approve" {
+        if verdict == "approve" || verdict == "endorse" {
             let text = self.revisions.get(&(alert, revision));
             let same_text = text.is_some_and(|text| text.digest.is_some() && text.digest == digest);
             let author = text.map(|text| text.author);

@@ -127,8 +127,6 @@ pub struct OneSeal {
 pub struct Approvers {
     /// Whose passkeys are believed.
     pub trust: Arc<Trust>,
-    /// Different people who must seal an emergency; one is enough for everything else.
-    pub emergency: usize,
     /// No server's key seals an alert any more.
     pub alone: bool,
 }
@@ -145,7 +143,12 @@ impl Approvers {
     }
 
     /// Verifies every seal, counts people, and only then gives the alert.
-    fn open(&self, bytes: &[u8], signature: &[u8]) -> Result<SealedAlert, SealError> {
+    fn open(
+        &self,
+        bytes: &[u8],
+        signature: &[u8],
+        quorum: Quorum,
+    ) -> Result<SealedAlert, SealError> {
         let seal: ApproversSeal = serde_json::from_slice(signature)
             .map_err(|error| SealError::Unreadable(format!("its seal: {error}")))?;
         let signed = seal.original.as_ref().map_or(bytes, |original| original.as_bytes());
@@ -154,10 +157,7 @@ impl Approvers {
             people.insert(&self.trust.verify(signed, &one.credential, &one.assertion)?.person);
         }
         let approved: SealedAlert = read(signed)?;
-        let need = match approved.lane {
-            Lane::Emergency => self.emergency.max(1),
-            Lane::Personal | Lane::Bulk | Lane::Drill => 1,
-        };
+        let need = quorum.of(approved.lane);
         if people.len() < need {
             return Err(SealError::TooFew { have: people.len(), need });
         }
@@ -184,17 +184,65 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SealError> {
     serde_json::from_slice(bytes).map_err(|error| SealError::Unreadable(error.to_string()))
 }
 
+/// How many different people must have approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    emergency: usize,
+}
+
+impl Default for Quorum {
+    fn default() -> Self {
+        Self::of_an_emergency(1)
+    }
+}
+
+impl Quorum {
+    /// This many for an emergency; one is the least, and enough for everything else.
+    pub fn of_an_emergency(people: usize) -> Self {
+        Self { emergency: people.max(1) }
+    }
+
+    /// For what takes this lane.
+    pub fn of(self, lane: Lane) -> usize {
+        match lane {
+            Lane::Emergency => self.emergency,
+            Lane::Personal | Lane::Bulk | Lane::Drill => 1,
+        }
+    }
+
+    /// The stricter of the two.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::of_an_emergency(self.emergency.max(other.emergency))
+    }
+
+    /// As a process that asks for it announces it; one is understood.
+    fn announced(self) -> Option<String> {
+        (self.emergency > 1).then(|| format!("{QUORUM}{}", self.emergency))
+    }
+
+    /// What a process asks for that announces these names.
+    pub fn read(announced: &[String]) -> Self {
+        let people = announced.iter().filter_map(|name| name.strip_prefix(QUORUM)?.parse().ok());
+        Self::of_an_emergency(people.max().unwrap_or(1))
+    }
+}
+
+/// Begins the name under which a process announces its [`Quorum`].
+const QUORUM: &str = "emergency-approvers:";
+
 /// The keys a process trusts, by name, from its own configuration.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedKeys {
     keys: BTreeMap<String, [u8; 32]>,
     approvers: Option<Approvers>,
+    quorum: Quorum,
 }
 
 impl TrustedKeys {
     /// From (name, Ed25519 public key) pairs.
     pub fn of(pairs: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
-        Self { keys: pairs.into_iter().collect(), approvers: None }
+        Self { keys: pairs.into_iter().collect(), ..Self::default() }
     }
 
     /// And approvers with keys of their own.
@@ -203,12 +251,19 @@ impl TrustedKeys {
         Self { approvers: Some(approvers), ..self }
     }
 
+    /// And what approvers sealed only if so many did.
+    #[must_use]
+    pub fn with_quorum(self, quorum: Quorum) -> Self {
+        Self { quorum, ..self }
+    }
+
     /// What can seal an alert, by name: keys, then `passkey:` and the credential of each valid passkey. A key that seals templates only is
-    /// `templates:` and its name.
+    /// `templates:` and its name. Last, how many people an emergency takes, where that is more than one.
     pub fn ids(&self) -> Vec<String> {
         let valid = self.approvers.iter().flat_map(Approvers::valid);
         let passkeys = valid.map(|approver| passkey_id(&approver.credential));
-        self.keys.keys().map(|id| self.announced(id)).chain(passkeys).collect()
+        let keys = self.keys.keys().map(|id| self.announced(id));
+        keys.chain(passkeys).chain(self.quorum.announced()).collect()
     }
 
     /// The name under which a process that believes what this one does announces the key `id`.
@@ -222,6 +277,11 @@ impl TrustedKeys {
     /// Approvers with keys of their own, where there are any.
     pub fn approvers(&self) -> Option<&Approvers> {
         self.approvers.as_ref()
+    }
+
+    /// How many people must have approved.
+    pub fn quorum(&self) -> Quorum {
+        self.quorum
     }
 
     /// The public key of this name.
@@ -256,7 +316,7 @@ impl TrustedKeys {
     }
 
     /// For looking back, never for sending: keys that seal no longer are believed too, and so is what a server's key sealed before approvers
-    /// sealed by themselves.
+    /// sealed by themselves, or while one approver was enough.
     #[must_use]
     pub fn looking_back(mut self, past: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
         for (id, public) in past {
@@ -265,6 +325,7 @@ impl TrustedKeys {
         if let Some(approvers) = &mut self.approvers {
             approvers.alone = false;
         }
+        self.quorum = Quorum::default();
         self
     }
 
@@ -275,7 +336,7 @@ impl TrustedKeys {
             trust: Arc::new(approvers.trust.as_of(moment)),
             ..approvers.clone()
         });
-        Self { keys: self.keys.clone(), approvers }
+        Self { keys: self.keys.clone(), approvers, quorum: self.quorum }
     }
 
     /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass.
@@ -287,7 +348,9 @@ impl TrustedKeys {
         signature: &[u8],
     ) -> Result<SealedAlert, SealError> {
         let sealed: SealedAlert = match &self.approvers {
-            Some(approvers) if key_id == APPROVERS => approvers.open(bytes, signature)?,
+            Some(approvers) if key_id == APPROVERS => {
+                approvers.open(bytes, signature, self.quorum)?
+            }
             Some(Approvers { alone: true, .. }) => {
                 return Err(SealError::UntrustedKey(key_id.to_owned()));
             }

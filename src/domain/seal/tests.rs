@@ -139,7 +139,8 @@ impl Approving {
 
     fn keys(&self, emergency: usize) -> TrustedKeys {
         let trust = Arc::new(self.trust.clone());
-        trust_of(&key()).with_approvers(Approvers { trust, emergency, alone: true })
+        let quorum = Quorum::of_an_emergency(emergency);
+        trust_of(&key()).with_approvers(Approvers { trust, alone: true }).with_quorum(quorum)
     }
 
     fn seal(&self, bytes: &[u8], which: &[usize], original: Option<&[u8]>) -> Vec<u8> {
@@ -188,8 +189,7 @@ fn invariant_1_an_approvers_seal_holds_for_its_own_bytes_only() {
 
     let revoked = approving.trust.clone().revoke("a", datetime!(2026-11-21 09:00 UTC)).unwrap();
     let trust = Arc::new(revoked);
-    let keys =
-        TrustedKeys::default().with_approvers(Approvers { trust, emergency: 1, alone: true });
+    let keys = TrustedKeys::default().with_approvers(Approvers { trust, alone: true });
     let seal = approving.seal(&bytes, &[0, 2], None);
     let opened = keys.open_alert(identity.id, APPROVERS, &bytes, &seal);
     let error = SealError::Approver(ApproverError::Revoked("a".into()));
@@ -218,7 +218,7 @@ fn where_approvers_seal_alone_a_servers_key_seals_no_alert() {
     let bytes = sealable(&identity, &content(), &document(), PreparedIds::draw()).alert;
     let trust = Arc::new(approving.trust.clone());
     let with = |alone| {
-        let approvers = Approvers { trust: Arc::clone(&trust), emergency: 1, alone };
+        let approvers = Approvers { trust: Arc::clone(&trust), alone };
         let keys = trust_of(&key).with_approvers(approvers);
         keys.open_alert(identity.id, "k1", &bytes, &key.seal(&bytes)).map(drop)
     };
@@ -250,6 +250,21 @@ fn without_an_all_clear_the_bytes_are_those_of_releases_before_it() {
         let text = String::from_utf8(bytes.clone()).unwrap();
         assert!(!text.contains("all_clear"), "{text}");
     }
+}
+
+#[test]
+fn a_time_is_sealed_with_the_alert_and_with_nothing_that_is_prepared_and_left_out_where_there_is_none()
+ {
+    let send_at = content().expires - time::Duration::hours(1);
+    let timed = AlertContent { send_at: Some(send_at), severity: Severity::Minor, ..foreseen() };
+    let sealable = sealable(&identity(), &timed, &document(), PreparedIds::draw());
+    let alert = read(&sealable.alert);
+    assert_eq!((alert.send_at, alert.asked().not_before()), (Some(send_at), Some(send_at)));
+    for (_, prepared) in [sealable.recall.unwrap(), sealable.all_clear.unwrap()] {
+        assert_eq!(read(&prepared).send_at, None, "it goes at once");
+    }
+    let plain = self::sealable(&identity(), &content(), &document(), PreparedIds::draw());
+    assert!(!String::from_utf8(plain.alert).unwrap().contains("send_at"));
 }
 
 #[test]

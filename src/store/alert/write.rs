@@ -184,6 +184,22 @@ pub async fn become_live(
     exactly_one(done.rows_affected(), id)
 }
 
+/// The alert is approved, and public when its broadcast begins.
+pub async fn become_scheduled(
+    conn: &mut PgConnection,
+    id: AlertId,
+    revision: u32,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update alert set state = 'scheduled' where id = $1 and state = 'submitted' and revision = $2",
+        id.0,
+        stored(revision)
+    )
+    .execute(conn)
+    .await?;
+    exactly_one(done.rows_affected(), id)
+}
+
 /// The alert has been called back.
 pub async fn become_recalled(conn: &mut PgConnection, id: AlertId) -> Result<(), StoreError> {
     let done = sqlx::query!(

@@ -10,7 +10,7 @@ use loa::config::seal::TrustedKey;
 use loa::domain::account::Role;
 use loa::domain::authority::NewAccount;
 use loa::domain::id::{AgencyId, OfficerId};
-use loa::domain::seal::{Approvers, SealingKey, TrustedKeys};
+use loa::domain::seal::{Approvers, Quorum, SealingKey, TrustedKeys};
 use loa::http::{App, AppState};
 use loa::identity::accounts;
 use loa::shutdown::Shutdown;
@@ -85,6 +85,35 @@ impl TestApp {
         now: OffsetDateTime,
         approvers: Option<Approvers>,
     ) -> Self {
+        Self::start_configured(pool, now, approvers, Quorum::default(), |_| {}).await
+    }
+
+    /// And so many of them.
+    pub async fn start_asking(
+        pool: PgPool,
+        now: OffsetDateTime,
+        approvers: Option<Approvers>,
+        quorum: Quorum,
+    ) -> Self {
+        Self::start_configured(pool, now, approvers, quorum, |_| {}).await
+    }
+
+    /// Where announcements keep quiet and only so many begin a day.
+    pub async fn start_keeping(pool: PgPool, quiet_hours: String, per_day: u32) -> Self {
+        let keep = |config: &mut Config| {
+            config.announcements.quiet_hours = quiet_hours;
+            config.announcements.per_day = per_day;
+        };
+        Self::start_configured(pool, SystemClock.now(), None, Quorum::default(), keep).await
+    }
+
+    async fn start_configured(
+        pool: PgPool,
+        now: OffsetDateTime,
+        approvers: Option<Approvers>,
+        quorum: Quorum,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let clock = Arc::new(TestClock::at(now));
         let pkcs8 = SealingKey::generate().expect("random bytes");
         let key = Arc::new(SealingKey::from_pkcs8("test", &pkcs8).expect("our own key"));
@@ -92,11 +121,13 @@ impl TestApp {
         config.http.public_url = Some("https://loa.example.vn".to_owned());
         config.seal.trusted_keys =
             vec![TrustedKey { id: "test".to_owned(), public_key: key.public() }];
+        configure(&mut config);
         let keys = TrustedKeys::of([("test".to_owned(), key.public())]);
         let trusted = match approvers {
             Some(approvers) => keys.with_approvers(approvers),
             None => keys,
         };
+        let trusted = trusted.with_quorum(quorum);
         let state = App::new(
             pool.clone(),
             pool.clone(),
@@ -195,6 +226,24 @@ impl TestApp {
     pub fn foreseen_flood(&self) -> Value {
         let mut request = self.flood();
         request["all_clear"] = json!({"texts": {"vi": {"headline": "Cảnh báo lũ quét", "body": "Nguy hiểm đã qua trên toàn tỉnh."}}});
+        request
+    }
+
+    /// An announcement, that ends in three days.
+    pub fn news(&self) -> Value {
+        let mut request = self.flood();
+        request["kind"] = json!("announcement");
+        request["severity"] = json!("minor");
+        request["urgency"] = json!("future");
+        let expires = self.clock.now() + Duration::days(3);
+        request["expires"] = json!(expires.format(&Rfc3339).expect("a time"));
+        request
+    }
+
+    /// The same, to be sent at a time.
+    pub fn news_at(&self, send_at: OffsetDateTime) -> Value {
+        let mut request = self.news();
+        request["send_at"] = json!(send_at.format(&Rfc3339).expect("a time"));
         request
     }
 

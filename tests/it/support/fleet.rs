@@ -316,6 +316,9 @@ url = "{database}"
 url = "{broker}"
 [seal]
 trusted_keys = [{{ id = "{key_id}", public_key = "{public}" }}]
+[announcements]
+quiet_hours = ''
+per_day = 0
 [dispatch]
 batch_size = {batch}
 [pacing]

@@ -183,6 +183,6 @@ impl Safe {
 
     /// As a process that has read the file believes it.
     pub fn approvers(&self) -> Approvers {
-        Approvers { trust: Arc::new(self.trust.clone()), emergency: 1, alone: true }
+        Approvers { trust: Arc::new(self.trust.clone()), alone: true }
     }
 }

@@ -1,0 +1,65 @@
+//! How many approvers it takes, and who has approved so far.
+
+use sqlx::PgConnection;
+
+use super::sealing::{Sealers, With, believed_by_all};
+use super::{Approval, ApprovalError};
+use crate::domain::seal::{Approvers, Quorum, digest, passkey_id};
+use crate::store::alert::Revision;
+use crate::store::endorsement::{self, Endorsement};
+use crate::store::liveness::{self, LiveDispatcher};
+
+impl Approval {
+    /// What the strictest asks for, this process and every dispatcher that is alive: one that asks for more than were waited for would
+    /// send nothing.
+    pub(super) fn quorum_of(&self, live: &[LiveDispatcher]) -> Quorum {
+        let own = self.keys.trusted.quorum();
+        live.iter().fold(own, |all, one| all.and(Quorum::read(&one.trusted_keys)))
+    }
+
+    /// Who has endorsed the current revision in a way that still counts.
+    pub(super) async fn endorsed(
+        &self,
+        conn: &mut PgConnection,
+        current: &Revision,
+        bytes: &[u8],
+    ) -> Result<Vec<Endorsement>, ApprovalError> {
+        let revision = (current.alert, current.number);
+        let mut endorsed = endorsement::standing(conn, revision, &digest(bytes)).await?;
+        endorsed.retain(|endorsement| self.counts(endorsement, bytes));
+        Ok(endorsed)
+    }
+
+    /// A passkey may have been revoked since; and where approvers seal alone, whoever sealed nothing has approved nothing.
+    fn counts(&self, endorsement: &Endorsement, bytes: &[u8]) -> bool {
+        match (self.keys.trusted.approvers(), &endorsement.seal) {
+            (None | Some(Approvers { alone: false, .. }), None) => true,
+            (Some(approvers), Some(seal)) => {
+                let verified = approvers.trust.verify(bytes, &seal.credential, &seal.assertion);
+                verified.is_ok_and(|approver| approver.officer == endorsement.officer)
+            }
+            (None, Some(_)) | (Some(Approvers { alone: true, .. }), None) => false,
+        }
+    }
+
+    /// With what all of them seal together: each with a passkey of their own, or the server's key for all.
+    pub(super) async fn sealers<'a>(
+        &'a self,
+        conn: &mut PgConnection,
+        last: With<'a>,
+        earlier: &[Endorsement],
+    ) -> Result<Sealers<'a>, ApprovalError> {
+        let live = liveness::live_dispatchers(conn).await?;
+        let earlier_seals: Option<Vec<_>> = earlier.iter().map(|it| it.seal.clone()).collect();
+        if let (With::Passkey(_, own), Some(mut seals)) = (&last, earlier_seals) {
+            for seal in &seals {
+                believed_by_all(&live, &passkey_id(&seal.credential))?;
+            }
+            seals.push((*own).clone());
+            return Ok(Sealers::Passkeys(seals));
+        }
+        let key = self.keys.sealing.as_deref().ok_or(ApprovalError::NoSealingKey)?;
+        believed_by_all(&live, key.id())?;
+        Ok(Sealers::Server(key))
+    }
+}

@@ -1,0 +1,87 @@
+//! What an approval now would meet: how many devices speak which language, what is being sent before it, and how fast the providers take it.
+
+use sqlx::PgConnection;
+
+use super::StoreError;
+use crate::domain::broadcast::Lane;
+use crate::domain::device::Provider;
+
+/// Active devices of one provider that speak one language.
+#[derive(Clone, Debug)]
+pub struct Speakers {
+    /// By which provider they are reached.
+    pub provider: Provider,
+    /// BCP 47 primary tag.
+    pub language: String,
+    /// How many.
+    pub devices: i64,
+}
+
+/// Active devices by provider and language, the most frequent language first.
+pub async fn speakers(conn: &mut PgConnection) -> Result<Vec<Speakers>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select provider, language, count(*) as "devices!" from device where state = 0 group by provider, language
+           order by sum(count(*)) over (partition by language) desc, language, provider"#
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Speakers {
+                provider: provider(row.provider)?,
+                language: row.language,
+                devices: row.devices,
+            })
+        })
+        .collect()
+}
+
+/// What a provider has to take before, and how it takes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Road {
+    /// Devices of broadcasts under way that go first.
+    pub ahead: i64,
+    /// Share of the quota that the provider lets through, 0 to 1; for browsers the least of any push service in use.
+    pub share: f64,
+    /// Seconds until it takes anything again.
+    pub closed_seconds: f64,
+}
+
+/// Each provider's, in the order of their numbers, for what takes this lane.
+pub async fn roads(conn: &mut PgConnection, lane: Lane) -> Result<[Road; 3], StoreError> {
+    let mut roads = [Road { share: 1.0, ..Road::default() }; 3];
+    let emergencies_only = lane == Lane::Emergency;
+    let ahead = sqlx::query!(
+        r#"select b.provider, sum(b.pending)::bigint as "devices!" from batch b join broadcast c on c.id = b.broadcast_id
+           where c.state <> 'completed' and b.state < 2 and not c.paused and (c.lane = 'emergency' or not $1) group by b.provider"#,
+        emergencies_only
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in ahead {
+        roads[provider(row.provider)?.index()].ahead = row.devices;
+    }
+    let taken = sqlx::query!(
+        r#"select split_part(name, ':', 1) as "service!", max(case when closed_until > clock_timestamp() then extract(epoch from closed_until - clock_timestamp())::float8 else 0 end) as "closed!",
+                  min(least(1, share + case when share_at = '-infinity' then 1
+                      else greatest(0, extract(epoch from clock_timestamp() - share_at)::float8) * $1 end)) as "share!"
+           from permit where greatest(next_at, share_at, closed_until) > clock_timestamp() - interval '2 minutes'
+           group by 1"#,
+        super::permit::RECOVERY_PER_SECOND
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in taken {
+        let found = Provider::ALL.into_iter().find(|provider| provider.as_str() == row.service);
+        if let Some(provider) = found {
+            let road = &mut roads[provider.index()];
+            (road.share, road.closed_seconds) = (row.share, row.closed);
+        }
+    }
+    Ok(roads)
+}
+
+fn provider(number: i16) -> Result<Provider, StoreError> {
+    Provider::from_code(number)
+        .ok_or_else(|| StoreError::inconsistent("device", "provider", number))
+}
