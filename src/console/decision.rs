@@ -86,6 +86,8 @@ pub struct Sheet {
     headline: String,
     band: Band,
     is_emergency: bool,
+    /// Nothing of it is meant.
+    is_drill: bool,
     classification: String,
     languages: Vec<LanguageView>,
     recall: Vec<LanguageView>,
@@ -289,9 +291,10 @@ impl Sheet {
             id: sealed.id.to_string(),
             headline: super::broadcast::headline(sealed, t),
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
+            is_drill: !sealed.status.is_actual(),
             is_emergency: match sealed.lane {
                 Lane::Emergency => true,
-                Lane::Personal | Lane::Bulk => false,
+                Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
             classification: [
                 wording::kind(sealed.kind, t),

@@ -206,6 +206,15 @@ impl Words {
                     "A dispatcher of an earlier release could not read it. Tell the operator.",
                 ),
             ),
+            ApprovalError::NoDrillGroup | ApprovalError::OtherDrillGroup { .. } => Self::say(
+                t,
+                StatusCode::SERVICE_UNAVAILABLE,
+                NOTHING_SENT,
+                (
+                    "Các máy gửi chưa có cùng một nhóm diễn tập, nên chưa duyệt được tin diễn tập. Hãy báo người vận hành.",
+                    "The dispatchers have not all the same drill group, so no drill can be approved. Tell the operator.",
+                ),
+            ),
             ApprovalError::NoSealingKey | ApprovalError::KeyNotTrusted { .. } => Self::say(
                 t,
                 StatusCode::SERVICE_UNAVAILABLE,
