@@ -42,8 +42,10 @@ words!(
 );
 words!(
     /// Whether it is meant (CAP 1.2 `status`).
+    #[derive(Default)]
     Status {
         /// What happens, happens.
+        #[default]
         Actual = "actual", "Thật";
         /// A drill: to the drill group only, and marked on every screen.
         Exercise = "exercise", "Diễn tập";
@@ -113,12 +115,6 @@ words!(
         Unlikely = "unlikely", "Ít khả năng";
     }
 );
-
-impl Default for Status {
-    fn default() -> Self {
-        Self::Actual
-    }
-}
 
 impl Status {
     /// Is it meant? What is not written says that it is.
