@@ -154,6 +154,8 @@ impl Approval {
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
         let [fcm, apns, webpush] = decision::reach(&mut tx).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
+        let are_known =
+            decision::among_known_people(&mut tx, id, found.revision, officer.id).await?;
         Ok(ReviewSheet {
             state: found.state,
             digest: digest(&bytes),
@@ -168,6 +170,7 @@ impl Approval {
             submitted_at: found.submitted_at,
             may_approve: officer.role.may(Power::Decide)
                 && !has_spoken
+                && are_known
                 && !(is_one_of_them && endorsed.len() < needed),
             is_endorsed_by_reader: is_one_of_them,
             endorsed_by: endorsed

@@ -89,6 +89,10 @@ impl From<ApprovalError> for Problem {
                 "Người soạn hoặc gửi bản này không được duyệt chính bản đó; cần một người duyệt khác.",
                 "Whoever wrote or submitted this revision does not approve it; another approver must.",
             ),
+            ApprovalError::Unnamed => Self::new(Kind::Forbidden).because(
+                "Chưa khai báo tài khoản của người duyệt hoặc của người soạn thuộc về ai, nên chưa thể duyệt. Hãy báo người quản trị.",
+                "Nobody has said whose account the approver's or an author's is, so it cannot be approved. Tell an administrator.",
+            ),
             ApprovalError::State(refusal) => refusal.into(),
             ApprovalError::Decided { decision, .. } => Self::new(Kind::WrongState).because(
                 meanwhile(&decision, Tongue::Vi),
@@ -131,13 +135,10 @@ impl From<ApprovalError> for Problem {
                 "Yêu cầu ký đã dùng, đã quá 5 phút, hoặc dành cho nội dung khác. Hãy xem lại nội dung rồi ký lại.",
                 "The challenge was used, is older than 5 minutes, or is about something else. Look again, then seal again.",
             ),
-            ApprovalError::SealRefused(_) => {
-                tracing::error!(%error, "an approval was refused: {error}");
-                Self::new(Kind::SealRefused).because(
-                    "Chữ ký của khóa truy cập không hợp lệ cho nội dung này. Chưa có gì được phát.",
-                    "The passkey's signature does not hold for this text. Nothing was sent.",
-                )
-            }
+            ApprovalError::SealRefused(_) => Self::new(Kind::SealRefused).because(
+                "Chữ ký của khóa truy cập không hợp lệ cho nội dung này. Chưa có gì được phát.",
+                "The passkey's signature does not hold for this text. Nothing was sent.",
+            ),
             ApprovalError::NoRandomness(_) => {
                 tracing::error!(%error, "an approval was refused: {error}");
                 Self::new(Kind::Internal)

@@ -14,6 +14,7 @@ use super::token;
 use crate::domain::seal::hex;
 use crate::random::{self, NoRandomness};
 use crate::store::{account, audit, invitation, passkey};
+use crate::telemetry::Metric;
 
 /// No letters that are read as another: Crockford's Base32.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -84,11 +85,15 @@ impl Sessions {
         let [first, second] = halves;
         let mut tx = self.pool.begin().await?;
         let known = account::officer_by_login(&mut tx, login).await?;
+        let whose = known.as_ref().map(|(officer, _)| officer.id.to_string());
         if let Some((officer, _)) = known
             && invitation::take(&mut tx, officer.id, &first.hash(), &second.hash()).await?
         {
-            account::clear_password(&mut tx, officer.id).await?;
+            // Nobody registers a passkey from here on; sessions that a passkey begins meanwhile are waited for, and end last.
+            account::lock(&mut tx, officer.id).await?;
             let removed = passkey::remove_all(&mut tx, officer.id).await?;
+            passkey::forget_asked(&mut tx, officer.id).await?;
+            account::clear_password(&mut tx, officer.id).await?;
             let actor = officer.id.to_string();
             let signed_in = self.begin(&mut tx, &attempt, officer, Reach::Enrolling).await?;
             let detail = json!({"passkeys_removed": removed});
@@ -97,6 +102,8 @@ impl Sessions {
             return Ok(signed_in);
         }
         drop(tx);
+        Metric::Suspicions.add(1, &[("reason", "invitation")]);
+        tracing::warn!(officer.id = whose, "an invitation was not accepted: its code does not fit, was used, or is old");
         Err(self.failed(&attempt).await?)
     }
 }
