@@ -19,7 +19,7 @@ begin
     end if;
     return new;
 end $$;
-create trigger decision_by_an_open_approver before insert on decision for each row execute function decided_by_an_open_approver();
+create trigger decision_who_decides before insert on decision for each row execute function decided_by_an_open_approver();
 
 -- Invariant 2 rests on whose an account is: it is said once.
 create function person_is_said_once() returns trigger language plpgsql set search_path = pg_catalog, public, pg_temp as $$

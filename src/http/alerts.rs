@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::extract::{Caller, IdempotencyKey, CallersBody, PathId, QueryOf, declared};
+use super::extract::{Caller, CallersBody, IdempotencyKey, PathId, QueryOf, declared};
 use super::openapi::{QueryProblems, ReadProblems, WriteProblems};
 use crate::domain::account::Power;
 use crate::domain::alert::AlertRequest;

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::alerts::download;
-use super::extract::{Caller, IdempotencyKey, CallersBody, PathId};
+use super::extract::{Caller, CallersBody, IdempotencyKey, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::all_clear::Cleared;
 use crate::approval::decide::{

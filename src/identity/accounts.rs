@@ -163,7 +163,11 @@ pub async fn revoke_api_key(pool: &PgPool, actor: &str, id: Uuid) -> Result<bool
 }
 
 /// The same in the transaction of whoever decided it.
-pub(super) async fn end_api_key(conn: &mut PgConnection, actor: &str, id: Uuid) -> Result<bool, AccountError> {
+pub(super) async fn end_api_key(
+    conn: &mut PgConnection,
+    actor: &str,
+    id: Uuid,
+) -> Result<bool, AccountError> {
     let revoked = account::revoke_api_key(conn, id).await?;
     if revoked {
         audit::append(conn, actor, "api_key.revoked", &id.to_string(), json!({})).await?;
@@ -172,7 +176,11 @@ pub(super) async fn end_api_key(conn: &mut PgConnection, actor: &str, id: Uuid) 
 }
 
 /// Lets a RabbitMQ user act as nobody any more. Returns whether it acted as somebody.
-pub async fn remove_broker_user(pool: &PgPool, actor: &str, user_id: &str) -> Result<bool, AccountError> {
+pub async fn remove_broker_user(
+    pool: &PgPool,
+    actor: &str,
+    user_id: &str,
+) -> Result<bool, AccountError> {
     let mut tx = pool.begin().await?;
     let done = detach_broker_user(&mut tx, actor, user_id).await?;
     tx.commit().await?;
@@ -180,7 +188,11 @@ pub async fn remove_broker_user(pool: &PgPool, actor: &str, user_id: &str) -> Re
 }
 
 /// The same in the transaction of whoever decided it.
-pub(super) async fn detach_broker_user(conn: &mut PgConnection, actor: &str, user_id: &str) -> Result<bool, AccountError> {
+pub(super) async fn detach_broker_user(
+    conn: &mut PgConnection,
+    actor: &str,
+    user_id: &str,
+) -> Result<bool, AccountError> {
     let removed = account::delete_broker_user(conn, user_id).await?;
     if let Some(officer) = removed {
         let detail = json!({"user_id": user_id});
@@ -217,7 +229,11 @@ pub async fn set_password(
 }
 
 /// Closes an account at once: its sessions end, its keys stop working. Returns whether it was open.
-pub async fn disable_officer(pool: &PgPool, actor: &str, officer: OfficerId) -> Result<bool, AccountError> {
+pub async fn disable_officer(
+    pool: &PgPool,
+    actor: &str,
+    officer: OfficerId,
+) -> Result<bool, AccountError> {
     let mut tx = pool.begin().await?;
     let done = close(&mut tx, actor, officer).await?;
     tx.commit().await?;
@@ -225,7 +241,11 @@ pub async fn disable_officer(pool: &PgPool, actor: &str, officer: OfficerId) -> 
 }
 
 /// The same in the transaction of whoever decided it.
-pub(super) async fn close(conn: &mut PgConnection, actor: &str, officer: OfficerId) -> Result<bool, AccountError> {
+pub(super) async fn close(
+    conn: &mut PgConnection,
+    actor: &str,
+    officer: OfficerId,
+) -> Result<bool, AccountError> {
     let closed = account::disable_officer(conn, officer).await?;
     if closed {
         audit::append(conn, actor, "officer.disabled", &officer.to_string(), json!({})).await?;

@@ -103,7 +103,10 @@ impl Sessions {
         }
         drop(tx);
         Metric::Suspicions.add(1, &[("reason", "invitation")]);
-        tracing::warn!(officer.id = whose, "an invitation was not accepted: its code does not fit, was used, or is old");
+        tracing::warn!(
+            officer.id = whose,
+            "an invitation was not accepted: its code does not fit, was used, or is old"
+        );
         Err(self.failed(&attempt).await?)
     }
 }

@@ -12,6 +12,7 @@ use loa::identity::accounts::{self, AccountError};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use crate::attack_ended::until_waiting;
 use crate::console_desk::{Desk, PASSWORD, Page};
 use crate::public_world::World;
 use crate::support::app::account;
@@ -329,4 +330,42 @@ async fn an_approver_seals_on_the_decision_page_with_the_passkey_they_sign_in_wi
     let nonsense = [bare.as_slice(), &[("seal", "{}")]].concat();
     let refused = desk.post(&format!("{path}/approve"), &nonsense).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[sqlx::test]
+async fn a_registration_that_was_held_open_registers_nothing_once_its_owner_has_begun_anew(
+    pool: PgPool,
+) {
+    let office = Office::open(pool).await;
+    let (officer, _, mut thief) = office.enrolled("soanthao", Role::Auditor).await;
+    let stolen = Authenticator::real();
+    let (csrf, asked) = options(&mut thief, HERE, "/console/passkeys/begin").await;
+    let made = stolen.make(&asked).to_string();
+    let halves = office.invited(officer).await;
+    let mut owner = office.browser();
+    let pool = &office.world.pool;
+    let mut held = pool.begin().await.unwrap();
+    let lock = sqlx::query("select from officer where id = $1 for update");
+    lock.bind(officer.0).execute(&mut *held).await.unwrap();
+
+    // The owner is first in line, and the thief, who was let in while the session was open, waits behind.
+    let (entered, registered, ()) = tokio::join!(
+        accept(&mut owner, "soanthao", &halves),
+        async {
+            until_waiting(pool, 1).await;
+            let fields = [("csrf", csrf.as_str()), ("name", "của kẻ trộm"), ("answer", &made)];
+            thief.post(HERE, &fields).await
+        },
+        async {
+            until_waiting(pool, 2).await;
+            held.rollback().await.unwrap();
+        }
+    );
+
+    assert_eq!(entered.location, HERE);
+    assert_ne!(registered.location, HERE, "{}", registered.html);
+    assert_eq!(office.count("select count(*) from passkey").await, 0);
+    let page = answer(&mut office.browser(), |asked| stolen.prove(asked, officer, 0x05)).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(register(&mut owner, &Authenticator::real()).await.location, HERE);
 }
