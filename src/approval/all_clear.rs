@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::decide::write_down;
-use super::{Approval, ApprovalError, need, place};
+use super::{Approval, ApprovalError, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::Action;
@@ -40,8 +40,7 @@ impl Approval {
         id: AlertId,
         trace: Option<&TraceParent>,
     ) -> Result<Cleared, ApprovalError> {
-        need(officer, Power::Recall)?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_as(officer, Power::Recall).await?;
         let (original, published) = place::lock_published(&mut tx, id).await?;
         if let Some(newest) = published.first().filter(|newest| newest.id != id)
             && original.published_at.is_some()

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::decide::write_down;
-use super::{Approval, ApprovalError, need, place};
+use super::{Approval, ApprovalError, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::Action;
@@ -29,8 +29,7 @@ pub struct Cancelled {
 impl Approval {
     /// Calls it off. What has begun is refused with where it stands: it can be called back.
     pub async fn cancel(&self, officer: &Officer, id: AlertId) -> Result<Cancelled, ApprovalError> {
-        need(officer, Power::Recall)?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_as(officer, Power::Recall).await?;
         let found = place::lock(&mut tx, id).await?;
         found.state.after(Action::Cancel)?;
         let cancelled = call_off(&mut tx, id).await?;

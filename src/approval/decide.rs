@@ -129,9 +129,21 @@ impl Approval {
         once: Option<&Once>,
         trace: Option<&TraceParent>,
     ) -> Result<Verdict, ApprovalError> {
+        let asked = self.decide_on(officer, id, request, once, trace).await;
+        asked.inspect_err(|error| error.tell(officer, id))
+    }
+
+    async fn decide_on(
+        &self,
+        officer: &Officer,
+        id: AlertId,
+        request: &ApproveRequest,
+        once: Option<&Once>,
+        trace: Option<&TraceParent>,
+    ) -> Result<Verdict, ApprovalError> {
         need(officer, Power::Decide)?;
         let (with, quorum) = self.seal_with(officer, request.seal.as_ref()).await?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_as(officer, Power::Decide).await?;
         if let Some(once) = once
             && let Some(answer) = once.claim(&mut tx, officer.id).await?
         {
@@ -141,6 +153,9 @@ impl Approval {
         let bytes = shown(&current, Some(&request.digest))?;
         if decision::has_spoken(&mut tx, id, current.number, officer.id).await? {
             return Err(ApprovalError::SamePerson);
+        }
+        if !decision::among_known_people(&mut tx, id, current.number, officer.id).await? {
+            return Err(ApprovalError::Unnamed);
         }
         check_attestations(request.attestations)?;
         let sealed = read(id, bytes)?;
@@ -207,7 +222,7 @@ impl Approval {
     ) -> Result<Refused, ApprovalError> {
         need(officer, Power::Decide)?;
         let reason = parse_reason(&request.reason)?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_as(officer, Power::Decide).await?;
         if let Some(once) = once
             && let Some(answer) = once.claim(&mut tx, officer.id).await?
         {

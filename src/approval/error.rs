@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::domain::account::Power;
+use crate::domain::account::{Officer, Power};
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
 use crate::domain::timing::WaitsFor;
@@ -12,6 +12,7 @@ use crate::random::NoRandomness;
 use crate::store::StoreError;
 use crate::store::decision::{Decision, DecisionKind};
 use crate::store::idempotency::OnceError;
+use crate::telemetry::Metric;
 
 /// Nothing was decided.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum ApprovalError {
     /// Invariant 2.
     #[error("the person who wrote or submitted a revision never approves it")]
     SamePerson,
+    /// Invariant 2 cannot be kept: of who decides, or of who wrote it, nobody has said whose account that is.
+    #[error("of the approver's account, or of an author's, nobody has said whose it is")]
+    Unnamed,
     /// The alert's state does not allow it.
     #[error(transparent)]
     State(#[from] Refusal),
@@ -114,11 +118,48 @@ pub enum ApprovalError {
     Store(StoreError),
 }
 
+impl ApprovalError {
+    /// Counts and logs an attempt to approve that only a mistake or an attack explains: nobody else would ever hear of it.
+    pub(super) fn tell(&self, officer: &Officer, alert: AlertId) {
+        let reason = match self {
+            Self::Forbidden(_) => "forbidden",
+            Self::SamePerson => "same_person",
+            Self::Unnamed => "unnamed_person",
+            Self::NoPasskey => "no_passkey",
+            Self::ChallengeGone => "challenge_gone",
+            Self::SealRefused(_) => "seal_refused",
+            Self::NotFound
+            | Self::State(_)
+            | Self::Decided { .. }
+            | Self::DigestMismatch
+            | Self::Invalid(_)
+            | Self::TooLate
+            | Self::NoPreparedRecall
+            | Self::NoPreparedAllClear
+            | Self::Overtaken { .. }
+            | Self::OlderDispatchers { .. }
+            | Self::AlreadyEndorsed
+            | Self::EndsBefore { .. }
+            | Self::NoDrillGroup
+            | Self::OtherDrillGroup { .. }
+            | Self::NoRandomness(_)
+            | Self::NoSealingKey
+            | Self::KeyNotTrusted { .. }
+            | Self::KeyReused
+            | Self::Store(_) => return,
+        };
+        Metric::Suspicions.add(1, &[("reason", reason)]);
+        tracing::warn!(alert.id = %alert, officer.id = %officer.id, reason, "an approval was refused: {self}");
+    }
+}
+
 impl From<StoreError> for ApprovalError {
     fn from(error: StoreError) -> Self {
         match error.broken_constraint() {
             // The database is the last line of invariant 2, should the check before it ever be lost.
             Some("approver_is_not_submitter") => Self::SamePerson,
+            Some("decided_by_an_open_approver") => Self::Forbidden(Power::Decide),
+            Some("decided_among_known_people") => Self::Unnamed,
             _ => Self::Store(error),
         }
     }

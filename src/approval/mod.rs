@@ -12,6 +12,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use crate::domain::account::{Officer, Power};
 use crate::domain::seal::{SealingKey, TrustedKeys};
 use crate::domain::timing::Announcements;
+use crate::store::account;
 
 /// Approve, hand back, reject.
 pub mod decide;
@@ -76,6 +77,21 @@ impl Approval {
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApprovalError> {
         Ok(self.pool.begin().await?)
+    }
+
+    /// A transaction of somebody who has this power, and keeps it until it ends: the request may have taken its time since it was let in.
+    async fn begin_as(
+        &self,
+        officer: &Officer,
+        power: Power,
+    ) -> Result<Transaction<'static, Postgres>, ApprovalError> {
+        need(officer, power)?;
+        let mut tx = self.begin().await?;
+        if account::still_acts(&mut tx, officer).await? {
+            Ok(tx)
+        } else {
+            Err(ApprovalError::Forbidden(power))
+        }
     }
 }
 

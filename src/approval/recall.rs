@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::cancel::call_off;
 use super::decide::write_down;
-use super::{Approval, ApprovalError, need, place};
+use super::{Approval, ApprovalError, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::{Action, AlertState};
@@ -49,8 +49,7 @@ impl Approval {
         shown: Option<AlertId>,
         trace: Option<&TraceParent>,
     ) -> Result<Recalled, ApprovalError> {
-        need(officer, Power::Recall)?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_as(officer, Power::Recall).await?;
         let (asked, published) = place::lock_published(&mut tx, id).await?;
         if let Some(done) = executed(&mut tx, &asked, &published).await? {
             return Ok(done);

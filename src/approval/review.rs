@@ -174,6 +174,8 @@ impl Approval {
         let span = (sealed.effective, sealed.expires);
         let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
+        let are_known =
+            decision::among_known_people(&mut tx, id, found.revision, officer.id).await?;
         let begins = match found.state {
             AlertState::Submitted => self.begins(&mut tx, &sealed).await?,
             AlertState::Scheduled => scheduled(&mut tx, id).await?,
@@ -206,6 +208,7 @@ impl Approval {
             submitted_at: found.submitted_at,
             may_approve: officer.role.may(Power::Decide)
                 && !has_spoken
+                && are_known
                 && !(is_one_of_them && endorsed.len() < needed),
             is_endorsed_by_reader: is_one_of_them,
             endorsed_by: endorsed

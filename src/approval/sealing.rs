@@ -148,7 +148,7 @@ impl Approval {
             return Err(ApprovalError::NoPasskey);
         }
         let nonce: [u8; NONCE] = random::bytes()?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_as(officer, Power::Decide).await?;
         let found = alert::find(&mut tx, id).await?.ok_or(ApprovalError::NotFound)?;
         found.state.after(Action::Approve)?;
         let current = alert::revision(&mut tx, id, found.revision).await?;
@@ -175,6 +175,19 @@ impl Approval {
         })
     }
 
+    /// Must this officer seal with a passkey of their own?
+    pub async fn must_seal(&self, officer: &Officer) -> Result<bool, ApprovalError> {
+        match self.approvers() {
+            Some(approvers) => Ok(approvers.must_seal(officer.id, &self.person(officer).await?)),
+            None => Ok(false),
+        }
+    }
+
+    async fn person(&self, officer: &Officer) -> Result<String, ApprovalError> {
+        let mut conn = self.pool.acquire().await?;
+        Ok(decision::person(&mut conn, officer.id).await?)
+    }
+
     /// What this approval is to be sealed with, if every dispatcher that is alive will believe it: a seal that half the fleet refuses must
     /// not be made. And how many people the strictest of them asks for.
     pub(super) async fn seal_with<'a>(
@@ -185,8 +198,8 @@ impl Approval {
         let with = match (self.keys.trusted.approvers(), given) {
             (Some(approvers), Some(seal)) => With::Passkey(approvers, seal),
             (None, Some(_)) => return Err(ApprovalError::NoPasskey),
-            (Some(approvers), None) if approvers.must_seal(officer.id) => {
-                return Err(ApprovalError::Invalid(vec![seal_missing()]));
+            (Some(approvers), None) if self.must_seal(officer).await? => {
+                return Err(unsealed(approvers, officer, &self.person(officer).await?));
             }
             (_, None) => {
                 With::Server(self.keys.sealing.as_deref().ok_or(ApprovalError::NoSealingKey)?)
@@ -206,6 +219,16 @@ pub(super) fn believed_by_all(live: &[LiveDispatcher], name: &str) -> Result<(),
         Ok(())
     } else {
         Err(ApprovalError::KeyNotTrusted { key_id: name.to_owned(), hosts })
+    }
+}
+
+/// Whoever has a passkey forgot to use it; whoever had one, or has it by another account, gets nothing in its place.
+fn unsealed(approvers: &Approvers, officer: &Officer, person: &str) -> ApprovalError {
+    let has_one = approvers.valid().any(|approver| approver.officer == officer.id);
+    if has_one || !approvers.knows(officer.id, person) {
+        ApprovalError::Invalid(vec![seal_missing()])
+    } else {
+        ApprovalError::NoPasskey
     }
 }
 

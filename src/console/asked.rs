@@ -102,9 +102,11 @@ impl<T: DeserializeOwned + Tokened + Send> FromRequest<Arc<Console>> for Ours<T>
 
     async fn from_request(request: Request, console: &Arc<Console>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let visit = Visit::from_request_parts(&mut parts, console).await?;
-        let request = Request::from_parts(parts, body);
+        Visit::from_request_parts(&mut parts, console).await?;
+        let request = Request::from_parts(parts.clone(), body);
         let Sent(form) = Sent::<T>::from_request(request, console).await?;
+        // The form may have taken its time, and the session may have ended meanwhile.
+        let visit = Visit::from_request_parts(&mut parts, console).await?;
         match visit.refuse_foreign(form.csrf()) {
             Some(refused) => Err(refused),
             None => Ok(Self { visit, form }),

@@ -150,6 +150,16 @@ pub async fn close(
     back(&visit, done)
 }
 
+/// `POST /console/accounts/{id}/lock-out`
+pub async fn lock_out(
+    State(console): State<Arc<Console>>,
+    At(officer): At<OfficerId>,
+    Ours { visit, .. }: Ours<Button>,
+) -> Response {
+    let done = console.authority.lock_out(visit.officer(), officer).await;
+    back(&visit, done)
+}
+
 /// `POST /console/keys/{id}/revoke`
 pub async fn revoke_key(
     State(console): State<Arc<Console>>,

@@ -263,10 +263,9 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
     let mut conn = console.pool.acquire().await?;
     let broadcast = broadcast::of_alert(&mut conn, id).await?;
     let officer = visit.officer();
-    let approvers = console.approval.approvers();
     let mut shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
     if let Standing::MayDecide { by_passkey, .. } = &mut shown.standing {
-        *by_passkey = approvers.is_some_and(|approvers| approvers.must_seal(officer.id));
+        *by_passkey = console.approval.must_seal(officer).await?;
     }
     Ok(shown)
 }

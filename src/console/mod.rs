@@ -202,6 +202,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/accounts/{id}/key", post(changes::create_key))
         .route("/console/accounts/{id}/broker-user", post(changes::act_as))
         .route("/console/accounts/{id}/invite", post(changes::invite))
+        .route("/console/accounts/{id}/lock-out", post(changes::lock_out))
         .route("/console/accounts/{id}/close", post(changes::close))
         .route("/console/broker-users/remove", post(changes::remove_broker_user))
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))

@@ -127,7 +127,7 @@ pub async fn remove(
     else {
         return refusal::not_found(visit.frame());
     };
-    let done = passkeys.remove(&visit.visitor.session, &credential).await;
+    let done = passkeys.remove(&visit.visitor.session, visit.visitor.token(), &credential).await;
     after(&console, &visit, done, String::new()).await
 }
 

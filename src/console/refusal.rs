@@ -181,6 +181,15 @@ impl Words {
                 ),
             ),
             ApprovalError::Forbidden(_) | ApprovalError::SamePerson => Self::forbidden(error, t),
+            ApprovalError::Unnamed => Self::say(
+                t,
+                StatusCode::FORBIDDEN,
+                NOTHING_SENT,
+                (
+                    "Chưa khai báo tài khoản của người duyệt hoặc của người soạn thuộc về ai. Hãy báo người quản trị.",
+                    "Nobody has said whose account the approver's or an author's is. Tell an administrator.",
+                ),
+            ),
             ApprovalError::NoPasskey | ApprovalError::SealRefused(_) => Self::say(
                 t,
                 StatusCode::FORBIDDEN,

@@ -106,7 +106,7 @@ impl Change {
 }
 
 /// Roles with which somebody could send a false alert, or make somebody who could.
-fn gives_authority(role: Role) -> bool {
+pub fn gives_authority(role: Role) -> bool {
     match role {
         Role::Approver | Role::Administrator => true,
         Role::Submitter | Role::Operator | Role::Auditor | Role::System => false,

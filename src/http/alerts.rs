@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::extract::{Caller, IdempotencyKey, JsonBody, PathId, QueryOf, declared};
+use super::extract::{Caller, CallersBody, IdempotencyKey, PathId, QueryOf, declared};
 use super::openapi::{QueryProblems, ReadProblems, WriteProblems};
 use crate::domain::account::Power;
 use crate::domain::alert::AlertRequest;
@@ -50,7 +50,7 @@ async fn create(
     State(app): State<AppState>,
     Caller(officer): Caller,
     key: IdempotencyKey,
-    JsonBody(request): JsonBody<AlertRequest>,
+    CallersBody(request): CallersBody<AlertRequest>,
 ) -> Result<Response, Problem> {
     let once = key.bind("create", &request);
     let view = app.intake.create(&officer, &request, once.as_ref()).await?;
@@ -114,7 +114,7 @@ async fn revise(
     Caller(officer): Caller,
     PathId(id): PathId<AlertId>,
     key: IdempotencyKey,
-    JsonBody(request): JsonBody<AlertRequest>,
+    CallersBody(request): CallersBody<AlertRequest>,
 ) -> Result<Json<AlertView>, Problem> {
     let once = key.bind("revise", &(id, &request));
     let view = app.intake.revise(&officer, id, &request, once.as_ref()).await?;

@@ -2,11 +2,14 @@
 //!
 //! What failed inside is logged and never told.
 
+use time::OffsetDateTime;
+
 use crate::approval::ApprovalError;
 use crate::approval::error::meanwhile;
 use crate::broadcast::control::SteerError;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Refusal;
+use crate::domain::timing::WaitsFor;
 use crate::domain::wording::{self, Tongue};
 use crate::intake::IntakeError;
 use crate::intake::document::DocumentError;
@@ -89,6 +92,10 @@ impl From<ApprovalError> for Problem {
                 "Người soạn hoặc gửi bản này không được duyệt chính bản đó; cần một người duyệt khác.",
                 "Whoever wrote or submitted this revision does not approve it; another approver must.",
             ),
+            ApprovalError::Unnamed => Self::new(Kind::Forbidden).because(
+                "Chưa khai báo tài khoản của người duyệt hoặc của người soạn thuộc về ai, nên chưa thể duyệt. Hãy báo người quản trị.",
+                "Nobody has said whose account the approver's or an author's is, so it cannot be approved. Tell an administrator.",
+            ),
             ApprovalError::State(refusal) => refusal.into(),
             ApprovalError::Decided { decision, .. } => Self::new(Kind::WrongState).because(
                 meanwhile(&decision, Tongue::Vi),
@@ -107,18 +114,7 @@ impl From<ApprovalError> for Problem {
                 "Thời hạn còn lại quá ngắn để phát tới người dân. Hãy trả lại để cơ quan sửa thời điểm hết hiệu lực.",
                 "Too little time is left to push it to anybody. Return it so that the agency mends the expiry.",
             ),
-            ApprovalError::EndsBefore { at, waits_for } => Self::new(Kind::TooLate).because(
-                format!(
-                    "Nếu duyệt bây giờ, tin phải chờ {} và chỉ được phát lúc {}, khi đó đã hết hoặc sắp hết hiệu lực. Hãy trả lại để cơ quan sửa thời điểm hết hiệu lực.",
-                    wording::waits_for(waits_for, Tongue::Vi),
-                    wording::moment(at)
-                ),
-                format!(
-                    "Approved now, it would wait for {} and begin at {}, when its time is over or nearly over. Return it so that the agency mends the expiry.",
-                    wording::waits_for(waits_for, Tongue::En),
-                    wording::machine_moment(at)
-                ),
-            ),
+            ApprovalError::EndsBefore { at, waits_for } => ends_before(at, waits_for),
             ApprovalError::NoPreparedRecall => Self::new(Kind::NoPreparedRecall).because(
                 "Thông tin này không kèm nội dung thu hồi soạn sẵn.",
                 "This alert came without a prepared recall.",
@@ -154,13 +150,10 @@ impl From<ApprovalError> for Problem {
                 "Yêu cầu ký đã dùng, đã quá 5 phút, hoặc dành cho nội dung khác. Hãy xem lại nội dung rồi ký lại.",
                 "The challenge was used, is older than 5 minutes, or is about something else. Look again, then seal again.",
             ),
-            ApprovalError::SealRefused(_) => {
-                tracing::error!(%error, "an approval was refused: {error}");
-                Self::new(Kind::SealRefused).because(
-                    "Chữ ký của khóa truy cập không hợp lệ cho nội dung này. Chưa có gì được phát.",
-                    "The passkey's signature does not hold for this text. Nothing was sent.",
-                )
-            }
+            ApprovalError::SealRefused(_) => Self::new(Kind::SealRefused).because(
+                "Chữ ký của khóa truy cập không hợp lệ cho nội dung này. Chưa có gì được phát.",
+                "The passkey's signature does not hold for this text. Nothing was sent.",
+            ),
             ApprovalError::NoRandomness(_) => {
                 tracing::error!(%error, "an approval was refused: {error}");
                 Self::new(Kind::Internal)
@@ -200,6 +193,22 @@ pub fn forbidden() -> Problem {
         "Tài khoản của bạn không có quyền thực hiện việc này.",
         "Your account's role does not include this.",
     )
+}
+
+/// It would end before it may begin.
+fn ends_before(at: OffsetDateTime, waits_for: WaitsFor) -> Problem {
+    Problem::new(Kind::TooLate).because(
+                format!(
+                    "Nếu duyệt bây giờ, tin phải chờ {} và chỉ được phát lúc {}, khi đó đã hết hoặc sắp hết hiệu lực. Hãy trả lại để cơ quan sửa thời điểm hết hiệu lực.",
+                    wording::waits_for(waits_for, Tongue::Vi),
+                    wording::moment(at)
+                ),
+                format!(
+                    "Approved now, it would wait for {} and begin at {}, when its time is over or nearly over. Return it so that the agency mends the expiry.",
+                    wording::waits_for(waits_for, Tongue::En),
+                    wording::machine_moment(at)
+                ),
+            )
 }
 
 fn overtaken(by: AlertId) -> Problem {

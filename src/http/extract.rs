@@ -81,6 +81,21 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     }
 }
 
+/// A JSON body sent with an API key, which must still be valid once all of it has arrived: that may take its time.
+#[derive(Debug)]
+pub struct CallersBody<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequest<AppState> for CallersBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let JsonBody(body) = JsonBody::from_request(request, state).await?;
+        Caller::of(&headers, state).await?;
+        Ok(Self(body))
+    }
+}
+
 /// The media type a client declared, without parameters, in lower case.
 pub fn declared(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;

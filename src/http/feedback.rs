@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::error::forbidden;
-use super::extract::{Caller, JsonBody};
+use super::extract::{Caller, CallersBody};
 use super::openapi::WriteProblems;
 use crate::domain::id::NoticeId;
 use crate::domain::notice::EventRequest;
@@ -41,7 +41,7 @@ struct EventAnswer {
 async fn report(
     State(app): State<AppState>,
     Caller(officer): Caller,
-    JsonBody(request): JsonBody<EventRequest>,
+    CallersBody(request): CallersBody<EventRequest>,
 ) -> Result<(StatusCode, Json<EventAnswer>), Problem> {
     let trace = TraceParent::current();
     let told = receive(&app.pool, &officer, request, trace.as_ref()).await?;

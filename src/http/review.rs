@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::alerts::download;
-use super::extract::{Caller, IdempotencyKey, JsonBody, PathId};
+use super::extract::{Caller, CallersBody, IdempotencyKey, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::all_clear::Cleared;
 use crate::approval::cancel::Cancelled;
@@ -123,7 +123,7 @@ async fn approve(
     Caller(officer): Caller,
     PathId(id): PathId<AlertId>,
     key: IdempotencyKey,
-    JsonBody(request): JsonBody<ApproveRequest>,
+    CallersBody(request): CallersBody<ApproveRequest>,
 ) -> Result<Response, Problem> {
     let once = key.bind("approve", &(id, &request));
     let verdict = app
@@ -147,7 +147,7 @@ async fn send_back(
     Caller(officer): Caller,
     PathId(id): PathId<AlertId>,
     key: IdempotencyKey,
-    JsonBody(request): JsonBody<RefuseRequest>,
+    CallersBody(request): CallersBody<RefuseRequest>,
 ) -> Result<Json<Refused>, Problem> {
     let once = key.bind("return", &(id, &request));
     let refused = app.approval.send_back(&officer, id, &request, once.as_ref()).await?;
@@ -165,7 +165,7 @@ async fn reject(
     Caller(officer): Caller,
     PathId(id): PathId<AlertId>,
     key: IdempotencyKey,
-    JsonBody(request): JsonBody<RefuseRequest>,
+    CallersBody(request): CallersBody<RefuseRequest>,
 ) -> Result<Json<Refused>, Problem> {
     let once = key.bind("reject", &(id, &request));
     let refused = app.approval.reject(&officer, id, &request, once.as_ref()).await?;

@@ -5,19 +5,20 @@
 //! database refuses what takes two ([`super::authority`]), and the commands can only open lesser accounts and take away.
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 pub use super::change::{AccountError, ApiKey};
 use super::change::{Effect, carry_out};
 use super::invitation::Half;
-use super::password;
+use super::{password, single_sign_on};
 use crate::domain::authority::{Change, NAME_MAX, NewAccount, claim, line};
 use crate::domain::id::{AgencyId, OfficerId};
+use crate::domain::seal::digest;
 use crate::domain::text;
 use crate::domain::violation::Violation;
 use crate::store::account::Origin;
-use crate::store::{StoreError, account, audit};
+use crate::store::{StoreError, account, audit, passkey};
 
 /// User-perceived characters of an agency's official code.
 const CODE_MAX: usize = 40;
@@ -146,7 +147,8 @@ pub async fn name_person(
     let named = account::name_person(&mut tx, officer, &person).await?;
     if named {
         let subject = officer.to_string();
-        audit::append(&mut tx, actor, "officer.person_named", &subject, json!({})).await?;
+        let detail = json!({"person": digest(person.as_bytes())});
+        audit::append(&mut tx, actor, "officer.person_named", &subject, detail).await?;
     }
     tx.commit().await?;
     Ok(named)
@@ -155,11 +157,21 @@ pub async fn name_person(
 /// Revokes a key at once. Returns whether it was valid until now.
 pub async fn revoke_api_key(pool: &PgPool, actor: &str, id: Uuid) -> Result<bool, AccountError> {
     let mut tx = pool.begin().await?;
-    let revoked = account::revoke_api_key(&mut tx, id).await?;
-    if revoked {
-        audit::append(&mut tx, actor, "api_key.revoked", &id.to_string(), json!({})).await?;
-    }
+    let done = end_api_key(&mut tx, actor, id).await?;
     tx.commit().await?;
+    Ok(done)
+}
+
+/// The same in the transaction of whoever decided it.
+pub(super) async fn end_api_key(
+    conn: &mut PgConnection,
+    actor: &str,
+    id: Uuid,
+) -> Result<bool, AccountError> {
+    let revoked = account::revoke_api_key(conn, id).await?;
+    if revoked {
+        audit::append(conn, actor, "api_key.revoked", &id.to_string(), json!({})).await?;
+    }
     Ok(revoked)
 }
 
@@ -170,12 +182,22 @@ pub async fn remove_broker_user(
     user_id: &str,
 ) -> Result<bool, AccountError> {
     let mut tx = pool.begin().await?;
-    let removed = account::delete_broker_user(&mut tx, user_id).await?;
+    let done = detach_broker_user(&mut tx, actor, user_id).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// The same in the transaction of whoever decided it.
+pub(super) async fn detach_broker_user(
+    conn: &mut PgConnection,
+    actor: &str,
+    user_id: &str,
+) -> Result<bool, AccountError> {
+    let removed = account::delete_broker_user(conn, user_id).await?;
     if let Some(officer) = removed {
         let detail = json!({"user_id": user_id});
-        audit::append(&mut tx, actor, "broker_user.removed", &officer.to_string(), detail).await?;
+        audit::append(conn, actor, "broker_user.removed", &officer.to_string(), detail).await?;
     }
-    tx.commit().await?;
     Ok(removed.is_some())
 }
 
@@ -211,6 +233,21 @@ pub(super) async fn hash_of(secret: &str) -> Result<String, AccountError> {
         .map_err(|error| AccountError::Crypto(error.to_string()))
 }
 
+/// Takes away everything an account signs in with, and ends its sessions: only an invitation lets its owner in again. Returns how many
+/// passkeys there were.
+pub(super) async fn lock_out(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+) -> Result<u64, StoreError> {
+    // Nobody registers a passkey from here on; sessions that a passkey begins meanwhile are waited for, and end last.
+    account::lock(conn, officer).await?;
+    let removed = passkey::remove_all(conn, officer).await?;
+    passkey::forget_asked(conn, officer).await?;
+    single_sign_on::end_all_weaker(conn, officer).await?;
+    account::clear_password(conn, officer).await?;
+    Ok(removed)
+}
+
 /// Closes an account at once: its sessions end, its keys stop working. Returns whether it was open.
 pub async fn disable_officer(
     pool: &PgPool,
@@ -218,11 +255,21 @@ pub async fn disable_officer(
     officer: OfficerId,
 ) -> Result<bool, AccountError> {
     let mut tx = pool.begin().await?;
-    let closed = account::disable_officer(&mut tx, officer).await?;
-    if closed {
-        audit::append(&mut tx, actor, "officer.disabled", &officer.to_string(), json!({})).await?;
-    }
+    let done = close(&mut tx, actor, officer).await?;
     tx.commit().await?;
+    Ok(done)
+}
+
+/// The same in the transaction of whoever decided it.
+pub(super) async fn close(
+    conn: &mut PgConnection,
+    actor: &str,
+    officer: OfficerId,
+) -> Result<bool, AccountError> {
+    let closed = account::disable_officer(conn, officer).await?;
+    if closed {
+        audit::append(conn, actor, "officer.disabled", &officer.to_string(), json!({})).await?;
+    }
     Ok(closed)
 }
 

@@ -1,12 +1,12 @@
 //! Administrators at work: what one may do is done, what takes two waits for the second.
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::accounts;
-use super::change::{AccountError, Effect, carry_out};
+use super::change::{self, AccountError, Effect, carry_out};
 use super::invitation::Half;
 use crate::domain::account::{Officer, Power};
 use crate::domain::authority::Change;
@@ -103,6 +103,20 @@ impl Authority {
         Self { pool }
     }
 
+    /// A transaction of an administrator, who stays one until it ends: the request may have taken its time since it was let in.
+    async fn begin_as(
+        &self,
+        by: &Officer,
+    ) -> Result<Transaction<'static, Postgres>, AuthorityError> {
+        need(by, Power::ManageAccounts)?;
+        let mut tx = self.pool.begin().await?;
+        if account::still_acts(&mut tx, by).await? {
+            Ok(tx)
+        } else {
+            Err(AuthorityError::Forbidden(Power::ManageAccounts))
+        }
+    }
+
     /// Who has which account, and what waits.
     pub async fn register(&self, by: &Officer) -> Result<Register, AuthorityError> {
         need(by, Power::ReadAccounts)?;
@@ -121,7 +135,7 @@ impl Authority {
     pub async fn wish(&self, by: &Officer, change: Change) -> Result<Wished, AuthorityError> {
         need(by, Power::ManageAccounts)?;
         let change = change.parse().map_err(AccountError::Invalid)?;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_as(by).await?;
         let actor = by.id.to_string();
         let wished = if change.takes_two() {
             check_there(&mut tx, &change).await?;
@@ -146,8 +160,8 @@ impl Authority {
 
     /// The second administrator agrees: the change is made, now.
     pub async fn confirm(&self, by: &Officer, id: ChangeId) -> Result<Effect, AuthorityError> {
-        let mut tx = self.pool.begin().await?;
-        let proposal = open(&mut tx, by, id).await?;
+        let mut tx = self.begin_as(by).await?;
+        let proposal = open(&mut tx, id).await?;
         if authority::is_same_person(&mut tx, proposal.proposed_by, by.id).await? {
             return Err(AuthorityError::SamePerson);
         }
@@ -170,8 +184,8 @@ impl Authority {
 
     /// The second administrator says no, or the first one withdraws.
     pub async fn refuse(&self, by: &Officer, id: ChangeId) -> Result<Outcome, AuthorityError> {
-        let mut tx = self.pool.begin().await?;
-        let proposal = open(&mut tx, by, id).await?;
+        let mut tx = self.begin_as(by).await?;
+        let proposal = open(&mut tx, id).await?;
         let is_own = authority::is_same_person(&mut tx, proposal.proposed_by, by.id).await?;
         let (outcome, deed) = if is_own {
             (Outcome::Withdrawn, "authority.withdrawn")
@@ -186,9 +200,24 @@ impl Authority {
 
     /// Closes an account at once. Taking away needs one.
     pub async fn close(&self, by: &Officer, officer: OfficerId) -> Result<(), AuthorityError> {
-        need(by, Power::ManageAccounts)?;
-        let closed = accounts::disable_officer(&self.pool, &by.id.to_string(), officer).await?;
+        let mut tx = self.begin_as(by).await?;
+        let closed = accounts::close(&mut tx, &by.id.to_string(), officer).await?;
+        tx.commit().await?;
         if closed { Ok(()) } else { Err(AuthorityError::NotFound) }
+    }
+
+    /// Takes away at once everything an account signs in with, for one whose phone is lost. Only two administrators let its owner in again,
+    /// by an invitation; its keys for systems stay.
+    pub async fn lock_out(&self, by: &Officer, officer: OfficerId) -> Result<(), AuthorityError> {
+        let mut tx = self.begin_as(by).await?;
+        if !account::is_open(&mut tx, officer).await? {
+            return Err(AuthorityError::NotFound);
+        }
+        let removed = accounts::lock_out(&mut tx, officer).await?;
+        let (actor, detail) = (by.id.to_string(), json!({"passkeys_removed": removed}));
+        audit::append(&mut tx, &actor, "officer.locked_out", &officer.to_string(), detail).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Lets a RabbitMQ user act as nobody any more, at once.
@@ -197,21 +226,24 @@ impl Authority {
         by: &Officer,
         user_id: &str,
     ) -> Result<(), AuthorityError> {
-        need(by, Power::ManageAccounts)?;
-        let removed = accounts::remove_broker_user(&self.pool, &by.id.to_string(), user_id).await?;
+        let mut tx = self.begin_as(by).await?;
+        let removed = accounts::detach_broker_user(&mut tx, &by.id.to_string(), user_id).await?;
+        tx.commit().await?;
         if removed { Ok(()) } else { Err(AuthorityError::NotFound) }
     }
 
     /// Revokes a key at once.
     pub async fn revoke_key(&self, by: &Officer, key: Uuid) -> Result<(), AuthorityError> {
-        need(by, Power::ManageAccounts)?;
-        let revoked = accounts::revoke_api_key(&self.pool, &by.id.to_string(), key).await?;
+        let mut tx = self.begin_as(by).await?;
+        let revoked = accounts::end_api_key(&mut tx, &by.id.to_string(), key).await?;
+        tx.commit().await?;
         if revoked { Ok(()) } else { Err(AuthorityError::NotFound) }
     }
 }
 
 /// Nothing is proposed about an account that is not there, or closed: it would wait for a second administrator in vain.
 async fn check_there(conn: &mut PgConnection, change: &Change) -> Result<(), AuthorityError> {
+    change::check_key(conn, change).await?;
     let is_there = match change {
         Change::OpenAccount(account) => {
             authority::agencies(conn).await?.iter().any(|(id, ..)| *id == account.agency.0)
@@ -225,12 +257,7 @@ async fn check_there(conn: &mut PgConnection, change: &Change) -> Result<(), Aut
 }
 
 /// A proposal that nobody has decided, locked.
-async fn open(
-    conn: &mut PgConnection,
-    by: &Officer,
-    id: ChangeId,
-) -> Result<Proposal, AuthorityError> {
-    need(by, Power::ManageAccounts)?;
+async fn open(conn: &mut PgConnection, id: ChangeId) -> Result<Proposal, AuthorityError> {
     let proposal = authority::lock(conn, id).await?.ok_or(AuthorityError::NotFound)?;
     match proposal.decided {
         Some((outcome, by, at)) => Err(AuthorityError::Decided { outcome, by, at }),

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::invitation::Half;
 use super::{keys, token};
-use crate::domain::authority::Change;
+use crate::domain::authority::{Change, gives_authority};
 use crate::domain::id::OfficerId;
+use crate::domain::seal::digest;
 use crate::domain::violation::Violation;
 use crate::random::{self, NoRandomness};
 use crate::store::account::Origin;
@@ -33,6 +34,9 @@ pub enum AccountError {
         "two administrators must agree on this: one proposes it in the console under \"Accounts\", another one confirms it"
     )]
     TakesTwo,
+    /// Whoever confirms a key sees it, so none may decide or give authority.
+    #[error("approvers and administrators act in person: no key or RabbitMQ user acts as one")]
+    ActsInPerson,
     /// Nobody has this login.
     #[error("nobody has the login {0:?}")]
     NoSuchLogin(String),
@@ -58,6 +62,7 @@ impl From<StoreError> for AccountError {
         match error.broken_constraint() {
             Some("agency_one_focal_unit") => Self::SecondFocalUnit,
             Some("second_administrator") => Self::TakesTwo,
+            Some("key_decides_nothing") => Self::ActsInPerson,
             Some("officer_of_the_focal_unit") => Self::NotFocalUnit,
             Some(
                 "officer_agency_id_fkey"
@@ -112,6 +117,20 @@ pub enum Effect {
     Invited(Half),
 }
 
+/// Whoever confirms a key sees its secret, so no key decides, and none makes accounts: approvers and administrators act in person.
+pub(super) async fn check_key(
+    conn: &mut PgConnection,
+    change: &Change,
+) -> Result<(), AccountError> {
+    let (Change::CreateKey { officer, .. } | Change::ActAs { officer, .. }) = change else {
+        return Ok(());
+    };
+    match account::role_of(conn, *officer).await? {
+        Some(role) if gives_authority(role) => Err(AccountError::ActsInPerson),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Carries out a change that has been parsed. The caller commits. Its audit entry comes last, as it must.
 pub(super) async fn carry_out(
     conn: &mut PgConnection,
@@ -120,6 +139,9 @@ pub(super) async fn carry_out(
     origin: Origin,
 ) -> Result<Effect, AccountError> {
     let granted_by = origin.granted_by;
+    if granted_by.is_some() {
+        check_key(conn, change).await?;
+    }
     match change {
         Change::OpenAccount(account) => {
             let id = OfficerId::new();
@@ -129,7 +151,11 @@ pub(super) async fn carry_out(
                     _ => error.into(),
                 },
             )?;
-            let detail = json!({"agency": account.agency, "role": account.role, "demo": origin.demo, "granted_by": granted_by});
+            // Names stay out of the trail; their digests show if whose the account is was changed later.
+            let detail = json!({
+                "agency": account.agency, "role": account.role, "demo": origin.demo, "granted_by": granted_by,
+                "login": digest(account.login.as_bytes()), "person": digest(account.person.as_bytes())
+            });
             audit::append(conn, actor, "officer.created", &id.to_string(), detail).await?;
             Ok(Effect::Opened(id))
         }

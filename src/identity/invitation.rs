@@ -8,12 +8,15 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde_json::json;
+use uuid::Uuid;
 
 use super::sessions::{Reach, Sessions, SignInError, SignedIn};
-use super::{single_sign_on, token};
+use super::{accounts, token};
+use crate::domain::id::OfficerId;
 use crate::domain::seal::hex;
 use crate::random::{self, NoRandomness};
-use crate::store::{account, audit, invitation, passkey};
+use crate::store::{account, audit, invitation};
+use crate::telemetry::Metric;
 
 /// No letters that are read as another: Crockford's Base32.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -84,12 +87,13 @@ impl Sessions {
         let [first, second] = halves;
         let mut tx = self.pool.begin().await?;
         let known = account::officer_by_login(&mut tx, login).await?;
-        if let Some((officer, _)) = known
-            && invitation::take(&mut tx, officer.id, &first.hash(), &second.hash()).await?
+        let whose = known.as_ref().map(|(officer, _)| officer.id.to_string());
+        // Asked of nobody as well: an unknown login takes as long.
+        let id = known.as_ref().map_or(OfficerId(Uuid::nil()), |(officer, _)| officer.id);
+        if invitation::take(&mut tx, id, &first.hash(), &second.hash()).await?
+            && let Some((officer, _)) = known
         {
-            account::clear_password(&mut tx, officer.id).await?;
-            let removed = passkey::remove_all(&mut tx, officer.id).await?;
-            single_sign_on::end_all_weaker(&mut tx, officer.id).await?;
+            let removed = accounts::lock_out(&mut tx, officer.id).await?;
             let actor = officer.id.to_string();
             let signed_in = self.begin(&mut tx, &attempt, officer, Reach::Enrolling).await?;
             let detail = json!({"passkeys_removed": removed});
@@ -98,6 +102,11 @@ impl Sessions {
             return Ok(signed_in);
         }
         drop(tx);
+        Metric::Suspicions.add(1, &[("reason", "invitation")]);
+        tracing::warn!(
+            officer.id = whose,
+            "an invitation was not accepted: its code does not fit, was used, or is old"
+        );
         Err(self.failed(&attempt).await?)
     }
 }

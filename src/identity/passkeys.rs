@@ -113,7 +113,7 @@ impl Passkeys {
         self.check_fresh(session)?;
         let officer = &session.officer;
         let mut tx = self.sessions.pool.begin().await?;
-        if passkey::count(&mut tx, officer.id).await? >= MOST {
+        if count_held(&mut tx, officer, &token::hash(token)).await? >= MOST {
             return Err(PasskeyError::Invalid(vec![too_many()]));
         }
         let known: Vec<OwnPasskey> = passkey::of(&mut tx, officer.id).await?;
@@ -151,11 +151,12 @@ impl Passkeys {
         let answer: RegisterPublicKeyCredential = read(answer)?;
         let (officer, holder) = (&session.officer, token::hash(token));
         let mut tx = self.sessions.pool.begin().await?;
+        let have = count_held(&mut tx, officer, &holder).await?;
         let asked: PasskeyRegistration = passkey::take(&mut tx, &holder, Ceremony::Register)
             .await?
             .ok_or(PasskeyError::Stale)?;
         let made = self.site.finish_passkey_registration(&answer, &asked).map_err(refused)?;
-        if passkey::count(&mut tx, officer.id).await? >= MOST {
+        if have >= MOST {
             return Err(PasskeyError::Invalid(vec![too_many()]));
         }
         if !passkey::insert(&mut tx, made.cred_id(), officer.id, &name, &made).await? {
@@ -171,11 +172,16 @@ impl Passkeys {
     }
 
     /// Removes one of a person's own, never the last.
-    pub async fn remove(&self, session: &Session, credential: &[u8]) -> Result<(), PasskeyError> {
+    pub async fn remove(
+        &self,
+        session: &Session,
+        token: &str,
+        credential: &[u8],
+    ) -> Result<(), PasskeyError> {
         self.check_fresh(session)?;
         let officer = &session.officer;
         let mut tx = self.sessions.pool.begin().await?;
-        if passkey::count(&mut tx, officer.id).await? <= 1 {
+        if count_held(&mut tx, officer, &token::hash(token)).await? <= 1 {
             return Err(PasskeyError::Last);
         }
         if !passkey::remove(&mut tx, officer.id, credential).await? {
@@ -268,6 +274,17 @@ fn too_many() -> Violation {
         format!("Mỗi người có tối đa {MOST} khóa truy cập; hãy xóa một khóa không dùng."),
         format!("A person has {MOST} passkeys at most; remove one that is not used."),
     )
+}
+
+/// How many passkeys the person has, the account locked first, and only for a session that has not ended: the owner may have begun anew
+/// since the request was let in.
+async fn count_held(
+    conn: &mut PgConnection,
+    officer: &Officer,
+    holder: &[u8],
+) -> Result<i64, PasskeyError> {
+    let have = passkey::count(conn, officer.id).await?;
+    if session::hold(conn, holder).await? { Ok(have) } else { Err(PasskeyError::SignInAgain) }
 }
 
 async fn write_down(

@@ -15,7 +15,7 @@ use crate::console;
 use crate::delivery::providers::Providers;
 use crate::domain::device::Provider;
 use crate::queue::Broker;
-use crate::store::{device, forgetting, liveness, schema};
+use crate::store::{account, device, forgetting, liveness, schema};
 
 /// Our clock may differ from the database's by this much before tokens and expiries suffer.
 const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
@@ -208,7 +208,27 @@ async fn look_into_database(config: &Config, pool: &PgPool, findings: &mut Findi
     if let Err(error) = refusal::demo_accounts(config, pool).await {
         findings.ill("accounts", &format!("{error:#}"), "disable them");
     }
+    people(pool, findings).await;
     dispatchers(config, pool, findings).await;
+}
+
+/// Nobody approves who is not known, or what such a person wrote.
+async fn people(pool: &PgPool, findings: &mut Findings) {
+    let unnamed = match pool.acquire().await {
+        Ok(mut conn) => account::unnamed(&mut conn).await,
+        Err(error) => Err(error.into()),
+    };
+    match unnamed {
+        Ok(logins) if logins.is_empty() => {
+            findings.well("accounts", "of each it was said whose it is");
+        }
+        Ok(logins) => findings.ill(
+            "accounts",
+            &format!("nobody has said whose they are: {}", logins.join(", ")),
+            "`loa accounts person`; once there are two administrators, close an approver's or administrator's account and open a new one",
+        ),
+        Err(error) => findings.ill("accounts", &error.to_string(), "see the database's log"),
+    }
 }
 
 fn clocks(database: OffsetDateTime, findings: &mut Findings) {

@@ -247,6 +247,50 @@ pub async fn name_person(
     Ok(named.rows_affected() == 1)
 }
 
+/// Is the account still open and in this role? Keeps it so to the end of the transaction: whoever closes it or gives it another role waits,
+/// or has come before.
+pub async fn still_acts(conn: &mut PgConnection, officer: &Officer) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select id from officer where id = $1 and role = $2 and disabled_at is null for share",
+        officer.id.0,
+        officer.role.as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Locks an account against whatever else changes with what it is entered, but not against a session that just begins.
+pub async fn lock(conn: &mut PgConnection, officer: OfficerId) -> Result<(), StoreError> {
+    sqlx::query!("select id from officer where id = $1 for no key update", officer.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(())
+}
+
+/// What an open account is for.
+pub async fn role_of(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+) -> Result<Option<Role>, StoreError> {
+    let word = sqlx::query_scalar!(
+        "select role from officer where id = $1 and disabled_at is null",
+        officer.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(word.as_deref().and_then(Role::from_word))
+}
+
+/// Logins of open accounts of which nobody has said whose they are.
+pub async fn unnamed(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "select login from officer where disabled_at is null and person like 'account:%' order by login"
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
 /// Is there such an account, and is it open? Locks it to the end of the transaction.
 pub async fn is_open(conn: &mut PgConnection, officer: OfficerId) -> Result<bool, StoreError> {
     let open = sqlx::query_scalar!(

@@ -1,4 +1,5 @@
-//! What approvers' authenticators are asked to sign: drawn for one person and one revision, used once.
+//! What approvers' authenticators are asked to sign: drawn for one person and one revision, used up by the
+//! approval that succeeds with it.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;

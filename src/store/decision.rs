@@ -107,6 +107,29 @@ pub async fn has_spoken(
     .await?)
 }
 
+/// Has it been said whose accounts they are: of who would approve, and of everybody who wrote or submitted it? Until the province is founded,
+/// nobody is asked.
+pub async fn among_known_people(
+    conn: &mut PgConnection,
+    alert: AlertId,
+    revision: u32,
+    officer: OfficerId,
+) -> Result<bool, StoreError> {
+    let revision = stored(alert, revision)?;
+    Ok(sqlx::query_scalar!(
+        r#"select not (has_two_administrators() and exists (
+               select from alert a join alert_revision r on r.alert_id = a.id and r.revision <= $2
+               join officer known on known.id in (a.submitted_by, r.author, $3)
+               where a.id = $1 and known.person like 'account:%'
+           )) as "known!""#,
+        alert.0,
+        revision,
+        officer.0
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 pub(super) fn stored(alert: AlertId, revision: u32) -> Result<i32, StoreError> {
     i32::try_from(revision).map_err(|_| StoreError::inconsistent("alert", "revision", alert))
 }

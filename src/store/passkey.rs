@@ -99,6 +99,17 @@ pub async fn asked<T: DeserializeOwned>(
         .map_err(|error| StoreError::inconsistent("sign_in_ceremony", "state", error))
 }
 
+/// Forgets what the authenticators of a person's sessions were asked.
+pub async fn forget_asked(conn: &mut PgConnection, officer: OfficerId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from sign_in_ceremony where holder in (select token_hash from console_session where officer_id = $1)",
+        officer.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// A passkey, as its owner sees it.
 #[derive(Clone, Debug)]
 pub struct PasskeyLine<T> {

@@ -49,6 +49,17 @@ pub async fn insert_session(
     Ok(())
 }
 
+/// Is the session still there? Keeps it to the end of the transaction.
+pub async fn hold(conn: &mut PgConnection, token_hash: &[u8]) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select id from console_session where token_hash = $1 for share",
+        token_hash
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Whoever was invited has registered a passkey: the session reaches everything.
 pub async fn end_enrolling(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
     sqlx::query!(

@@ -1,7 +1,7 @@
 //! The approver's own key: what it seals reaches everybody, and nothing else does, whoever holds the server, the database or another key.
 
 use loa::domain::account::Role;
-use loa::domain::seal::TrustedKeys;
+use loa::domain::seal::{Approvers, TrustedKeys};
 use loa::store::seal;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -264,4 +264,26 @@ async fn desk(pool: PgPool) -> (Person, Person, Person, TestApp, [Authenticator;
     let now = loa::clock::Clock::now(founding.clock.as_ref());
     let app = TestApp::start_with(pool, now, Some(safe.approvers())).await;
     (writer, approver, other, app, authenticators)
+}
+
+#[sqlx::test]
+async fn an_approver_whose_passkey_was_revoked_is_not_handed_the_servers_key(pool: PgPool) {
+    let founding = TestApp::start(pool.clone()).await;
+    let (writer, approver) = (founding.writer().await, founding.approver().await);
+    let twin = founding.twin("skhcn.khac", "skhcn.duyet").await;
+    let never = founding.person(FOCAL, "skhcn.duyet02", Role::Approver).await;
+    let (mut safe, lost) = (Safe::new(), Authenticator::new("a"));
+    safe.certify(approver.id, &lost);
+    safe.trust.approvers[0].person = "skhcn.duyet".into();
+    safe.revoke(&lost);
+    // While a province changes over: whoever was never certified goes on with the server's key.
+    let approvers = Approvers { alone: false, ..safe.approvers() };
+    let now = loa::clock::Clock::now(founding.clock.as_ref());
+    let app = TestApp::start_with(pool, now, Some(approvers)).await;
+    let alert = app.submitted(&writer).await;
+    for (who, whose) in [(&approver, "the approver's"), (&twin, "another account of theirs")] {
+        assert_eq!(app.approve(who, &alert).await.problem(), "forbidden", "{whose}");
+    }
+    assert_eq!(app.count("select count(*) from seal").await, 0);
+    app.approve(&never, &alert).await.expect(200);
 }

@@ -224,6 +224,7 @@ pub const TABLE: &[Row] = &[
     row("POST /console/accounts/{id}/key", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/broker-user", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/invite", About::Account, DESK_MANAGES, Reach::Every, 200),
+    row("POST /console/accounts/{id}/lock-out", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/close", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/broker-users/remove", About::BrokerUser, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/keys/{id}/revoke", About::Key, DESK_MANAGES, Reach::Every, 303),

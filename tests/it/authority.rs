@@ -363,7 +363,8 @@ async fn administrators_work_on_the_page(pool: PgPool) {
 
     // A RabbitMQ user that acts as an account is seen, who would lose it is said, and one administrator ends it.
     let writer = format!("/console/accounts/{}/broker-user", world.author);
-    let approver = format!("/console/accounts/{}/broker-user", world.approver);
+    let other = accounts::officer_by_login(&world.pool, "giamsat").await.unwrap();
+    let other = format!("/console/accounts/{other}/broker-user");
     let fields = [("csrf", csrf.as_str()), ("user_id", "bch-he-thong")];
     first.post(&writer, &fields).await;
     let waiting = |html: &str| {
@@ -373,7 +374,7 @@ async fn administrators_work_on_the_page(pool: PgPool) {
     let page = second.get("/console/accounts").await;
     second.post(&waiting(&page.html), &[("csrf", &token)]).await;
     second.get("/console/accounts").await.says("RabbitMQ: bch-he-thong");
-    first.post(&approver, &fields).await;
+    first.post(&other, &fields).await;
     second
         .get("/console/accounts")
         .await
@@ -387,4 +388,94 @@ async fn administrators_work_on_the_page(pool: PgPool) {
     let page = second.post(&confirm, &[("csrf", &token)]).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
     page.says("Đã xác nhận: quantri2");
+}
+
+#[sqlx::test]
+async fn no_key_and_no_user_of_the_broker_acts_as_whoever_decides_or_gives_authority(pool: PgPool) {
+    let unit = Unit::found(pool).await;
+    let id = unit.propose(unit.approver()).await;
+    unit.desk.confirm(&unit.officer("quantri2").await, id).await.unwrap();
+    let administrator = unit.officer("quantri1").await;
+    for login in ["duyet", "quantri2"] {
+        let officer = unit.officer(login).await.id;
+        let wishes = [
+            Change::CreateKey { officer, label: "máy".into() },
+            Change::ActAs { officer, user_id: "snnmt".into() },
+        ];
+        for wish in wishes {
+            let refused = unit.desk.wish(&administrator, wish).await;
+            assert!(
+                matches!(refused, Err(AuthorityError::Change(AccountError::ActsInPerson))),
+                "{login}: {refused:?}"
+            );
+        }
+        // Past the code.
+        for forged in [
+            "insert into api_key (id, officer_id, label, secret_hash) values (gen_random_uuid(), $1, 'máy', sha256('x'))",
+            "insert into broker_user (user_id, officer_id) values ('snnmt', $1)",
+        ] {
+            let error = sqlx::query(forged).bind(officer.0).execute(&unit.pool).await;
+            let error = error.expect_err("an approver or administrator acts in person");
+            let constraint = error.as_database_error().and_then(|error| error.constraint());
+            assert_eq!(constraint, Some("key_decides_nothing"), "{login}: {error}");
+        }
+    }
+}
+
+#[sqlx::test]
+async fn whose_an_account_is_is_said_once_and_the_trail_knows_it(pool: PgPool) {
+    let unit = Unit::found(pool).await;
+    let writer = unit.open("soanthao", Role::Submitter).await.unwrap();
+    let told: String =
+        sqlx::query_scalar("select detail ->> 'person' from audit where subject = $1")
+            .bind(writer.to_string())
+            .fetch_one(&unit.pool)
+            .await
+            .unwrap();
+    assert_eq!(told, loa::domain::seal::digest(b"soanthao"));
+    for person in ["quantri1", "account:x"] {
+        let error = sqlx::query("update officer set person = $2 where id = $1")
+            .bind(writer.0)
+            .bind(person)
+            .execute(&unit.pool)
+            .await
+            .expect_err("an approver must not be somebody else for as long as it takes to approve");
+        let constraint = error.as_database_error().and_then(|error| error.constraint());
+        assert_eq!(constraint, Some("person_is_said_once"), "{error}");
+    }
+    assert!(!accounts::name_person(&unit.pool, "command", writer, "khac").await.unwrap());
+}
+
+#[sqlx::test]
+async fn invariant_2_nobody_approves_of_whom_it_was_never_said_who_they_are(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let (writer, known) = (app.writer().await, app.approver().await);
+    let agency = app.agency(FOCAL).await;
+    let id = OfficerId::new();
+    sqlx::query("insert into officer (id, agency_id, name, login, role) values ($1, $2, 'Cũ', 'skhcn.cu', 'approver')")
+        .bind(id.0)
+        .bind(agency.0)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    let key = accounts::create_api_key(&app.pool, "test", id, "test", false).await.unwrap();
+    let unnamed = crate::support::app::Person { id, key: key.secret };
+    for login in ["quantri1", "quantri2"] {
+        let new = account(agency, login, Role::Administrator);
+        accounts::create_officer(&app.pool, "test", new, false).await.unwrap();
+    }
+    let alert = app.submitted(&writer).await;
+    assert_eq!(app.approve(&unnamed, &alert).await.problem(), "forbidden");
+    let forced = sqlx::query(
+        "insert into decision (alert_id, revision, verdict, officer_id, digest, attests_whole_province, attests_no_state_secret)
+         values ($1::text::uuid, 1, 'approve', $2, 'x', true, true)",
+    )
+    .bind(crate::support::app::id(&alert))
+    .bind(id.0)
+    .execute(&app.pool)
+    .await
+    .expect_err("the database asks, too");
+    let constraint = forced.as_database_error().and_then(|error| error.constraint());
+    assert_eq!(constraint, Some("decided_among_known_people"), "{forced}");
+    app.approve(&known, &alert).await.expect(200);
 }

@@ -15,6 +15,7 @@ mod api_service;
 mod approver_seals;
 mod attack_broker;
 mod attack_database;
+mod attack_ended;
 mod attack_forms;
 mod attack_matrix;
 mod attack_province;

@@ -12,6 +12,7 @@ use loa::identity::accounts::{self, AccountError};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use crate::attack_ended::until_waiting;
 use crate::console_desk::{Desk, PASSWORD, Page};
 use crate::public_world::World;
 use crate::support::app::account;
@@ -329,4 +330,80 @@ async fn an_approver_seals_on_the_decision_page_with_the_passkey_they_sign_in_wi
     let nonsense = [bare.as_slice(), &[("seal", "{}")]].concat();
     let refused = desk.post(&format!("{path}/approve"), &nonsense).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[sqlx::test]
+async fn a_registration_that_was_held_open_registers_nothing_once_its_owner_has_begun_anew(
+    pool: PgPool,
+) {
+    let office = Office::open(pool).await;
+    let (officer, _, mut thief) = office.enrolled("soanthao", Role::Auditor).await;
+    let stolen = Authenticator::real();
+    let (csrf, asked) = options(&mut thief, HERE, "/console/passkeys/begin").await;
+    let made = stolen.make(&asked).to_string();
+    let halves = office.invited(officer).await;
+    let mut owner = office.browser();
+    let pool = &office.world.pool;
+    let mut held = pool.begin().await.unwrap();
+    let lock = sqlx::query("select from officer where id = $1 for update");
+    lock.bind(officer.0).execute(&mut *held).await.unwrap();
+
+    // The owner is first in line, and the thief, who was let in while the session was open, waits behind.
+    let (entered, registered, ()) = tokio::join!(
+        accept(&mut owner, "soanthao", &halves),
+        async {
+            until_waiting(pool, 1).await;
+            let fields = [("csrf", csrf.as_str()), ("name", "của kẻ trộm"), ("answer", &made)];
+            thief.post(HERE, &fields).await
+        },
+        async {
+            until_waiting(pool, 2).await;
+            held.rollback().await.unwrap();
+        }
+    );
+
+    assert_eq!(entered.location, HERE);
+    assert_ne!(registered.location, HERE, "{}", registered.html);
+    assert_eq!(office.count("select count(*) from passkey").await, 0);
+    let page = answer(&mut office.browser(), |asked| stolen.prove(asked, officer, 0x05)).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(register(&mut owner, &Authenticator::real()).await.location, HERE);
+}
+
+#[sqlx::test]
+async fn whoever_answers_wrongly_keeps_nobody_out_who_shares_their_address(pool: PgPool) {
+    let office = Office::open(pool).await;
+    let (officer, own, _) = office.enrolled("duyet9", Role::Approver).await;
+    let mut stranger = office.browser();
+    let csrf = stranger.get("/console/sign-in").await.csrf();
+    for _ in 0..40 {
+        let fields = [("csrf", csrf.as_str()), ("answer", "{}")];
+        let refused = stranger.post("/console/sign-in/passkey", &fields).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+        let fields = [("csrf", csrf.as_str()), ("login", "duyet9"), ("password", "đoán")];
+        stranger.post("/console/sign-in", &fields).await;
+    }
+    let page = answer(&mut office.browser(), |asked| own.prove(asked, officer, 0x05)).await;
+    assert_eq!(page.location, "/console", "{}", page.html);
+}
+
+#[sqlx::test]
+async fn one_administrator_locks_a_lost_phone_out_and_two_let_its_owner_in_again(pool: PgPool) {
+    let office = Office::open(pool).await;
+    let (_, _, mut first) = office.enrolled("quantri1", Role::Administrator).await;
+    let (_, _, _) = office.enrolled("quantri2", Role::Administrator).await;
+    let (officer, lost, mut open) = office.enrolled("duyet9", Role::Approver).await;
+    let csrf = first.get("/console/accounts").await.csrf();
+
+    let path = format!("/console/accounts/{officer}/lock-out");
+    let done = first.post(&path, &[("csrf", &csrf)]).await;
+
+    assert_eq!(done.location, "/console/accounts", "{}", done.html);
+    assert_eq!(open.get("/console").await.status, StatusCode::SEE_OTHER, "its session has ended");
+    let page = answer(&mut office.browser(), |asked| lost.prove(asked, officer, 0x05)).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    let trail = "select count(*) from audit where action = 'officer.locked_out'";
+    assert_eq!(office.count(trail).await, 1);
+    let alone = accounts::invite(&office.world.pool, "command", officer).await;
+    assert!(matches!(alone, Err(AccountError::TakesTwo)), "{alone:?}");
 }

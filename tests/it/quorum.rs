@@ -70,15 +70,7 @@ async fn an_emergency_waits_for_a_second_person(pool: PgPool) {
     assert_eq!((&beside["may_approve"], &beside["approvers_needed"]), (&json!(true), &json!(2)));
 
     assert_eq!(app.approve(&one, &alert).await.problem(), "already-endorsed");
-    let twin = app.person(FOCAL, "skhcn.duyet03", Role::Approver).await;
-    sqlx::query(
-        "update officer set person = (select person from officer where id = $1) where id = $2",
-    )
-    .bind(one.id.0)
-    .bind(twin.id.0)
-    .execute(&app.pool)
-    .await
-    .unwrap();
+    let twin = app.twin("skhcn.duyet03", "skhcn.duyet").await;
     assert_eq!(app.approve(&twin, &alert).await.problem(), "already-endorsed", "the same person");
     nothing_happened(&app).await;
 
@@ -114,16 +106,9 @@ async fn announcements_and_recalls_take_one(pool: PgPool) {
 
 #[sqlx::test]
 async fn invariant_2_whoever_wrote_it_does_not_endorse_it_either(pool: PgPool) {
-    let (app, writer, [one, _]) = desk(pool, None).await;
+    let (app, writer, _) = desk(pool, None).await;
     let alert = app.submitted(&writer).await;
-    sqlx::query(
-        "update officer set person = (select person from officer where id = $1) where id = $2",
-    )
-    .bind(writer.id.0)
-    .bind(one.id.0)
-    .execute(&app.pool)
-    .await
-    .unwrap();
+    let one = app.twin("skhcn.duyet03", "bch.soanthao").await;
     assert_eq!(app.approve(&one, &alert).await.problem(), "same-person");
     let inserted = sqlx::query(
         "insert into decision (alert_id, revision, verdict, officer_id, digest, attests_whole_province, attests_no_state_secret)

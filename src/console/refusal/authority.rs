@@ -52,6 +52,12 @@ pub fn mendable(error: &AuthorityError, t: Tongue) -> Option<Vec<String>> {
             "Tài khoản đã có vai trò này.".to_owned(),
             "The account has this role already.".to_owned(),
         ),
+        AccountError::ActsInPerson => say(
+            "Người duyệt và người quản trị tự mình thao tác: không tạo khóa API hay người dùng RabbitMQ thay cho họ."
+                .to_owned(),
+            "Approvers and administrators act in person: no API key or RabbitMQ user acts as one."
+                .to_owned(),
+        ),
         AccountError::SecondFocalUnit
         | AccountError::TakesTwo
         | AccountError::NoSuchLogin(_)

@@ -137,9 +137,16 @@ impl Approvers {
         self.trust.approvers.iter().filter(|approver| approver.revoked.is_none())
     }
 
-    /// Must this officer seal with a passkey? Whoever has one does; everybody, where no server's key seals any more.
-    pub fn must_seal(&self, officer: OfficerId) -> bool {
-        self.alone || self.valid().any(|approver| approver.officer == officer)
+    /// Must this officer seal with a passkey? Whoever has one does, by any account, and whoever had one: losing it gives nobody the server's
+    /// key. Everybody, where no server's key seals any more.
+    pub fn must_seal(&self, officer: OfficerId, person: &str) -> bool {
+        self.alone || self.knows(officer, person)
+    }
+
+    /// Was a passkey ever certified for this account, or for whom it belongs to?
+    pub fn knows(&self, officer: OfficerId, person: &str) -> bool {
+        let theirs = |one: &Approver| one.officer == officer || one.person == person;
+        self.trust.approvers.iter().any(theirs)
     }
 
     /// Verifies every seal, counts people, and only then gives the alert.

@@ -170,6 +170,15 @@ impl TestApp {
         Person { id, key: key.secret }
     }
 
+    /// Another approver's account of the person whose login is `person`.
+    pub async fn twin(&self, login: &str, person: &str) -> Person {
+        let mut same = account(self.agency(FOCAL).await, login, Role::Approver);
+        same.person = person.to_owned();
+        let id = accounts::create_officer(&self.pool, "test", same, false).await.expect("a twin");
+        let key = accounts::create_api_key(&self.pool, "test", id, "test", false).await;
+        Person { id, key: key.expect("a key").secret }
+    }
+
     /// Somebody who writes for an agency.
     pub async fn writer(&self) -> Person {
         self.person("BCHPTDS", "bch.soanthao", Role::Submitter).await
