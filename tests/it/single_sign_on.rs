@@ -461,7 +461,7 @@ async fn through_the_issuer(there: &str) -> String {
 #[ignore = "needs node and a package of npm; `make ci-full` runs it"]
 async fn a_certified_server_lets_somebody_in(pool: PgPool) {
     let mut office = Office::open(pool).await;
-    let secret = "bí mật & 100% +";
+    let secret = "a secret & 100% +/=:";
     let redirect = format!("{ORIGIN}{CALLBACK}");
     let mut server = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc/run"))
         .args([CLIENT, secret, &redirect, "soanthao"])
