@@ -471,8 +471,9 @@ async fn a_certified_server_lets_somebody_in(pool: PgPool) {
         .map(Server)
         .expect("tests/oidc/run");
     let stdout = server.0.stdout.take().expect("piped");
-    let line = BufReader::new(stdout).lines().next().expect("an issuer").expect("a line");
-    office.issuer.name = line;
+    // Held to the end: what the server prints later needs somewhere to go.
+    let mut lines = BufReader::new(stdout).lines();
+    office.issuer.name = lines.next().expect("an issuer").expect("a line");
     let file = std::env::temp_dir().join(format!("loa-oidc-{}", uuid::Uuid::new_v4()));
     std::fs::write(&file, secret).unwrap();
     let mut config = office.issuer.config();
