@@ -20,6 +20,7 @@ pub mod broker;
 pub mod database;
 pub mod devices;
 pub mod dispatch;
+pub mod drill;
 pub mod fcm;
 pub mod http;
 pub mod oidc;
@@ -84,6 +85,8 @@ pub struct Config {
     pub apns: apns::Apns,
     /// Push services of browsers.
     pub webpush: webpush::WebPush,
+    /// Whom drills reach, and with which credentials.
+    pub drill: drill::Drill,
     /// How phones register.
     pub devices: devices::Devices,
     /// Logs, traces and metrics.
@@ -167,6 +170,7 @@ impl Config {
         self.fcm.check(self.mode, &mut problems);
         self.apns.check(self.mode, &mut problems);
         self.webpush.check(self.mode, &mut problems);
+        self.check_drill(&mut problems);
         self.devices.check(&mut problems);
         self.telemetry.check(&mut problems);
         problems

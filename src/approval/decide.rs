@@ -417,6 +417,10 @@ async fn supersede(
     if original != newest.id {
         return Err(ApprovalError::Overtaken { by: newest.id });
     }
+    let bytes = alert::revision(conn, newest.id, newest.revision).await?.sealable;
+    if read(newest.id, &bytes.ok_or_else(broken)?)?.status != sealed.status {
+        return Err(broken().into());
+    }
     let named = sealed.references.first().map(|earlier| (earlier.id, earlier.version));
     let fits = named == Some((newest.id, newest.version))
         && (sealed.incident, sealed.version) == (newest.incident, found.version)

@@ -71,6 +71,15 @@ pub enum ApprovalError {
         /// Where those dispatchers run.
         hosts: Vec<String>,
     },
+    /// No dispatcher has a drill group.
+    #[error("no live dispatcher has a drill group")]
+    NoDrillGroup,
+    /// Dispatchers without the drill group that the others have.
+    #[error("{} live dispatchers have not the same drill group: {}", .hosts.len(), .hosts.join(", "))]
+    OtherDrillGroup {
+        /// Where those dispatchers run.
+        hosts: Vec<String>,
+    },
     /// One person's approval counts once.
     #[error("this person has approved it already; it takes another one")]
     AlreadyEndorsed,

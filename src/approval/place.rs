@@ -111,9 +111,11 @@ pub(super) async fn in_time(
     purpose: Purpose,
 ) -> Result<SealedAlert, ApprovalError> {
     let sealed = read(prepared.id, &prepared.sealed)?;
+    let of_original = alert::revision(conn, original.id, original.revision).await?.content.status;
     let is_about_it = sealed.purpose == purpose
         && sealed.incident == original.incident
-        && sealed.references.iter().any(|reference| reference.id == original.id);
+        && sealed.references.iter().any(|reference| reference.id == original.id)
+        && sealed.status == of_original;
     if !is_about_it {
         return Err(StoreError::inconsistent("prepared", "sealed", original.id).into());
     }

@@ -6,9 +6,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::meets::{Overlap, Reach, Traffic};
+use super::sealing::drill_reach;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
-use crate::domain::alert::{Kind, Severity};
+use crate::domain::alert::{Kind, Severity, Status};
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Language;
 use crate::domain::id::{AlertId, OfficerId};
@@ -165,7 +166,10 @@ impl Approval {
         };
         let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
-        let reach = Reach::now(&mut tx).await?;
+        let reach = match sealed.status {
+            Status::Actual => Reach::now(&mut tx).await?,
+            Status::Exercise => drill_reach(&mut tx).await?,
+        };
         let traffic = Traffic::before(&mut tx, sealed.lane).await?;
         let span = (sealed.effective, sealed.expires);
         let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
@@ -186,7 +190,7 @@ impl Approval {
             (AlertState::Submitted | AlertState::Scheduled, Lane::Bulk) => {
                 broadcast::must_wait(&mut tx, id).await?
             }
-            (_, Lane::Emergency | Lane::Personal | Lane::Bulk) => false,
+            (_, Lane::Emergency | Lane::Personal | Lane::Bulk | Lane::Drill) => false,
         };
         Ok(ReviewSheet {
             state: found.state,
@@ -270,7 +274,7 @@ pub(super) fn read(id: AlertId, bytes: &[u8]) -> Result<SealedAlert, StoreError>
 fn rank(lane: Lane) -> u8 {
     match lane {
         Lane::Emergency => 0,
-        Lane::Personal | Lane::Bulk => 1,
+        Lane::Personal | Lane::Bulk | Lane::Drill => 1,
     }
 }
 

@@ -7,9 +7,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::meets::Reach;
 use super::review::read;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
+use crate::domain::drill::GroupWord;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
@@ -221,6 +223,9 @@ pub(super) async fn check_readable(
     conn: &mut PgConnection,
     sealed: &SealedAlert,
 ) -> Result<(), ApprovalError> {
+    if !sealed.status.is_actual() {
+        check_drill_group(conn).await?;
+    }
     let follows_up = match sealed.purpose {
         Purpose::Alert | Purpose::Recall => sealed.all_clear_digest.is_some(),
         Purpose::Correction | Purpose::AllClear => true,
@@ -237,6 +242,27 @@ pub(super) async fn check_readable(
     let live = liveness::live_dispatchers(conn).await?.into_iter();
     let hosts: Vec<String> = live.filter(|it| !reads(&it.trusted_keys)).map(|it| it.host).collect();
     if hosts.is_empty() { Ok(()) } else { Err(ApprovalError::OlderDispatchers { hosts }) }
+}
+
+/// A drill is sealed only while every live dispatcher has the same drill group: one without it, or of a release before drills, would leave
+/// the drill unsent or reach others.
+async fn check_drill_group(conn: &mut PgConnection) -> Result<GroupWord, ApprovalError> {
+    let live = liveness::live_dispatchers(conn).await?;
+    let words: Vec<_> = live.iter().map(|it| GroupWord::among(&it.trusted_keys)).collect();
+    let first = words.iter().flatten().next().cloned().ok_or(ApprovalError::NoDrillGroup)?;
+    let others = live.into_iter().zip(&words).filter(|(_, word)| word.as_ref() != Some(&first));
+    let hosts: Vec<String> = others.map(|(it, _)| it.host).collect();
+    if hosts.is_empty() { Ok(first) } else { Err(ApprovalError::OtherDrillGroup { hosts }) }
+}
+
+/// Whom a drill would reach now: the group of the dispatchers, or nobody while they have none in common.
+pub(super) async fn drill_reach(conn: &mut PgConnection) -> Result<Reach, ApprovalError> {
+    let [fcm, apns, webpush] = match check_drill_group(conn).await {
+        Ok(word) => word.devices,
+        Err(ApprovalError::NoDrillGroup | ApprovalError::OtherDrillGroup { .. }) => [0; 3],
+        Err(error) => return Err(error),
+    };
+    Ok(Reach { fcm, apns, webpush, total: fcm + apns + webpush, languages: Vec::new() })
 }
 
 /// Seals the alert and what was prepared with it: one decision binds all, because the alert's bytes name the others' digests.

@@ -11,16 +11,18 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use sqlx::PgPool;
 
-use super::engine::{Engine, OpenError, Opened};
+use super::engine::{Engine, Ground, OpenError, Opened};
 use super::ledger::{Ending, Ledger, LedgerError};
 use crate::delivery::again::{RECORD_AGAIN, jitter};
 use crate::delivery::gate::Closed;
 use crate::delivery::send::{BrokenOff, Report, Slice, Target};
 use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome};
 use crate::domain::device::{Language, Provider};
+use crate::domain::drill::Group;
 use crate::domain::retry::Waits;
 use crate::queue::consumer::Settle;
 use crate::store::batch::{self, BatchKey, Claim, Claimed};
+use crate::store::device::BatchDevice;
 use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast, device};
 use crate::telemetry::Metric;
@@ -80,7 +82,7 @@ fn verdict(key: BatchKey, error: &DispatchError) -> Settle {
         },
         // Parked, with an alarm; a person lets it go on and the due-scan brings its batches back.
         DispatchError::Open(OpenError::Seal(_) | OpenError::Unsealed) => Settle::Ack,
-        DispatchError::Open(OpenError::Missing)
+        DispatchError::Open(OpenError::Missing | OpenError::ElsewhereSealed)
         | DispatchError::Ledger(_)
         | DispatchError::Corrupt(_) => Settle::Dead(error.to_string()),
     }
@@ -239,7 +241,12 @@ async fn push(
     let lane = opened.alert.lane;
     let reading = async {
         let mut conn = engine.pool_of(lane).acquire().await?;
-        let devices = device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?;
+        let devices = match &engine.ground {
+            Ground::Registry => {
+                device::read_batch(&mut conn, key.provider, key.first, claimed.last).await?
+            }
+            Ground::Group(group) => members(group, key, claimed),
+        };
         // Of this moment, not of the broadcast's beginning: an ordinary push that comes after an emergency must name it.
         Ok::<_, StoreError>((devices, broadcast::live_emergencies(&mut conn).await?))
     };
@@ -274,6 +281,17 @@ async fn push(
     };
     let report = engine.sender.send(&slice, targets).await;
     Ok(record(ledger, &engine.sender.waits, key.provider, lane, &report))
+}
+
+/// Whoever of the group has a number of this batch, from this process's configuration; the database has no say in it.
+fn members(group: &Group, key: BatchKey, claimed: &Claimed) -> Vec<BatchDevice> {
+    let of = group.between(key.provider, key.first, claimed.last).iter();
+    of.map(|member| BatchDevice {
+        number: member.number,
+        address: member.address.clone(),
+        language: Arc::clone(&member.language),
+    })
+    .collect()
 }
 
 fn record(

@@ -13,13 +13,46 @@ use crate::delivery::gate::{Hours, Pass};
 use crate::delivery::in_hand::{Held, InHand};
 use crate::delivery::send::Sender;
 use crate::domain::broadcast::Lane;
+use crate::domain::drill::Group;
 use crate::domain::id::BroadcastId;
-use crate::domain::seal::{SealError, SealedAlert, TrustedKeys};
+use crate::domain::seal::{Audience, SealError, SealedAlert, TrustedKeys};
 use crate::domain::timing::QuietHours;
 use crate::queue::publisher::Publisher;
 use crate::store::batch::BatchKey;
 use crate::store::{StoreError, broadcast, seal};
 use crate::telemetry::Metric;
+
+/// Whom an engine can reach. One engine has one of the two: a drill's engine has the drill's credentials and group, every other has neither.
+#[derive(Clone, Debug)]
+pub enum Ground {
+    /// Every active device of the registry.
+    Registry,
+    /// The drill group of this process's own configuration (invariant 7).
+    Group(Arc<Group>),
+}
+
+impl Ground {
+    /// Is this for whom it is sealed?
+    fn is_for(&self, audience: Audience) -> bool {
+        match (self, audience) {
+            (Self::Registry, Audience::EveryDevice) | (Self::Group(_), Audience::DrillGroup) => {
+                true
+            }
+            (Self::Registry, Audience::DrillGroup) | (Self::Group(_), Audience::EveryDevice) => {
+                false
+            }
+        }
+    }
+
+    /// Does a broadcast of this lane belong here, as far as its row knows?
+    pub(super) fn takes(&self, lane: Lane) -> bool {
+        let audience = match lane {
+            Lane::Drill => Audience::DrillGroup,
+            Lane::Emergency | Lane::Personal | Lane::Bulk => Audience::EveryDevice,
+        };
+        self.is_for(audience)
+    }
+}
 
 /// One dispatcher's engine.
 #[derive(Debug)]
@@ -28,6 +61,8 @@ pub struct Engine {
     pub pool: PgPool,
     /// Closed to bulk, so that it can never make an emergency wait.
     pub urgent: PgPool,
+    /// Whom it can reach.
+    pub ground: Ground,
     /// Sends slices.
     pub sender: Arc<Sender>,
     /// Whose seals are believed: this process's own configuration.
@@ -65,6 +100,9 @@ pub enum OpenError {
     /// Approved, but no seal is there.
     #[error("the broadcast's alert has no seal")]
     Unsealed,
+    /// A drill on a live queue, or the reverse: whoever put it there is up to something.
+    #[error("sealed for another audience than this queue's")]
+    ElsewhereSealed,
     /// No such broadcast.
     #[error("there is no such broadcast")]
     Missing,
@@ -82,8 +120,8 @@ impl From<sqlx::Error> for OpenError {
 impl Engine {
     /// An engine with nothing running.
     pub fn new(
-        pool: PgPool,
-        urgent: PgPool,
+        (pool, urgent): (PgPool, PgPool),
+        ground: Ground,
         sender: Arc<Sender>,
         trusted: TrustedKeys,
         publisher: Publisher,
@@ -93,6 +131,7 @@ impl Engine {
         Self {
             pool,
             urgent,
+            ground,
             sender,
             trusted,
             publisher,
@@ -108,7 +147,7 @@ impl Engine {
     pub fn pool_of(&self, lane: Lane) -> &PgPool {
         match lane {
             Lane::Emergency | Lane::Personal => &self.urgent,
-            Lane::Bulk => &self.pool,
+            Lane::Bulk | Lane::Drill => &self.pool,
         }
     }
 
@@ -120,7 +159,7 @@ impl Engine {
             sealed.get(&id).cloned()
         };
         if let Some(opened) = known.filter(|opened| opened.pass.is_current()) {
-            return Ok(opened);
+            return self.own(opened);
         }
         let mut conn = self.urgent.acquire().await?;
         let found = broadcast::find(&mut conn, id).await?.ok_or(OpenError::Missing)?;
@@ -154,7 +193,18 @@ impl Engine {
         // A handful of broadcasts is live at any time; old ones go when new ones come.
         sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
         sealed.insert(id, Arc::clone(&opened));
-        Ok(opened)
+        drop(sealed);
+        self.own(opened)
+    }
+
+    /// Nothing that is sealed for others than this engine can reach.
+    fn own(&self, opened: Arc<Opened>) -> Result<Arc<Opened>, OpenError> {
+        if self.ground.is_for(opened.alert.audience) {
+            return Ok(opened);
+        }
+        Metric::SealMismatches.add(1, &[]);
+        tracing::error!(alert = %opened.alert.id, "alert {} lies on a queue it is not sealed for: nothing of it is sent from there", opened.alert.id);
+        Err(OpenError::ElsewhereSealed)
     }
 
     async fn verify(

@@ -191,7 +191,7 @@ impl Ledger {
     fn give_up(&mut self) {
         match self.lane {
             Lane::Emergency => self.leave_unknown(),
-            Lane::Bulk | Lane::Personal => self.close(Closing::GaveUp),
+            Lane::Bulk | Lane::Personal | Lane::Drill => self.close(Closing::GaveUp),
         }
     }
 

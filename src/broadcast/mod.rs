@@ -21,4 +21,4 @@ pub mod progress;
 /// Pause, resume, stop.
 pub mod control;
 
-pub use engine::Engine;
+pub use engine::{Engine, Ground};

@@ -4,11 +4,13 @@
 //! leave before planning ends and a successor goes on where a dead planner stopped: the cursor is the last batch row. A task whose
 //! publication was lost is found again by `upkeep::due`.
 
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
-use super::engine::Engine;
+use super::engine::{Engine, Ground};
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
+use crate::domain::drill::Group;
 use crate::domain::id::BroadcastId;
 use crate::queue::consumer::Settle;
 use crate::queue::message::Task;
@@ -26,8 +28,8 @@ const PAGES: [u32; 4] = [1, 4, 16, 64];
 const FIRST_BATCH: u32 = 500;
 
 /// Plans a broadcast, or goes on planning it. Harmless when it is planned already.
-pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
-    let Some(_planning) = engine.enter_plan(id) else { return Ok(()) };
+pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<Settle, StoreError> {
+    let Some(_planning) = engine.enter_plan(id) else { return Ok(Settle::Ack) };
     let found = soon(async {
         let mut conn = engine.urgent.acquire().await?;
         broadcast::find(&mut conn, id).await
@@ -36,19 +38,23 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
         return Err(StoreError::inconsistent("broadcast", "id", id));
     };
     if found.state != BroadcastState::Planning {
-        return Ok(());
+        return Ok(Settle::Ack);
+    }
+    if !engine.ground.takes(found.lane) {
+        return Ok(Settle::Dead(format!(
+            "a plan of lane {} on another's queue",
+            found.lane.as_str()
+        )));
     }
     let precedence = &engine.sender.precedence;
     // A connection for each step, none while the broker is waited for: plans of bulk must not hold what an emergency needs.
     let pool = engine.pool_of(found.lane);
     precedence.sign(found.lane);
-    let ceilings = soon(async {
-        let mut tx = pool.begin().await?;
-        let ceilings = batch::ceilings(&mut tx, id).await?;
-        tx.commit().await?;
-        Ok::<_, StoreError>(ceilings)
-    });
-    let ceilings = ceilings.await?;
+    let ceilings = match &engine.ground {
+        Ground::Registry => soon(read_ceilings(pool, id)).await?,
+        // Its numbers are places in the list.
+        Ground::Group(group) => group.word().devices,
+    };
 
     let mut open = Provider::ALL.to_vec();
     let mut publishing: Option<JoinHandle<()>> = None;
@@ -63,7 +69,7 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
             precedence.wait(found.lane).await;
             let page = soon(async {
                 let mut tx = pool.begin().await?;
-                let ranges = next(&mut tx, id, provider, ceilings, size, limit).await?;
+                let ranges = next(engine, &mut tx, (id, provider), ceilings, size, limit).await?;
                 batch::insert(&mut tx, id, provider, &ranges).await?;
                 tx.commit().await?;
                 Ok::<_, StoreError>(ranges)
@@ -94,7 +100,15 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<(), StoreError> {
         let mut conn = pool.acquire().await?;
         batch::planned(&mut conn, id).await
     })
-    .await
+    .await?;
+    Ok(Settle::Ack)
+}
+
+async fn read_ceilings(pool: &PgPool, id: BroadcastId) -> Result<[i64; 3], StoreError> {
+    let mut tx = pool.begin().await?;
+    let ceilings = batch::ceilings(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(ceilings)
 }
 
 /// What becomes of the task of a plan that could not be made.
@@ -145,20 +159,44 @@ async fn give_up(
 }
 
 async fn next(
+    engine: &Engine,
     conn: &mut sqlx::PgConnection,
-    id: BroadcastId,
-    provider: Provider,
+    (id, provider): (BroadcastId, Provider),
     ceilings: [i64; 3],
     size: u32,
     limit: u32,
 ) -> Result<Vec<PlannedRange>, StoreError> {
     let after = batch::planning_cursor(conn, id, provider).await?;
     let ceiling = ceilings[provider.index()];
-    let ranges = device::next_boundaries(conn, provider, after, ceiling, size, limit).await?;
+    let ranges = match &engine.ground {
+        Ground::Registry => {
+            device::next_boundaries(conn, provider, after, ceiling, size, limit).await?
+        }
+        Ground::Group(group) => boundaries(group, provider, after, size, limit),
+    };
     Ok(ranges
         .into_iter()
         .map(|(first, last, planned)| PlannedRange { first, last, planned })
         .collect())
+}
+
+/// As [`device::next_boundaries`], of the group's numbers.
+fn boundaries(
+    group: &Group,
+    provider: Provider,
+    after: i64,
+    size: u32,
+    limit: u32,
+) -> Vec<(i64, i64, i32)> {
+    let left = group.between(provider, after.saturating_add(1), i64::MAX);
+    let whole = usize::try_from(size.max(1)).unwrap_or(usize::MAX);
+    let batches = left.chunks(whole).take(usize::try_from(limit).unwrap_or(usize::MAX));
+    batches
+        .filter_map(|members| {
+            let planned = i32::try_from(members.len()).ok()?;
+            Some((members.first()?.number, members.last()?.number, planned))
+        })
+        .collect()
 }
 
 fn let_out(

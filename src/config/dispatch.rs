@@ -54,7 +54,7 @@ impl Lanes {
     pub fn of(&self, lane: Lane, provider: Provider) -> u16 {
         let providers = match lane {
             Lane::Emergency | Lane::Personal => self.emergency,
-            Lane::Bulk => self.bulk,
+            Lane::Bulk | Lane::Drill => self.bulk,
         };
         match provider {
             Provider::Fcm => providers.fcm,

@@ -86,6 +86,8 @@ pub struct Sheet {
     headline: String,
     band: Band,
     is_emergency: bool,
+    /// Nothing of it is meant.
+    is_drill: bool,
     classification: String,
     languages: Vec<LanguageView>,
     recall: Vec<LanguageView>,
@@ -98,7 +100,7 @@ pub struct Sheet {
     overtaken_by: Option<String>,
     source: String,
     file: String,
-    is_pdf: bool,
+    media_type: String,
     reach: String,
     providers: Vec<(&'static str, String)>,
     /// Devices by language, the most frequent first.
@@ -270,6 +272,10 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
 }
 
 impl Sheet {
+    fn is_pdf(&self) -> bool {
+        self.media_type == "application/pdf"
+    }
+
     /// Does approving take the passkey of whoever is looking?
     fn seals_with_passkey(&self) -> bool {
         matches!(self.standing, Standing::MayDecide { by_passkey: true, .. })
@@ -289,9 +295,10 @@ impl Sheet {
             id: sealed.id.to_string(),
             headline: super::broadcast::headline(sealed, t),
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
+            is_drill: !sealed.status.is_actual(),
             is_emergency: match sealed.lane {
                 Lane::Emergency => true,
-                Lane::Personal | Lane::Bulk => false,
+                Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
             classification: [
                 wording::kind(sealed.kind, t),
@@ -328,7 +335,7 @@ impl Sheet {
                 wording::file_kind(&sealed.document.media_type),
                 wording::size(sealed.document.size, t)
             ),
-            is_pdf: sealed.document.media_type == "application/pdf",
+            media_type: sealed.document.media_type.clone(),
             reach: wording::number(sheet.reach.total, t),
             providers: Provider::ALL
                 .map(|provider| (platform(provider), wording::number(devices[provider.index()], t)))

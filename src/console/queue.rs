@@ -14,6 +14,7 @@ use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::approval::review::ReviewItem;
+use crate::domain::alert::Status;
 use crate::domain::broadcast::Lane;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::AlertState;
@@ -94,9 +95,9 @@ impl WaitingLine {
             band: Band::of(item.kind, item.risk_level, item.severity, t),
             is_emergency: match item.lane {
                 Lane::Emergency => true,
-                Lane::Personal | Lane::Bulk => false,
+                Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
-            headline: marked(item.purpose, &item.headline, t),
+            headline: drilled(item.lane, marked(item.purpose, &item.headline, t), t),
             agency: item.agency.name.clone(),
             age: wording::span(waited, t),
             send_at: item.send_at.map(wording::moment),
@@ -107,6 +108,14 @@ impl WaitingLine {
 }
 
 /// A headline as phones have it, in the reader's own marks.
+/// What is not meant says so on every line.
+fn drilled(lane: Lane, headline: String, t: Tongue) -> String {
+    match (lane, Status::Exercise.mark(t.tag())) {
+        (Lane::Drill, Some(mark)) => format!("{mark}: {headline}"),
+        (Lane::Drill | Lane::Emergency | Lane::Personal | Lane::Bulk, _) => headline,
+    }
+}
+
 fn marked(purpose: Purpose, headline: &str, t: Tongue) -> String {
     match purpose.mark(t.tag()) {
         Some(mark) => format!("{mark}: {headline}"),

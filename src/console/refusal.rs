@@ -197,24 +197,11 @@ impl Words {
             | ApprovalError::Overtaken { .. }
             | ApprovalError::NoPreparedRecall
             | ApprovalError::NoPreparedAllClear => Self::conflict(error, t),
-            ApprovalError::OlderDispatchers { .. } => Self::say(
-                t,
-                StatusCode::SERVICE_UNAVAILABLE,
-                NOTHING_SENT,
-                (
-                    "Có máy gửi còn chạy bản cũ, không đọc được tin này. Hãy báo người vận hành.",
-                    "A dispatcher of an earlier release could not read it. Tell the operator.",
-                ),
-            ),
-            ApprovalError::NoSealingKey | ApprovalError::KeyNotTrusted { .. } => Self::say(
-                t,
-                StatusCode::SERVICE_UNAVAILABLE,
-                NOTHING_SENT,
-                (
-                    "Khóa ký duyệt của máy chủ này chưa dùng được, nên duyệt lúc này sẽ không phát được. Hãy báo người vận hành.",
-                    "This server's sealing key cannot be used, so an approval now would not be sent. Tell the operator.",
-                ),
-            ),
+            ApprovalError::OlderDispatchers { .. }
+            | ApprovalError::NoDrillGroup
+            | ApprovalError::OtherDrillGroup { .. }
+            | ApprovalError::NoSealingKey
+            | ApprovalError::KeyNotTrusted { .. } => Self::unready(error, t),
             ApprovalError::KeyReused
             | ApprovalError::NoRandomness(_)
             | ApprovalError::Store(StoreError::Inconsistent { .. }) => Self::say(
@@ -228,6 +215,25 @@ impl Words {
             ),
             ApprovalError::Store(StoreError::Database(_)) => Self::outage(t),
         }
+    }
+
+    /// Dispatchers or keys are not as they must be: for the operator.
+    fn unready(error: &ApprovalError, t: Tongue) -> Self {
+        let line = match error {
+            ApprovalError::OlderDispatchers { .. } => (
+                "Có máy gửi còn chạy bản cũ, không đọc được tin này. Hãy báo người vận hành.",
+                "A dispatcher of an earlier release could not read it. Tell the operator.",
+            ),
+            ApprovalError::NoDrillGroup | ApprovalError::OtherDrillGroup { .. } => (
+                "Các máy gửi chưa có cùng một nhóm diễn tập, nên chưa duyệt được tin diễn tập. Hãy báo người vận hành.",
+                "The dispatchers have not all the same drill group, so no drill can be approved. Tell the operator.",
+            ),
+            _ => (
+                "Khóa ký duyệt của máy chủ này chưa dùng được, nên duyệt lúc này sẽ không phát được. Hãy báo người vận hành.",
+                "This server's sealing key cannot be used, so an approval now would not be sent. Tell the operator.",
+            ),
+        };
+        Self::say(t, StatusCode::SERVICE_UNAVAILABLE, NOTHING_SENT, line)
     }
 
     fn forbidden(error: &ApprovalError, t: Tongue) -> Self {

@@ -20,6 +20,8 @@ const AWAY_AFTER: u32 = 64;
 #[derive(Clone, Debug)]
 pub struct Breaker {
     provider: Provider,
+    /// As people read it.
+    label: &'static str,
     parked: Arc<watch::Sender<Option<String>>>,
     failures: Arc<AtomicU32>,
     probes: Arc<AtomicU32>,
@@ -31,11 +33,22 @@ impl Breaker {
     pub fn new(provider: Provider, waits: Waits) -> Self {
         Self {
             provider,
+            label: provider.as_str(),
             parked: Arc::new(watch::Sender::new(None)),
             failures: Arc::default(),
             probes: Arc::default(),
             waits,
         }
+    }
+
+    /// That of a drill's own credentials: what they are refused is no trouble of real alerts, and is not reported as one.
+    pub fn of_drills(provider: Provider, waits: Waits) -> Self {
+        let label = match provider {
+            Provider::Fcm => "drill fcm",
+            Provider::Apns => "drill apns",
+            Provider::WebPush => "drill webpush",
+        };
+        Self { label, ..Self::new(provider, waits) }
     }
 
     /// Whose.
@@ -68,8 +81,8 @@ impl Breaker {
             news
         });
         if news {
-            Metric::Parked.set(1.0, &[("provider", self.provider.as_str())]);
-            tracing::error!(provider = %self.provider, reason, "{} is parked: {reason}", self.provider);
+            Metric::Parked.set(1.0, &[("provider", self.label)]);
+            tracing::error!(provider = self.label, reason, "{} is parked: {reason}", self.label);
         }
     }
 
@@ -100,8 +113,8 @@ impl Breaker {
     pub fn resume(&self) {
         self.failures.store(0, Ordering::Relaxed);
         if self.parked.send_replace(None).is_some() {
-            Metric::Parked.set(0.0, &[("provider", self.provider.as_str())]);
-            tracing::info!(provider = %self.provider, "{} resumes", self.provider);
+            Metric::Parked.set(0.0, &[("provider", self.label)]);
+            tracing::info!(provider = self.label, "{} resumes", self.label);
         }
     }
 }

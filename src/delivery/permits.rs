@@ -9,6 +9,7 @@ mod pace;
 mod queues;
 mod stock;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +39,8 @@ pub struct Permits {
     pacing: Pacing,
     clock: Arc<dyn Clock>,
     quotas: Mutex<HashMap<String, mpsc::UnboundedSender<Want>>>,
+    /// Before every quota's name.
+    prefix: &'static str,
 }
 
 #[derive(Debug)]
@@ -50,7 +53,13 @@ struct Want {
 impl Permits {
     /// Leases go through `pool`; quotas come from the configuration.
     pub fn new(pool: PgPool, pacing: Pacing, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, pacing, clock, quotas: Mutex::default() }
+        Self { pool, pacing, clock, quotas: Mutex::default(), prefix: "" }
+    }
+
+    /// The same for drills: their project has quotas of its own, and a provider that slows it down slows nothing else.
+    #[must_use]
+    pub fn of_drills(self) -> Self {
+        Self { prefix: "drill:", ..self }
     }
 
     /// Waits for `count` (at most [`BLOCK`]) permits of the quota `name`, whose whole fleet may make `per_second` requests a
@@ -67,7 +76,7 @@ impl Permits {
         };
         loop {
             let (go, gone) = oneshot::channel();
-            self.quota(name, per_second).send(Want { lane, count, go }).ok();
+            self.quota(&self.named(name), per_second).send(Want { lane, count, go }).ok();
             if let Ok(answer) = gone.await {
                 return answer;
             }
@@ -79,6 +88,8 @@ impl Permits {
 
     /// The provider said "slower".
     pub async fn slow_down(&self, name: &str, closed: Duration) {
+        let name = self.named(name);
+        let name = name.as_ref();
         if let Err(error) = soon(permit::slow_down(&self.pool, name, closed)).await {
             tracing::warn!(%error, quota = name, "could not record that {name} asks for less");
         }
@@ -87,6 +98,10 @@ impl Permits {
     /// The pacing configured.
     pub fn pacing(&self) -> &Pacing {
         &self.pacing
+    }
+
+    fn named<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if self.prefix.is_empty() { name.into() } else { format!("{}{name}", self.prefix).into() }
     }
 
     fn quota(&self, name: &str, per_second: NonZeroU32) -> mpsc::UnboundedSender<Want> {

@@ -41,9 +41,9 @@ impl Precedence {
         }
     }
 
-    /// Bulk waits its turn; everybody else goes on at once.
+    /// Bulk and drills wait their turn; everybody else goes on at once.
     pub async fn wait(&self, lane: Lane) {
-        while lane == Lane::Bulk && self.is_emergency() {
+        while matches!(lane, Lane::Bulk | Lane::Drill) && self.is_emergency() {
             tokio::time::sleep(LOOK).await;
         }
     }

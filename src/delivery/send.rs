@@ -72,11 +72,11 @@ pub struct Sender {
     /// How much of it at once.
     pub rooms: Rooms,
     /// Who goes first.
-    pub precedence: Precedence,
+    pub precedence: Arc<Precedence>,
     /// How long until something is tried again.
     pub waits: Waits,
-    /// What the dead are compared with.
-    pub alive: Arc<Alive>,
+    /// What the dead are compared with. `None`: nobody is forgotten, because the numbers are not the registry's (drills).
+    pub alive: Option<Arc<Alive>>,
 }
 
 /// One device to send to.
@@ -153,7 +153,8 @@ impl Sender {
     pub async fn send(&self, slice: &Slice<'_>, targets: Vec<Target>) -> Report {
         let run = Run::default();
         let class = match slice.lane {
-            Lane::Emergency | Lane::Personal => TrafficClass::Urgent,
+            // A drill has connections of its own.
+            Lane::Emergency | Lane::Personal | Lane::Drill => TrafficClass::Urgent,
             Lane::Bulk => TrafficClass::Bulk,
         };
         let room = self.rooms.of(slice.provider, class);
@@ -354,9 +355,9 @@ impl Sender {
     /// Draws the conclusions that need all the answers.
     async fn conclude(&self, provider: Provider, run: Run) -> Report {
         let (mut report, dead) = run.conclude();
+        let Some(alive) = &self.alive else { return report };
         let answered = report.outcomes.len();
-        let changed = match soon(forget::forget(&self.pool, &self.alive, provider, answered, &dead))
-            .await
+        let changed = match soon(forget::forget(&self.pool, alive, provider, answered, &dead)).await
         {
             Ok(changed) => changed,
             Err(error) => {

@@ -13,6 +13,9 @@ use super::broadcast::Lane;
 use super::device::Language;
 use super::violation::Violation;
 
+/// Words that call a drill real, or what is real a drill.
+mod claims;
+
 /// What a correction or an all-clear refers to.
 mod follows;
 
@@ -30,8 +33,9 @@ pub use request::{
     AlertRequest, Attestations, FollowsRequest, PreparedRequest, SourceRequest, TextRequest,
 };
 pub use rules::{BODY_MAX, HEADLINE_MAX, INSTRUCTION_MAX, LONGEST_LIFE, SHORTEST_LIFE};
-pub use words::{Category, Certainty, Kind, Severity, Urgency};
+pub use words::{Category, Certainty, Kind, Severity, Status, Urgency};
 
+use claims::check_claims;
 use rules::{
     AtOnce, check_attestations, check_risk_level, parse_all_clear, parse_expires, parse_instant,
     parse_link, parse_recall, parse_send_at, parse_source, parse_texts, word,
@@ -63,6 +67,9 @@ pub struct Source {
 /// The content of an alert. A value of this type obeys every rule of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlertContent {
+    /// Meant, or a drill. Left out where it is meant: revisions without it are those of releases before it.
+    #[serde(default, skip_serializing_if = "Status::is_actual")]
+    pub status: Status,
     /// Warning or announcement.
     pub kind: Kind,
     /// What it is about.
@@ -120,6 +127,10 @@ impl AlertContent {
     /// The only way in. `now` decides what is in the future. Answers every broken rule at once.
     pub fn parse(raw: &AlertRequest, now: OffsetDateTime) -> Result<Self, Vec<Violation>> {
         let mut broken = Vec::new();
+        let status = match raw.status.as_deref() {
+            None => Some(Status::Actual),
+            given => word("status", given, Status::ALL, Status::as_str, &mut broken),
+        };
         let kind = word("kind", raw.kind.as_deref(), Kind::ALL, Kind::as_str, &mut broken);
         let category =
             word("category", raw.category.as_deref(), Category::ALL, Category::as_str, &mut broken);
@@ -161,8 +172,13 @@ impl AlertContent {
         let all_clear = all_clear.and_then(|texts| {
             parse_all_clear(texts, kind == Some(Kind::Announcement) || ends, &mut broken)
         });
-        match (kind, category, severity, urgency, certainty, expires) {
+        let told = [Some(("texts", &texts)), recall.as_ref().map(|texts| ("recall.texts", texts))];
+        let told =
+            told.into_iter().chain([all_clear.as_ref().map(|texts| ("all_clear.texts", texts))]);
+        check_claims(status, (kind, follows), told.flatten(), &mut broken);
+        match (status, kind, category, severity, urgency, certainty, expires) {
             (
+                Some(status),
                 Some(kind),
                 Some(category),
                 Some(severity),
@@ -170,6 +186,7 @@ impl AlertContent {
                 Some(certainty),
                 Some(expires),
             ) if broken.is_empty() => Ok(Self {
+                status,
                 kind,
                 category,
                 risk_level: raw.risk_level,
@@ -193,7 +210,10 @@ impl AlertContent {
 
     /// Which lane these words ask for by themselves; what takes an emergency's place takes its lane.
     pub fn lane(&self) -> Lane {
-        lane_of(self.kind, self.severity, self.urgency)
+        match self.status {
+            Status::Actual => lane_of(self.kind, self.severity, self.urgency),
+            Status::Exercise => Lane::Drill,
+        }
     }
 
     /// The Vietnamese text, which every alert has.

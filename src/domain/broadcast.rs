@@ -13,6 +13,8 @@ pub enum Lane {
     Personal,
     /// Everything else to everyone.
     Bulk,
+    /// A drill, to the drill group and nobody else.
+    Drill,
 }
 
 impl Lane {
@@ -22,12 +24,15 @@ impl Lane {
             Self::Emergency => "emergency",
             Self::Personal => "personal",
             Self::Bulk => "bulk",
+            Self::Drill => "drill",
         }
     }
 
     /// The lane of a stored word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Emergency, Self::Personal, Self::Bulk].into_iter().find(|lane| lane.as_str() == word)
+        [Self::Emergency, Self::Personal, Self::Bulk, Self::Drill]
+            .into_iter()
+            .find(|lane| lane.as_str() == word)
     }
 }
 

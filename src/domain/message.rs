@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::alert::{Kind, Severity, Text};
+use super::alert::{Kind, Severity, Status, Text};
 use super::broadcast::Lane;
 use super::device::{Language, Provider};
 use super::id::IncidentId;
@@ -98,16 +98,19 @@ impl Purpose {
 /// what remains of a provider's 4,096 B (Web Push: 3,993 B) is title, link, live emergencies and frame.
 fn body_budget(lane: Lane, provider: Provider) -> usize {
     match (lane, provider) {
-        (Lane::Emergency, Provider::Fcm | Provider::Apns) => 2400,
-        (Lane::Emergency, Provider::WebPush) => 2200,
+        // A drill shows what an emergency would.
+        (Lane::Emergency | Lane::Drill, Provider::Fcm | Provider::Apns) => 2400,
+        (Lane::Emergency | Lane::Drill, Provider::WebPush) => 2200,
         // About what Android shows expanded.
         (Lane::Bulk | Lane::Personal, Provider::Fcm) => 900,
         (Lane::Bulk | Lane::Personal, Provider::Apns | Provider::WebPush) => 600,
     }
 }
 
-/// Renders every language for every platform. The instruction comes first: a lock screen shows about four lines.
+/// Renders every language for every platform. The instruction comes first: a lock screen shows about four lines. What marks a drill is
+/// set before what was cut already, in title and body, so that no cut removes it.
 pub fn render(
+    status: Status,
     purpose: Purpose,
     lane: Lane,
     texts: &BTreeMap<Language, Text>,
@@ -115,17 +118,21 @@ pub fn render(
     texts
         .iter()
         .map(|(language, text)| {
-            let title = match purpose.mark(language.as_str()) {
-                Some(mark) => format!("{mark}: {}", text.headline),
-                None => text.headline.clone(),
+            let before = |mark: Option<&str>, words: String| match mark {
+                Some(mark) => format!("{mark}: {words}"),
+                None => words,
             };
+            let drill = status.mark(language.as_str());
+            let title = before(purpose.mark(language.as_str()), text.headline.clone());
+            let title = before(drill, title);
+            let taken = before(drill, String::new()).len();
             let whole = match &text.instruction {
                 Some(instruction) => format!("{instruction}\n{}", text.body),
                 None => text.body.clone(),
             };
             let screen = |provider| Screen {
                 title: title.clone(),
-                body: text::cut(&whole, body_budget(lane, provider)),
+                body: before(drill, text::cut(&whole, body_budget(lane, provider) - taken)),
             };
             let screens = Screens {
                 fcm: screen(Provider::Fcm),
@@ -184,11 +191,11 @@ impl Style {
         match (lane, kind) {
             (Lane::Emergency, _) => Self::Emergency,
             (Lane::Personal, _) => Self::Personal { action_needed: false },
-            (Lane::Bulk, Kind::Warning) => Self::Warning {
+            (Lane::Bulk | Lane::Drill, Kind::Warning) => Self::Warning {
                 time_sensitive: risk_level.is_some_and(|level| level >= 3)
                     || severity <= Severity::Severe,
             },
-            (Lane::Bulk, Kind::Announcement) => Self::Announcement,
+            (Lane::Bulk | Lane::Drill, Kind::Announcement) => Self::Announcement,
         }
     }
 }
@@ -206,7 +213,7 @@ pub struct PushMessage {
     pub thread: String,
     /// How loud.
     pub style: Style,
-    /// `emergency`, `warning`, `announcement`, `personal`, `recall` or `all_clear`.
+    /// `emergency`, `warning`, `announcement`, `personal`, `recall`, `all_clear` or `drill`.
     pub kind: &'static str,
     /// The severity's word; empty for personal notices.
     pub severity: &'static str,
@@ -239,14 +246,19 @@ mod tests {
 
     #[test]
     fn what_to_do_comes_first() {
-        let screens =
-            render(Purpose::Alert, Lane::Emergency, &text(Some("Lên cao ngay."), "Mưa to."));
+        let screens = render(
+            Status::Actual,
+            Purpose::Alert,
+            Lane::Emergency,
+            &text(Some("Lên cao ngay."), "Mưa to."),
+        );
         assert_eq!(screens[&Language::vietnamese()].apns.body, "Lên cao ngay.\nMưa to.");
     }
 
     #[test]
     fn a_recall_is_marked_by_the_renderer() {
-        let screens = render(Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."));
+        let screens =
+            render(Status::Actual, Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."));
         assert_eq!(screens[&Language::vietnamese()].fcm.title, "THU HỒI: Cảnh báo lũ quét");
     }
 
@@ -255,7 +267,10 @@ mod tests {
         let title = |purpose, tag: &str| {
             let language = Language::try_from(tag.to_owned()).unwrap();
             let texts = text(None, "Hết mưa.").into_values().map(|text| (language.clone(), text));
-            render(purpose, Lane::Emergency, &texts.collect())[&language].apns.title.clone()
+            render(Status::Actual, purpose, Lane::Emergency, &texts.collect())[&language]
+                .apns
+                .title
+                .clone()
         };
         assert_eq!(title(Purpose::AllClear, "vi"), "BÁO YÊN: Cảnh báo lũ quét");
         assert_eq!(title(Purpose::Correction, "tyz"), "ĐÍNH CHÍNH: Cảnh báo lũ quét");
@@ -263,11 +278,41 @@ mod tests {
     }
 
     #[test]
+    fn a_drill_says_so_in_title_and_body_on_every_platform_and_no_cut_removes_it() {
+        let endless = "ệ ".repeat(4000);
+        for (tag, mark) in [("vi", "DIỄN TẬP: "), ("en", "DRILL: "), ("tyz", "DIỄN TẬP: ")]
+        {
+            let language = Language::try_from(tag.to_owned()).unwrap();
+            for (purpose, body) in [(Purpose::Alert, "Mưa."), (Purpose::Recall, endless.as_str())]
+            {
+                let texts = text(Some("Lên cao."), body).into_values();
+                let texts = texts.map(|text| (language.clone(), text)).collect();
+                let screens = render(Status::Exercise, purpose, Lane::Drill, &texts);
+                for provider in Provider::ALL {
+                    let screen = screens[&language].of(provider);
+                    assert!(
+                        screen.title.starts_with(mark) && screen.body.starts_with(mark),
+                        "{screen:?}"
+                    );
+                    assert!(text::json_len(&screen.body) <= body_budget(Lane::Drill, provider));
+                }
+            }
+        }
+        let recalled = render(Status::Exercise, Purpose::Recall, Lane::Drill, &text(None, "Hết."));
+        let screen = &recalled[&Language::vietnamese()].apns;
+        assert_eq!(
+            (screen.title.as_str(), screen.body.as_str()),
+            ("DIỄN TẬP: THU HỒI: Cảnh báo lũ quét", "DIỄN TẬP: Hết.")
+        );
+    }
+
+    #[test]
     fn the_longest_text_fits_every_platform() {
         let longest = "ệ ".repeat(1000);
         for lane in [Lane::Emergency, Lane::Bulk] {
-            let screens = &render(Purpose::Alert, lane, &text(Some(&longest), &longest))
-                [&Language::vietnamese()];
+            let screens =
+                &render(Status::Actual, Purpose::Alert, lane, &text(Some(&longest), &longest))
+                    [&Language::vietnamese()];
             for provider in Provider::ALL {
                 assert!(text::json_len(&screens.of(provider).body) <= body_budget(lane, provider));
             }

@@ -38,6 +38,9 @@ pub mod registration;
 /// Lanes, outcomes and the sum that must always add up.
 pub mod broadcast;
 
+/// The phones a drill reaches, from the dispatchers' own configuration.
+pub mod drill;
+
 /// What one phone is told.
 pub mod message;
 

@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::alert::{
-    AlertContent, Category, Certainty, FollowUp, Kind, Severity, Source, Text, Urgency,
+    AlertContent, Category, Certainty, FollowUp, Kind, Severity, Source, Status, Text, Urgency,
 };
 use super::broadcast::Lane;
 use super::device::Language;
 use super::id::{AlertId, IncidentId};
-use super::message::{Purpose, Screens, render};
+use super::message::{Purpose, Screen, Screens, render};
 use super::timing::Asked;
 
 /// The keys that seal and those that are believed.
@@ -65,6 +65,9 @@ pub struct SealedAlert {
     pub version: u32,
     /// Which revision of the agency's text.
     pub revision: u32,
+    /// Meant, or a drill. Left out where it is meant: bytes without it are those of releases before it.
+    #[serde(default, skip_serializing_if = "Status::is_actual")]
+    pub status: Status,
     /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
     /// The agency that answers for it.
@@ -122,6 +125,25 @@ pub struct SealedAlert {
 }
 
 impl SealedAlert {
+    /// Why nothing of it may be sent, if something sealed is neither wholly meant nor wholly a drill: status, lane and audience must agree,
+    /// and a drill says on every screen that it is one.
+    fn half_a_drill(&self) -> Option<&'static str> {
+        let is_drill = !self.status.is_actual();
+        if self.audience != Audience::of(self.status) || (self.lane == Lane::Drill) != is_drill {
+            return Some("status, lane and audience do not agree on whether it is a drill");
+        }
+        let marked = |language: &Language, screen: &Screen| {
+            let mark = self.status.mark(language.as_str()).unwrap_or_default();
+            screen.title.starts_with(mark) && screen.body.starts_with(mark)
+        };
+        let all_marked = self.screens.iter().all(|(language, screens)| {
+            [&screens.fcm, &screens.apns, &screens.webpush]
+                .into_iter()
+                .all(|screen| marked(language, screen))
+        });
+        (!all_marked).then_some("a drill without its mark on every screen")
+    }
+
     /// What decides when it may begin.
     pub fn asked(&self) -> Asked {
         Asked { purpose: self.purpose, lane: self.lane, kind: self.kind, send_at: self.send_at }
@@ -156,6 +178,18 @@ pub struct SealedDocument {
 pub enum Audience {
     /// Every active device (QC-CB 12.1).
     EveryDevice,
+    /// The drill group of the dispatchers' own configuration.
+    DrillGroup,
+}
+
+impl Audience {
+    /// Who gets what is meant, and who gets a drill.
+    pub fn of(status: Status) -> Self {
+        match status {
+            Status::Actual => Self::EveryDevice,
+            Status::Exercise => Self::DrillGroup,
+        }
+    }
 }
 
 /// An earlier alert.
@@ -192,6 +226,8 @@ pub struct Identity {
 pub struct Replaces {
     /// As what.
     pub how: FollowUp,
+    /// Meant, or a drill: what follows it is the same.
+    pub status: Status,
     /// Its lane.
     pub lane: Lane,
     /// It, and what it had taken the place of itself, the newest first.
@@ -233,13 +269,14 @@ pub fn sealable(
     document: &SealedDocument,
     ids: PreparedIds,
 ) -> Sealable {
-    let (purpose, lane) = purpose_and_lane(identity, content);
+    let (status, purpose, lane) = nature(identity, content);
     let mut sealed = SealedAlert {
         schema: SCHEMA,
         id: identity.id,
         incident: identity.incident,
         version: identity.version,
         revision: identity.revision,
+        status,
         purpose,
         agency: identity.agency.clone(),
         kind: content.kind,
@@ -249,9 +286,9 @@ pub fn sealable(
         urgency: content.urgency,
         certainty: content.certainty,
         lane,
-        audience: Audience::EveryDevice,
+        audience: Audience::of(status),
         texts: content.texts.clone(),
-        screens: render(purpose, lane, &content.texts),
+        screens: render(status, purpose, lane, &content.texts),
         link: content.link.clone(),
         url: page(&identity.public_url, identity.id),
         source: content.source.clone(),
@@ -283,19 +320,23 @@ pub fn sealable(
 
 /// What follows an emergency goes as soon as the emergency went, whatever it says; and words that are an emergency by themselves never
 /// go slower because they correct something less.
-fn purpose_and_lane(identity: &Identity, content: &AlertContent) -> (Purpose, Lane) {
+fn nature(identity: &Identity, content: &AlertContent) -> (Status, Purpose, Lane) {
     let Some(replaces) = &identity.replaces else {
-        return (Purpose::Alert, content.lane());
+        return (content.status, Purpose::Alert, content.lane());
     };
+    let (status, purpose) = (replaces.status, replaces.how.purpose());
+    if !status.is_actual() {
+        return (status, purpose, Lane::Drill);
+    }
     let lane = match (replaces.how, replaces.lane, content.lane()) {
         (_, Lane::Emergency, _) | (FollowUp::Correction, _, Lane::Emergency) => Lane::Emergency,
         (
             FollowUp::Correction | FollowUp::AllClear,
-            inherited @ (Lane::Bulk | Lane::Personal),
+            inherited @ (Lane::Bulk | Lane::Personal | Lane::Drill),
             _,
         ) => inherited,
     };
-    (replaces.how.purpose(), lane)
+    (status, purpose, lane)
 }
 
 /// What is executed later without another approval: it takes the place of `original` and of whatever that one had taken the place of.
@@ -312,7 +353,7 @@ fn prepared(
         version,
         purpose,
         texts: texts.clone(),
-        screens: render(purpose, original.lane, texts),
+        screens: render(original.status, purpose, original.lane, texts),
         url: page(public_url, id),
         effective: None,
         send_at: None,

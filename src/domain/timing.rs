@@ -53,7 +53,9 @@ impl Asked {
         match (self.purpose, self.lane, self.kind) {
             (Purpose::Recall | Purpose::Correction | Purpose::AllClear, _, _)
             | (Purpose::Alert, Lane::Emergency | Lane::Personal, _) => Patience::None,
-            (Purpose::Alert, Lane::Bulk, Kind::Warning) => Patience::ItsTime,
+            (Purpose::Alert, Lane::Bulk, Kind::Warning) | (Purpose::Alert, Lane::Drill, _) => {
+                Patience::ItsTime
+            }
             (Purpose::Alert, Lane::Bulk, Kind::Announcement) => Patience::ItsTurn,
         }
     }

@@ -229,6 +229,7 @@ fn reached(paper: &mut Paper, reach: &Reach) {
         Lane::Emergency => "khẩn cấp",
         Lane::Personal => "cá nhân",
         Lane::Bulk => "thông thường",
+        Lane::Drill => "diễn tập",
     };
     let devices = number(tally.audience(), Tongue::Vi);
     let title = format!("{devices} thiết bị, luồng {lane}");

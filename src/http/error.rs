@@ -135,6 +135,17 @@ impl From<ApprovalError> for Problem {
                     "A live dispatcher of an earlier release cannot read corrections, all-clears or alerts with a time of their own. Tell the operator to upgrade it.",
                 )
             }
+            ApprovalError::NoDrillGroup => Self::new(Kind::CannotSeal).because(
+                "Chưa có máy phát tin nào được cấu hình nhóm diễn tập ([drill]), nên chưa duyệt được tin diễn tập. Hãy báo người trực vận hành.",
+                "No dispatcher has a drill group ([drill]), so no drill can be approved. Tell the operator.",
+            ),
+            ApprovalError::OtherDrillGroup { .. } => {
+                tracing::error!(%error, "an approval was refused: {error}");
+                Self::new(Kind::CannotSeal).because(
+                    "Các máy phát tin chưa có cùng một nhóm diễn tập. Hãy báo người trực vận hành.",
+                    "The dispatchers have not all the same drill group. Tell the operator.",
+                )
+            }
             ApprovalError::NoPasskey => Self::new(Kind::Forbidden).because(
                 "Chưa có khóa truy cập (passkey) nào của bạn được chứng thực ở đây.",
                 "No certified passkey of yours is known here.",

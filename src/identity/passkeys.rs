@@ -204,8 +204,7 @@ impl Passkeys {
         from: IpAddr,
     ) -> Result<SignedIn, SignInError> {
         let answer = serde_json::from_str::<PublicKeyCredential>(answer).ok();
-        let id = answer.as_ref().map_or("", |answer| answer.id.as_str());
-        let attempt = self.sessions.attempt(&format!("passkey:{id}"), from).await?;
+        let attempt = self.sessions.unguessable(from);
         let mut tx = self.sessions.pool.begin().await?;
         let asked = passkey::take(&mut tx, &token::hash(guest), Ceremony::SignIn).await?;
         if let (Some(answer), Some(asked)) = (answer, asked)

@@ -94,11 +94,16 @@ pub struct Sessions {
     turns: Turns,
 }
 
-/// Somebody who tries to sign in; nobody else from the same address does meanwhile.
+/// Somebody who tries to sign in.
 pub(super) struct Attempt<'a> {
-    login_hash: Vec<u8>,
     address: String,
     pub(super) now: OffsetDateTime,
+    guess: Option<Guess<'a>>,
+}
+
+/// What can be guessed is counted by login and address, and nobody else from the same address guesses meanwhile.
+struct Guess<'a> {
+    login_hash: Vec<u8>,
     _turn: MutexGuard<'a, ()>,
 }
 
@@ -184,8 +189,11 @@ impl Sessions {
         // Argon2 takes its time: meanwhile somebody else may use the connection.
         drop(conn);
         let (officer, kept) = known.map_or((None, None), |(officer, kept)| (Some(officer), kept));
-        let fits =
-            password.len() <= password::LONGEST && password::fits(password.to_owned(), kept).await;
+        // Where no password can let anybody in, none is worth the work: strangers would have it done for nothing.
+        let may_help = self.password_alone || !self.totp_keys.is_empty();
+        let fits = may_help
+            && password.len() <= password::LONGEST
+            && password::fits(password.to_owned(), kept.clone()).await;
         let right = self.check_code(whose, codes.as_ref(), code, attempt.now);
         let suffices =
             if codes.is_some() { right.is_some() } else { self.password_alone } && !has_passkey;
@@ -194,6 +202,12 @@ impl Sessions {
             return Err(self.failed(&attempt).await?);
         };
         let mut tx = self.pool.begin().await?;
+        // The password was looked at for a while: it may have been taken away, or a passkey registered.
+        let stands = account::password_stands(&mut tx, whose, kept.as_deref()).await?;
+        if !stands || (right.is_none() && passkey::any(&mut tx, whose).await?) {
+            drop(tx);
+            return Err(self.failed(&attempt).await?);
+        }
         if let Some(right) = &right
             && !self.take_code(&mut tx, whose, right, attempt.now).await?
         {
@@ -225,15 +239,23 @@ impl Sessions {
         {
             return Err(SignInError::Throttled(FAILURES_COUNT));
         }
-        Ok(Attempt { login_hash, address, now, _turn: turn })
+        Ok(Attempt { address, now, guess: Some(Guess { login_hash, _turn: turn }) })
+    }
+
+    /// Lets somebody show what nobody can guess. Failures are not counted: whoever shares an address with an approver, or writes their name
+    /// into a form, must not keep them out on a bad night.
+    pub(super) fn unguessable(&self, from: IpAddr) -> Attempt<'static> {
+        Attempt { address: subscriber(from).to_string(), now: self.clock.now(), guess: None }
     }
 
     /// Counts a failure; which part was wrong is not said.
     pub(super) async fn failed(&self, attempt: &Attempt<'_>) -> Result<SignInError, StoreError> {
-        let Attempt { login_hash, address, now, .. } = attempt;
-        let mut conn = self.pool.acquire().await?;
-        session::insert_failure(&mut conn, login_hash, address, *now, *now - FAILURES_COUNT)
-            .await?;
+        let Attempt { address, now, guess } = attempt;
+        if let Some(Guess { login_hash, .. }) = guess {
+            let mut conn = self.pool.acquire().await?;
+            session::insert_failure(&mut conn, login_hash, address, *now, *now - FAILURES_COUNT)
+                .await?;
+        }
         Ok(SignInError::Wrong)
     }
 
@@ -245,13 +267,15 @@ impl Sessions {
         officer: Officer,
         reach: Reach,
     ) -> Result<SignedIn, SignInError> {
-        let Attempt { login_hash, address, now, .. } = attempt;
+        let Attempt { address, now, guess } = attempt;
         let token = random::token()?;
         let expires = match reach {
             Reach::Everything => *now + LASTS,
             Reach::Enrolling => *now + ENROLLING_LASTS,
         };
-        session::clear_failures(conn, login_hash, address).await?;
+        if let Some(Guess { login_hash, .. }) = guess {
+            session::clear_failures(conn, login_hash, address).await?;
+        }
         let new = NewSession {
             token_hash: &token::hash(&token),
             officer: officer.id,
@@ -323,8 +347,13 @@ impl Sessions {
 
     /// Ends the session. Ending one that has ended changes nothing.
     pub async fn sign_out(&self, token: &str) -> Result<(), StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        session::delete_session(&mut conn, &token::hash(token)).await
+        let mut tx = self.pool.begin().await?;
+        if let Some(officer) = session::delete_session(&mut tx, &token::hash(token)).await? {
+            let actor = officer.to_string();
+            audit::append(&mut tx, &actor, "session.ended", &actor, serde_json::json!({})).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 }
 

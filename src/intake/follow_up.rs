@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::IntakeError;
 use crate::domain::account::Officer;
-use crate::domain::alert::{FollowUp, Follows};
+use crate::domain::alert::{FollowUp, Follows, Status};
 use crate::domain::id::{AlertId, IncidentId};
 use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
@@ -18,6 +18,7 @@ pub(super) async fn place(
     conn: &mut PgConnection,
     officer: &Officer,
     follows: Follows,
+    status: Status,
 ) -> Result<(IncidentId, Place), IntakeError> {
     let original = alert::find(conn, follows.alert).await?.ok_or(IntakeError::NotFound)?;
     if original.agency != officer.agency
@@ -42,6 +43,7 @@ pub(super) async fn place(
             Purpose::Alert | Purpose::Recall | Purpose::Correction | Purpose::AllClear,
         ) => {}
     }
+    check_same_status(conn, &original, status).await?;
     let place = Place { version: original.version + 1, refers_to: Some(original.id) };
     Ok((original.incident, place))
 }
@@ -51,9 +53,14 @@ pub(super) async fn place_again(
     conn: &mut PgConnection,
     officer: &Officer,
     found: &Alert,
-    asked: Option<Follows>,
+    (asked, status): (Option<Follows>, Status),
 ) -> Result<Place, IntakeError> {
     let Some(follows) = asked else {
+        if let Some(original) = found.refers_to {
+            let broken = || StoreError::inconsistent("alert", "refers_to", found.id);
+            let original = alert::find(conn, original).await?.ok_or_else(broken)?;
+            check_same_status(conn, &original, status).await?;
+        }
         return Ok(Place { version: found.version, refers_to: found.refers_to });
     };
     if found.purpose != follows.how.purpose() {
@@ -64,7 +71,7 @@ pub(super) async fn place_again(
             "An alert does not become a correction or an all-clear, nor one the other. Begin a new one.",
         )]));
     }
-    let (incident, place) = self::place(conn, officer, follows).await?;
+    let (incident, place) = self::place(conn, officer, follows, status).await?;
     if incident != found.incident {
         return Err(IntakeError::Invalid(vec![Violation::new(
             "follows.alert",
@@ -74,6 +81,29 @@ pub(super) async fn place_again(
         )]));
     }
     Ok(place)
+}
+
+/// What follows a drill is a drill, and what follows something real is real: said by whoever writes it, never guessed.
+async fn check_same_status(
+    conn: &mut PgConnection,
+    original: &Alert,
+    status: Status,
+) -> Result<(), IntakeError> {
+    let known = alert::revision(conn, original.id, original.revision).await?.content.status;
+    if known == status {
+        return Ok(());
+    }
+    let (vi, en) = match known {
+        Status::Exercise => (
+            "Tin gốc là diễn tập: tin này cũng phải ghi status: exercise.",
+            "The original is a drill: this one must say status: exercise as well.",
+        ),
+        Status::Actual => (
+            "Tin gốc là tin thật: không thể dùng tin diễn tập để đính chính hay báo yên.",
+            "The original is real: a drill cannot correct or end it.",
+        ),
+    };
+    Err(IntakeError::Invalid(vec![Violation::new("status", "not_as_the_original", vi, en)]))
 }
 
 /// Says at once what the approval would be refused for.
@@ -100,5 +130,5 @@ pub(super) async fn replaces(
     let sealed: SealedAlert = serde_json::from_slice(&bytes).map_err(|_| broken())?;
     let mut references = vec![Reference { id: sealed.id, version: sealed.version }];
     references.extend(sealed.references);
-    Ok(Replaces { how, lane: sealed.lane, references })
+    Ok(Replaces { how, status: sealed.status, lane: sealed.lane, references })
 }

@@ -32,7 +32,7 @@ impl Intake {
         let content =
             AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
         let (incident, place) = match content.follows {
-            Some(follows) => follow_up::place(&mut tx, officer, follows).await?,
+            Some(follows) => follow_up::place(&mut tx, officer, follows, content.status).await?,
             None => (IncidentId::new(), Place::FIRST),
         };
         let new = NewAlert {
@@ -77,7 +77,8 @@ impl Intake {
         let (found, _) = lock_for(&mut tx, officer, id, Action::Revise).await?;
         let mut content =
             AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
-        let place = follow_up::place_again(&mut tx, officer, &found, content.follows).await?;
+        let asked = (content.follows, content.status);
+        let place = follow_up::place_again(&mut tx, officer, &found, asked).await?;
         let last = alert::revision(&mut tx, id, found.revision).await?;
         content.follows = content.follows.or(last.content.follows);
         self.write_revision(&mut tx, officer, &found, place, &content, last.document).await?;

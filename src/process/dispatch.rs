@@ -10,10 +10,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Pools;
+use super::drills;
 use super::refusal;
 use super::status::{self, Status};
 use super::trust;
-use crate::broadcast::{Engine, dispatch, plan};
+use crate::broadcast::{Engine, Ground, dispatch, plan};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, dispatch as settings};
 use crate::delivery::breaker::Breaker;
@@ -27,6 +28,7 @@ use crate::delivery::send::Sender;
 use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
+use crate::domain::drill::Group;
 use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, TrustedKeys};
 use crate::notice::Notices;
 use crate::queue::{
@@ -34,9 +36,9 @@ use crate::queue::{
 };
 use crate::shutdown::{Drained, Shutdown};
 use crate::store::batch::{self, BatchKey};
-use crate::store::device;
 use crate::store::liveness::Announcement;
 use crate::store::patience::soon;
+use crate::store::{StoreError, device};
 use crate::upkeep::due::Due;
 use crate::upkeep::heartbeat::Heartbeat;
 use crate::upkeep::relay;
@@ -88,6 +90,7 @@ impl Dispatcher {
         let providers = Providers::of(config, &clock).context("a provider cannot be set up")?;
         let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
         refusal::demo_accounts(config, &pools.urgent).await?;
+        let group = drills::group(config)?;
         let gate = Gate::new(Arc::clone(&clock));
         let breakers = Provider::ALL.map(|provider| Breaker::new(provider, config.waits));
         let alive = Arc::new(Alive::default());
@@ -99,9 +102,9 @@ impl Dispatcher {
             breakers: breakers.clone(),
             services: Services::new(Arc::clone(&clock), config.waits),
             rooms: Rooms::default(),
-            precedence: Precedence::new(Arc::clone(&clock)),
+            precedence: Arc::new(Precedence::new(Arc::clone(&clock))),
             waits: config.waits,
-            alive: Arc::clone(&alive),
+            alive: Some(Arc::clone(&alive)),
         });
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {
@@ -112,7 +115,7 @@ impl Dispatcher {
             announcement: Announcement {
                 host: host(),
                 release: env!("CARGO_PKG_VERSION").to_owned(),
-                trusted_keys: announced(&trusted),
+                trusted_keys: announced(&trusted, group.as_deref()),
             },
             breakers,
         };
@@ -121,8 +124,8 @@ impl Dispatcher {
         let consuming = Broker::start(&config.broker, "dispatch consume");
         let publisher = Publisher::new(&publishing);
         let engine = Arc::new(Engine::new(
-            pools.common.clone(),
-            pools.urgent.clone(),
+            (pools.common.clone(), pools.urgent.clone()),
+            Ground::Registry,
             sender,
             trusted,
             publisher.clone(),
@@ -131,12 +134,14 @@ impl Dispatcher {
         ));
         spawn_upkeep(config, &pools, &publisher, shutdown, &end);
         shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
-        let consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
-        for provider in Provider::ALL {
-            let own = consumers.iter().filter(|(of, _)| *of == Some(provider));
-            let own = own.map(|(_, consumer)| Arc::clone(consumer)).collect();
-            shutdown
-                .essential("attending", attend(Arc::clone(&engine), provider, own, end.clone()));
+        let mut consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
+        spawn_attending(&engine, &consumers, shutdown, &end);
+        if let Some(group) = group {
+            let drills = drills::engine(config, &engine, group, &clock)?;
+            let taking =
+                drills::consumers(&drills, &consuming, &publisher, &clock, &config.dispatch);
+            spawn_attending(&drills, &taking, shutdown, &end);
+            consumers.extend(taking);
         }
         let drain = config.dispatch.drain();
         let brokers = [publishing, consuming];
@@ -175,6 +180,19 @@ pub fn spawn_upkeep(
         bulk_hold: time::Duration::hours(config.dispatch.bulk_hold_max_hours.into()),
     };
     shutdown.essential("due-scan", due.run(end.clone()));
+}
+
+fn spawn_attending(
+    engine: &Arc<Engine>,
+    consumers: &[(Option<Provider>, Arc<Consumer>)],
+    shutdown: &Shutdown,
+    end: &CancellationToken,
+) {
+    for provider in Provider::ALL {
+        let own = consumers.iter().filter(|(of, _)| *of == Some(provider));
+        let own = own.map(|(_, consumer)| Arc::clone(consumer)).collect();
+        shutdown.essential("attending", attend(Arc::clone(engine), provider, own, end.clone()));
+    }
 }
 
 fn consumers(
@@ -234,10 +252,10 @@ fn notices(
 }
 
 /// One task, whatever it is.
-async fn handle(engine: Arc<Engine>, delivery: Delivery) -> Settle {
+pub(super) async fn handle(engine: Arc<Engine>, delivery: Delivery) -> Settle {
     match Task::parse(&delivery.body) {
         Ok(Task::PlanV1 { broadcast }) => match plan::plan(&engine, broadcast).await {
-            Ok(()) => Settle::Ack,
+            Ok(settle) => settle,
             Err(error) => plan::failed(&engine, broadcast, &error).await,
         },
         Ok(Task::PushV1 { broadcast, provider, first }) => {
@@ -306,7 +324,7 @@ async fn leave_out(
     }
     let breaker = engine.sender.breaker(provider);
     loop {
-        match soon(device::any_active(&engine.urgent, provider)).await {
+        match soon(any_reached_by(engine, provider)).await {
             Ok(true) => breaker.park("not configured here, but active devices are registered"),
             Ok(false) => breaker.resume(),
             Err(error) => tracing::warn!(%provider, %error, "devices were not looked for: {error}"),
@@ -319,9 +337,18 @@ async fn leave_out(
     }
 }
 
+/// Is there anybody whom only this provider reaches?
+async fn any_reached_by(engine: &Engine, provider: Provider) -> Result<bool, StoreError> {
+    match &engine.ground {
+        Ground::Registry => device::any_active(&engine.urgent, provider).await,
+        Ground::Group(group) => Ok(group.word().devices[provider.index()] > 0),
+    }
+}
+
 /// Nobody consumes a parked provider's tasks; what is stopped or expired is closed all the same.
 async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
-    match soon(batch::to_close(&engine.urgent, provider, CLOSE_AT_ONCE)).await {
+    let of_drills = matches!(engine.ground, Ground::Group(_));
+    match soon(batch::to_close(&engine.urgent, provider, of_drills, CLOSE_AT_ONCE)).await {
         Ok(keys) => {
             for key in keys {
                 dispatch::dispatch(engine, key).await;
@@ -332,9 +359,10 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
 }
 
 /// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
-fn announced(trusted: &TrustedKeys) -> Vec<String> {
+fn announced(trusted: &TrustedKeys, group: Option<&Group>) -> Vec<String> {
     let mut ids = trusted.ids();
     ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE].map(str::to_owned));
+    ids.extend(group.map(|group| group.word().announced()));
     ids
 }
 

@@ -9,6 +9,9 @@ pub mod dispatch;
 /// `loa serve`: the API, the console, the public pages, intake from the broker, upkeep.
 pub mod serve;
 
+/// The part of a dispatcher that sends drills.
+mod drills;
+
 /// The operator's commands.
 pub mod command;
 

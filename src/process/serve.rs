@@ -34,6 +34,7 @@ const EVENTS_AT_ONCE: u16 = 16;
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let trusted = trust::believed(config)?;
+    trust::check_console(config, &trusted)?;
     let key = sealing_key(config, &trusted)?.map(Arc::new);
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -53,8 +54,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let checkpoints = checkpoints(config, &pools, key.as_ref())?.map(|turn| {
         shutdown.essential("checkpoints", turn.run(config.audit.checkpoint_every(), end.clone()))
     });
-    let publication =
-        Arc::new(Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone()));
+    let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone());
+    let publication = Arc::new(publication.with_drills(config.drill.public));
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
     let app = App::new(

@@ -86,6 +86,29 @@ pub fn believed(config: &Config) -> anyhow::Result<TrustedKeys> {
     believed_of(&config.seal)
 }
 
+/// The console must be where approvers' passkeys answer: elsewhere nobody could sign in, or every seal would be refused, which would show
+/// only on the night.
+///
+/// # Errors
+/// When `http.public_url` is not one of the origins in the list of approvers, or not below its relying party.
+pub fn check_console(config: &Config, trusted: &TrustedKeys) -> anyhow::Result<()> {
+    let (Some(approvers), Some(base)) = (trusted.approvers(), &config.http.public_url) else {
+        return Ok(());
+    };
+    let Site { rp_id, origins } = &approvers.trust.site;
+    ensure!(
+        origins.iter().any(|origin| origin == base),
+        "http.public_url: {base} is not an origin of seal.approvers_file, which names {}; approvers could seal nothing there",
+        origins.join(", ")
+    );
+    let host = url::Url::parse(base).ok().and_then(|url| url.host_str().map(str::to_owned));
+    ensure!(
+        host.is_some_and(|host| host == *rp_id || host.ends_with(&format!(".{rp_id}"))),
+        "http.public_url: {base} is not at or below {rp_id}, for which the passkeys of seal.approvers_file were made"
+    );
+    Ok(())
+}
+
 /// What is believed when looking back: that, and keys of the past.
 ///
 /// # Errors

@@ -35,6 +35,9 @@ pub struct PublicAlert<'a> {
     pub version: u32,
     /// Alert, recall, correction or all-clear.
     pub purpose: Purpose,
+    /// Nothing of it is meant. Left out where it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
     /// `live`, `expired`, `superseded` or `recalled`.
     pub status: &'static str,
     /// Warning or announcement.
@@ -106,6 +109,7 @@ impl<'a> PublicAlert<'a> {
             incident: sealed.incident,
             version: sealed.version,
             purpose: sealed.purpose,
+            drill: entry.is_drill(),
             status: entry.standing.as_str(),
             kind: sealed.kind,
             category: sealed.category,

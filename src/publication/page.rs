@@ -184,8 +184,8 @@ struct View<'a> {
     band: Band,
     is_recall: bool,
     is_all_clear: bool,
-    /// *THU HỒI*, *ĐÍNH CHÍNH*, *BÁO YÊN*, as phones have it before the headline.
-    mark: Option<&'static str>,
+    /// *DIỄN TẬP*, *THU HỒI*, *ĐÍNH CHÍNH*, *BÁO YÊN*, as phones have it before the headline.
+    mark: Option<String>,
     /// Chip of an ended alert.
     ended: Option<Ended>,
     kind: &'static str,
@@ -243,10 +243,10 @@ impl<'a> View<'a> {
             url: &sealed.url,
             text,
             lang: language.as_str(),
-            band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
+            band: band_of(entry, t),
             is_recall: sealed.purpose == Purpose::Recall,
             is_all_clear: entry.is_all_clear(),
-            mark: sealed.purpose.mark(language.as_str()),
+            mark: mark_of(entry, language.as_str()),
             ended: Ended::of(entry.standing, t),
             kind: wording::kind(sealed.kind, t),
             category: wording::category(sealed.category, t),
@@ -276,6 +276,23 @@ impl<'a> View<'a> {
                 .collect(),
         }
     }
+}
+
+/// A drill has no colour of danger.
+fn band_of(entry: &Entry<'_>, t: Tongue) -> Band {
+    let sealed = &entry.alert.sealed;
+    if entry.is_drill() {
+        let name = t.pick("Diễn tập, không có nguy hiểm", "A drill: there is no danger");
+        return Band { class: "news", bars: 0, name: name.to_owned() };
+    }
+    Band::of(sealed.kind, sealed.risk_level, sealed.severity, t)
+}
+
+fn mark_of(entry: &Entry<'_>, tag: &str) -> Option<String> {
+    let sealed = &entry.alert.sealed;
+    let marks = [sealed.status.mark(tag), sealed.purpose.mark(tag)];
+    let marks: Vec<&str> = marks.into_iter().flatten().collect();
+    (!marks.is_empty()).then(|| marks.join(": "))
 }
 
 impl Ended {

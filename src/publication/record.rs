@@ -113,12 +113,13 @@ pub struct Entry<'a> {
 }
 
 impl Record {
-    /// Verifies every seal with `keys`. What does not verify is left out and named.
-    pub fn verify(rows: &[PublishedRow], keys: &TrustedKeys) -> Self {
+    /// Verifies every seal with `keys`. What does not verify is left out and named; a drill is left out unless drills are shown here.
+    pub fn verify(rows: &[PublishedRow], keys: &TrustedKeys, shows_drills: bool) -> Self {
         let mut record = Self::default();
         for row in rows {
             match open(row, keys) {
-                Ok(alert) => record.add(alert),
+                Ok(alert) if shows_drills || alert.sealed.status.is_actual() => record.add(alert),
+                Ok(_) => {}
                 Err(why) => {
                     record.withheld.insert(Withheld { id: row.id, why });
                 }
@@ -169,7 +170,7 @@ impl Record {
             let sealed = &entry.alert.sealed;
             let newest = std::cmp::Reverse(entry.alert.published_at);
             match entry.standing.ended() {
-                None if entry.is_all_clear() => (1, None, None, newest),
+                None if entry.is_all_clear() || entry.is_drill() => (1, None, None, newest),
                 None => (0, None, Some((sealed.severity, sealed.urgency)), newest),
                 Some(at) => (2, Some(std::cmp::Reverse(at)), None, newest),
             }
@@ -213,6 +214,11 @@ impl Record {
 }
 
 impl Entry<'_> {
+    /// Is nothing of it meant?
+    pub fn is_drill(&self) -> bool {
+        !self.alert.sealed.status.is_actual()
+    }
+
     /// Does it say that a danger is over?
     pub fn is_all_clear(&self) -> bool {
         match self.alert.sealed.purpose {

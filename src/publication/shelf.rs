@@ -43,6 +43,7 @@ pub struct Publication {
     known: Mutex<Known>,
     nudged: Notify,
     generation: watch::Sender<u64>,
+    shows_drills: bool,
 }
 
 /// What the last looks found.
@@ -77,7 +78,14 @@ impl Publication {
             known: Mutex::default(),
             nudged: Notify::new(),
             generation: watch::Sender::new(0),
+            shows_drills: false,
         }
+    }
+
+    /// Shows drills as well, if `shows`.
+    #[must_use]
+    pub fn with_drills(self, shows: bool) -> Self {
+        Self { shows_drills: shows, ..self }
     }
 
     /// What the public may read; `None` until the database has been asked once. "Not known yet" is never shown as "no alerts".
@@ -156,7 +164,7 @@ impl Publication {
             self.rebuild_if_time_changed_it();
         } else {
             let rows = store::load(&self.pool, since).await?;
-            let record = Record::verify(&rows, &self.keys);
+            let record = Record::verify(&rows, &self.keys, self.shows_drills);
             self.raise_alarms(&record.withheld);
             #[expect(clippy::cast_precision_loss, reason = "a handful of alerts")]
             Metric::AlertsWithheld.set(record.withheld.len() as f64, &[]);

@@ -86,7 +86,7 @@ impl Task {
     /// Where the task belongs, for a broadcast of `lane`.
     pub const fn queue(self, lane: Lane) -> Queue {
         match self {
-            Self::PlanV1 { .. } => Queue::Plan,
+            Self::PlanV1 { .. } => Queue::of_plans(lane),
             Self::PushV1 { provider, .. } => Queue::of_lane(lane, provider),
             Self::NoticeV1 { .. } => Queue::Notice,
         }

@@ -93,6 +93,10 @@ pub enum Queue {
     Emergency(Provider),
     /// Batches of everything else that goes to all.
     Bulk(Provider),
+    /// Approved drills to be cut into batches: only for dispatchers that have a drill group.
+    DrillPlan,
+    /// Batches of drills.
+    Drill(Provider),
     /// Notices to one person, all providers.
     Notice,
     /// What agencies' systems submit.
@@ -109,7 +113,16 @@ impl Queue {
         match lane {
             Lane::Emergency => Self::Emergency(provider),
             Lane::Bulk => Self::Bulk(provider),
+            Lane::Drill => Self::Drill(provider),
             Lane::Personal => Self::Notice,
+        }
+    }
+
+    /// The queue of the plans of `lane`.
+    pub const fn of_plans(lane: Lane) -> Self {
+        match lane {
+            Lane::Drill => Self::DrillPlan,
+            Lane::Emergency | Lane::Bulk | Lane::Personal => Self::Plan,
         }
     }
 
@@ -118,6 +131,8 @@ impl Queue {
         let mut all = vec![Self::Plan];
         all.extend(Provider::ALL.map(Self::Emergency));
         all.extend(Provider::ALL.map(Self::Bulk));
+        all.push(Self::DrillPlan);
+        all.extend(Provider::ALL.map(Self::Drill));
         all.extend([Self::Notice, Self::AlertRequests, Self::FeedbackEvents, Self::Dead]);
         all
     }
@@ -132,6 +147,10 @@ impl Queue {
             Self::Bulk(Provider::Fcm) => "push.bulk.fcm",
             Self::Bulk(Provider::Apns) => "push.bulk.apns",
             Self::Bulk(Provider::WebPush) => "push.bulk.webpush",
+            Self::DrillPlan => "push.drill.plan",
+            Self::Drill(Provider::Fcm) => "push.drill.fcm",
+            Self::Drill(Provider::Apns) => "push.drill.apns",
+            Self::Drill(Provider::WebPush) => "push.drill.webpush",
             Self::Notice => "notice",
             Self::AlertRequests => "alerts.requests",
             Self::FeedbackEvents => "feedback.events",
@@ -142,9 +161,12 @@ impl Queue {
     /// The exchange that feeds it, and by which key.
     pub const fn bound_to(self) -> (Exchange, &'static str) {
         match self {
-            Self::Plan | Self::Emergency(_) | Self::Bulk(_) | Self::Notice => {
-                (Exchange::Work, self.name())
-            }
+            Self::Plan
+            | Self::Emergency(_)
+            | Self::Bulk(_)
+            | Self::DrillPlan
+            | Self::Drill(_)
+            | Self::Notice => (Exchange::Work, self.name()),
             Self::AlertRequests => (Exchange::AlertRequests, "#"),
             Self::FeedbackEvents => (Exchange::FeedbackEvents, "#"),
             Self::Dead => (Exchange::Dead, ""),
@@ -165,7 +187,12 @@ impl Queue {
                 ("x-overflow", Argument::Text("drop-head")),
                 // No dead-letter exchange: what falls out of here is gone, or it would go round in a circle.
             ]),
-            Self::Plan | Self::Emergency(_) | Self::Bulk(_) | Self::Notice => arguments.extend([
+            Self::Plan
+            | Self::Emergency(_)
+            | Self::Bulk(_)
+            | Self::DrillPlan
+            | Self::Drill(_)
+            | Self::Notice => arguments.extend([
                 // Said explicitly because the default differs: none in 3.x, 20 in 4.x. A task that took 20 processes with it
                 // will take the next one too; upkeep finds the work again in PostgreSQL.
                 ("x-delivery-limit", Argument::Number(20)),

@@ -204,6 +204,22 @@ pub async fn person_of(conn: &mut PgConnection, officer: OfficerId) -> Result<St
         .await?)
 }
 
+/// Is this still the account's password, and the account open? Neither changes before the transaction ends.
+pub async fn password_stands(
+    conn: &mut PgConnection,
+    officer: OfficerId,
+    hash: Option<&str>,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"select true as "stands!" from officer where id = $1 and disabled_at is null and password_hash = $2 for share"#,
+        officer.0,
+        hash
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Takes an account's password away, and ends its sessions.
 pub async fn clear_password(conn: &mut PgConnection, officer: OfficerId) -> Result<(), StoreError> {
     sqlx::query!("update officer set password_hash = null where id = $1", officer.0)

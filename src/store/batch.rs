@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::StoreError;
-use crate::domain::broadcast::Tally;
+use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::Provider;
 use crate::domain::id::BroadcastId;
 
@@ -258,16 +258,18 @@ pub async fn take_due(
 pub async fn to_close(
     pool: &PgPool,
     provider: Provider,
+    of_drills: bool,
     limit: i64,
 ) -> Result<Vec<BatchKey>, StoreError> {
     let rows = sqlx::query!(
         "select b.broadcast_id, b.provider, b.first, c.lane
          from batch b join broadcast c on c.id = b.broadcast_id
-         where b.state < 2 and b.provider = $1 and c.state <> 'completed'
+         where b.state < 2 and b.provider = $1 and c.state <> 'completed' and (c.lane = 'drill') = $3
            and (c.stopped_at is not null or c.expires_at <= clock_timestamp())
          order by b.broadcast_id, b.first limit $2",
         provider.code(),
-        limit
+        limit,
+        of_drills
     )
     .fetch_all(pool)
     .await?;
@@ -385,15 +387,21 @@ fn key_of(
 }
 
 /// Broadcasts whose planning nobody may be doing: their plan task is published again when the plan queue is empty.
-pub async fn unplanned(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
-    let rows = sqlx::query_scalar!(
-        "select id from broadcast where state = 'planning' and created_at < clock_timestamp() - interval '1 second'
+pub async fn unplanned(conn: &mut PgConnection) -> Result<Vec<(BroadcastId, Lane)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, lane from broadcast where state = 'planning' and created_at < clock_timestamp() - interval '1 second'
            and (parked_reason is null or stopped_at is not null or expires_at <= clock_timestamp())
          order by created_at limit 100 for update skip locked"
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(BroadcastId).collect())
+    rows.into_iter()
+        .map(|row| {
+            let lane = Lane::from_word(&row.lane)
+                .ok_or_else(|| StoreError::inconsistent("broadcast", "lane", row.id))?;
+            Ok((BroadcastId(row.id), lane))
+        })
+        .collect()
 }
 
 /// What became of one device: the batch that covers its number, and the byte there.

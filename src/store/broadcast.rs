@@ -106,7 +106,7 @@ pub async fn create(
     let held = new.after_epoch.is_some()
         || match new.lane {
             Lane::Bulk => must_wait(conn, new.alert).await?,
-            Lane::Emergency | Lane::Personal => false,
+            Lane::Emergency | Lane::Personal | Lane::Drill => false,
         };
     let (begins_at, waits_for, state) = match new.begins {
         Begins::Later { at, waits_for } => (Some(at), Some(waits_for.as_str()), "scheduled"),
@@ -131,7 +131,7 @@ pub async fn create(
     match new.begins {
         Begins::Later { .. } => return Ok(id),
         Begins::Now if held => {}
-        Begins::Now => add_plan_task(conn, id, trace).await?,
+        Begins::Now => add_plan_task(conn, id, new.lane, trace).await?,
     }
     tell(conn, "alert.live", id, new.alert).await?;
     Ok(id)
@@ -146,7 +146,7 @@ pub async fn release(
     patience: Duration,
     bulk_hold: time::Duration,
 ) -> Result<usize, StoreError> {
-    let ready = sqlx::query_scalar!(
+    let ready = sqlx::query!(
         r#"update broadcast b set state = 'planning'
            where b.state = 'waiting' and not b.paused and case
                when b.after_epoch is not null then
@@ -163,15 +163,17 @@ pub async fn release(
                        select from broadcast e join alert a on a.id = e.alert_id
                        where e.lane = 'emergency' and a.state = 'live' and a.purpose in ('alert', 'correction') and e.expires_at > clock_timestamp())
                end
-           returning b.id"#,
+           returning b.id, b.lane"#,
         patience.as_secs_f64(),
         bulk_hold.as_seconds_f64(),
         silence.as_secs_f64()
     )
     .fetch_all(&mut *conn)
     .await?;
-    for id in &ready {
-        add_plan_task(conn, BroadcastId(*id), None).await?;
+    for row in &ready {
+        let lane = Lane::from_word(&row.lane)
+            .ok_or_else(|| StoreError::inconsistent("broadcast", "lane", row.id))?;
+        add_plan_task(conn, BroadcastId(row.id), lane, None).await?;
     }
     // For people who look: what is still waiting, and is not for a stop, is held.
     sqlx::query!(
@@ -198,10 +200,16 @@ pub(super) async fn tell(
 pub(super) async fn add_plan_task(
     conn: &mut PgConnection,
     id: BroadcastId,
+    lane: Lane,
     trace: Option<&str>,
 ) -> Result<(), StoreError> {
+    // The routing key is the name of the queue (`queue::topology`), of which only dispatchers with a drill group take drills.
+    let queue = match lane {
+        Lane::Drill => "push.drill.plan",
+        Lane::Emergency | Lane::Bulk | Lane::Personal => "plan",
+    };
     let task = json!({"kind": "plan_v1", "broadcast": id});
-    outbox::add(conn, "loa.work", "plan", &task, trace).await
+    outbox::add(conn, "loa.work", queue, &task, trace).await
 }
 
 /// While an emergency is live. What corrects, ends or recalls an alert never waits for one.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::broadcast::{add_plan_task, must_wait, tell};
 use super::{StoreError, lock};
+use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, BroadcastId};
 
 /// Two approvals must not both take the last place of a day.
@@ -64,16 +65,16 @@ async fn begin(
 ) -> Result<bool, StoreError> {
     let held = must_wait(conn, alert).await?;
     // An officer may have paused it since it was read.
-    let begun = sqlx::query!(
-        "update broadcast set state = $2 where id = $1 and state = 'scheduled' and not paused",
+    let begun = sqlx::query_scalar!(
+        "update broadcast set state = $2 where id = $1 and state = 'scheduled' and not paused returning lane",
         broadcast.0,
         if held { "waiting" } else { "planning" }
     )
-    .execute(&mut *conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    if begun.rows_affected() == 0 {
-        return Ok(false);
-    }
+    let Some(begun) = begun else { return Ok(false) };
+    let lane = Lane::from_word(&begun)
+        .ok_or_else(|| StoreError::inconsistent("broadcast", "lane", broadcast))?;
     sqlx::query!(
         "update alert set state = 'live', published_at = clock_timestamp() where id = $1 and state = 'scheduled'",
         alert.0
@@ -81,7 +82,7 @@ async fn begin(
     .execute(&mut *conn)
     .await?;
     if !held {
-        add_plan_task(conn, broadcast, None).await?;
+        add_plan_task(conn, broadcast, lane, None).await?;
     }
     tell(conn, "alert.live", broadcast, alert).await?;
     tracing::info!(alert.id = %alert, broadcast.id = %broadcast, "the time of alert {alert} has come");

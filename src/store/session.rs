@@ -132,11 +132,17 @@ pub async fn is_open(
 }
 
 /// Signs out.
-pub async fn delete_session(conn: &mut PgConnection, token_hash: &[u8]) -> Result<(), StoreError> {
-    sqlx::query!("delete from console_session where token_hash = $1", token_hash)
-        .execute(conn)
-        .await?;
-    Ok(())
+pub async fn delete_session(
+    conn: &mut PgConnection,
+    token_hash: &[u8],
+) -> Result<Option<OfficerId>, StoreError> {
+    let ended = sqlx::query_scalar!(
+        "delete from console_session where token_hash = $1 returning officer_id",
+        token_hash
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(ended.map(OfficerId))
 }
 
 /// An open session, as its owner sees it.

@@ -161,10 +161,10 @@ impl Due {
         let mut lost = Vec::new();
         let due: HashSet<BatchKey> = due.iter().map(|(key, _)| *key).collect();
         let due_notices: HashSet<NoticeId> = due_notices.iter().copied().collect();
-        for broadcast in soon(batch::unplanned(conn)).await? {
-            if self.is_empty(Queue::Plan).await {
+        for (broadcast, lane) in soon(batch::unplanned(conn)).await? {
+            if self.is_empty(Queue::of_plans(lane)).await {
                 let task = Task::PlanV1 { broadcast };
-                lost.push(Publication::task(task, Lane::Emergency, None));
+                lost.push(Publication::task(task, lane, None));
             }
         }
         let mut notices = soon(notice::unattended(conn, PAGE)).await?;
@@ -173,7 +173,7 @@ impl Due {
             tracing::info!(notices = notices.len(), "notices nobody attends to go out again");
             lost.extend(notices.into_iter().map(notice_task));
         }
-        for lane in [Lane::Emergency, Lane::Bulk] {
+        for lane in [Lane::Emergency, Lane::Bulk, Lane::Drill] {
             for provider in Provider::ALL {
                 let mut keys = soon(batch::unattended(conn, lane.as_str(), provider, PAGE)).await?;
                 keys.retain(|key| !due.contains(key));

@@ -38,6 +38,7 @@ mod devices_import;
 mod devices_registry;
 mod documents;
 mod dossier;
+mod drill;
 mod follow_ups_on_air;
 mod forgetting;
 mod grants;

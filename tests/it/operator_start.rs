@@ -9,6 +9,7 @@ use crate::support::app::account;
 use crate::support::broker::Vhost;
 use crate::support::fleet::{free_address, providers_toml};
 use crate::support::machine::{Away, Machine};
+use crate::support::passkey::Safe;
 use crate::support::seed::url_of;
 
 /// A production's configuration with servers nobody asks, because it is refused before.
@@ -68,6 +69,23 @@ async fn a_wrong_configuration_is_one_line_that_names_the_key() {
             assert!(!complaint.contains("correct-horse"), "no secret is shown: {complaint}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_console_elsewhere_than_the_approvers_passkeys_does_not_start() {
+    let machine = Machine::new();
+    let safe = Safe::new();
+    let file = machine.write("approvers.json", safe.file());
+    let list =
+        format!("[seal]\napprovers_file = \"{file}\"\napprovers_root = \"{}\"", safe.public());
+    let configuration = production(&machine).replace("[seal]", &list);
+    let said = machine.loa(&configuration, &["serve"]).await;
+    let complaint = said.complaint();
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(
+        complaint.contains("https://canhbao.example.vn is not an origin of seal.approvers_file"),
+        "{complaint}"
+    );
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ impl Bounds {
     pub fn in_hand(&self, lane: Lane) -> i64 {
         match lane {
             Lane::Emergency | Lane::Personal => self.in_hand[0],
-            Lane::Bulk => self.in_hand[1],
+            Lane::Bulk | Lane::Drill => self.in_hand[1],
         }
     }
 

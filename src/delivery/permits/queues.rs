@@ -23,7 +23,7 @@ impl Queues {
         match want.lane {
             Lane::Emergency => self.emergency.push_back(want),
             Lane::Personal => self.personal.push_back(want),
-            Lane::Bulk => self.bulk.push_back(want),
+            Lane::Bulk | Lane::Drill => self.bulk.push_back(want),
         }
     }
 

@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertRequest {
+    /// `actual`, which it is when absent, or `exercise`: a drill, which reaches the drill group only.
+    pub status: Option<String>,
     /// `warning` or `announcement`.
     #[schema(example = "warning")]
     pub kind: Option<String>,

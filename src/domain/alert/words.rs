@@ -41,6 +41,17 @@ words!(
     }
 );
 words!(
+    /// Whether it is meant (CAP 1.2 `status`).
+    #[derive(Default)]
+    Status {
+        /// What happens, happens.
+        #[default]
+        Actual = "actual", "Thật";
+        /// A drill: to the drill group only, and marked on every screen.
+        Exercise = "exercise", "Diễn tập";
+    }
+);
+words!(
     /// Categories from QC-CB 9.2.c and common practice.
     Category {
         /// Natural disaster.
@@ -104,3 +115,22 @@ words!(
         Unlikely = "unlikely", "Ít khả năng";
     }
 );
+
+impl Status {
+    /// Is it meant? What is not written says that it is.
+    pub fn is_actual(&self) -> bool {
+        match self {
+            Self::Actual => true,
+            Self::Exercise => false,
+        }
+    }
+
+    /// What stands before everything a drill shows, in the language `tag`.
+    pub fn mark(self, tag: &str) -> Option<&'static str> {
+        match self {
+            Self::Actual => None,
+            Self::Exercise if tag == "en" => Some("DRILL"),
+            Self::Exercise => Some("DIỄN TẬP"),
+        }
+    }
+}

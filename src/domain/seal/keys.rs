@@ -171,7 +171,8 @@ impl Approvers {
             Purpose::Alert | Purpose::Correction => None,
         };
         // Only what ends its original is believed for its original's sake.
-        let follows = prepared.references.iter().any(|earlier| earlier.id == approved.id);
+        let follows = prepared.references.iter().any(|earlier| earlier.id == approved.id)
+            && prepared.status == approved.status;
         if named != Some(&digest(bytes)) || !follows || prepared.incident != approved.incident {
             return Err(SealError::Forged);
         }
@@ -205,7 +206,7 @@ impl Quorum {
     pub fn of(self, lane: Lane) -> usize {
         match lane {
             Lane::Emergency => self.emergency,
-            Lane::Personal | Lane::Bulk => 1,
+            Lane::Personal | Lane::Bulk | Lane::Drill => 1,
         }
     }
 
@@ -360,6 +361,9 @@ impl TrustedKeys {
         }
         if sealed.schema != SCHEMA {
             return Err(SealError::Unreadable(format!("schema {} is not known", sealed.schema)));
+        }
+        if let Some(why) = sealed.half_a_drill() {
+            return Err(SealError::Unreadable(why.to_owned()));
         }
         Ok(sealed)
     }

@@ -298,7 +298,7 @@ fn an_all_clear_goes_as_soon_as_the_alarm_went_and_does_not_sound_like_it() {
 /// An alert that takes the place of one in `lane`.
 fn follow_up(how: FollowUp, lane: Lane, content: &AlertContent) -> SealedAlert {
     let earlier = [2, 1].map(|version| Reference { id: AlertId::new(), version });
-    let replaces = Replaces { how, lane, references: earlier.to_vec() };
+    let replaces = Replaces { how, status: Status::Actual, lane, references: earlier.to_vec() };
     let identity = Identity { version: 3, replaces: Some(replaces), ..identity() };
     let sealable = sealable(&identity, content, &document(), PreparedIds::draw());
     let recall = read(&sealable.recall.unwrap().1);
@@ -359,4 +359,68 @@ fn an_all_clear_holds_by_the_seal_of_its_original_and_nothing_else_does() {
     let seal = approving.seal(&other, &[0], Some(&first));
     let opened = keys.open_alert(other_id, APPROVERS, &other, &seal);
     assert_eq!(opened.map(drop), Err(SealError::Forged));
+}
+
+/// The same warning as a drill.
+fn drill() -> AlertContent {
+    AlertContent { status: Status::Exercise, ..content() }
+}
+
+#[test]
+fn what_is_sealed_with_or_after_a_drill_is_a_drill() {
+    let sealable = sealable(&identity(), &drill(), &document(), PreparedIds::draw());
+    let (alert, recall) = (read(&sealable.alert), read(&sealable.recall.unwrap().1));
+    for sealed in [&alert, &recall] {
+        assert_eq!(
+            (sealed.status, sealed.lane, sealed.audience),
+            (Status::Exercise, Lane::Drill, Audience::DrillGroup)
+        );
+        assert_eq!(sealed.half_a_drill(), None);
+    }
+    let told = alert.message(Provider::Apns, &Language::vietnamese(), &[]).unwrap();
+    assert_eq!(
+        (told.kind, told.style),
+        ("drill", Style::Emergency),
+        "it rings as what it exercises"
+    );
+    let replaces = Replaces {
+        how: FollowUp::Correction,
+        status: Status::Exercise,
+        lane: Lane::Drill,
+        references: vec![Reference { id: AlertId::new(), version: 1 }],
+    };
+    let identity = Identity { version: 2, replaces: Some(replaces), ..identity() };
+    let sealable = super::sealable(&identity, &content(), &document(), PreparedIds::draw());
+    assert_eq!(read(&sealable.alert).lane, Lane::Drill, "whatever its own words ask for");
+}
+
+#[test]
+fn what_is_meant_is_sealed_to_the_bytes_of_releases_before_drills() {
+    let sealable = sealable(&identity(), &content(), &document(), PreparedIds::draw());
+    let bytes = String::from_utf8(sealable.alert).unwrap();
+    assert!(!bytes.contains("\"status\""), "{bytes}");
+}
+
+#[test]
+fn half_a_drill_is_believed_of_no_key() {
+    let key = key();
+    let sealable = sealable(&identity(), &drill(), &document(), PreparedIds::draw());
+    let whole = read(&sealable.alert);
+    let opened = |sealed: &SealedAlert| {
+        let bytes = canonical(sealed);
+        trust_of(&key).open_alert(sealed.id, "k1", &bytes, &key.seal(&bytes))
+    };
+    assert!(opened(&whole).is_ok());
+    let mut unmarked = whole.clone();
+    for screens in unmarked.screens.values_mut() {
+        screens.webpush.title = "Cảnh báo lũ quét".into();
+    }
+    for half in [
+        SealedAlert { audience: Audience::EveryDevice, ..whole.clone() },
+        SealedAlert { lane: Lane::Emergency, ..whole.clone() },
+        SealedAlert { status: Status::Actual, ..whole.clone() },
+        unmarked,
+    ] {
+        assert!(matches!(opened(&half), Err(SealError::Unreadable(_))), "{half:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::SealedAlert;
-use crate::domain::alert::lane_of;
+use crate::domain::alert::{Status, lane_of};
 use crate::domain::broadcast::Lane;
 use crate::domain::device::{Language, Provider};
 use crate::domain::message::{CollapseId, Purpose, PushMessage, Style};
@@ -28,6 +28,8 @@ impl SealedAlert {
         let kind = match (self.purpose, style) {
             (Purpose::Recall, _) => "recall",
             (Purpose::AllClear, _) => "all_clear",
+            // The app never takes it for anything that is meant, whatever else it reads.
+            (Purpose::Alert | Purpose::Correction, _) if self.status == Status::Exercise => "drill",
             (Purpose::Alert | Purpose::Correction, Style::Emergency) => "emergency",
             (
                 Purpose::Alert | Purpose::Correction,
@@ -64,11 +66,14 @@ impl SealedAlert {
             Purpose::Alert | Purpose::Correction | Purpose::Recall => true,
             Purpose::AllClear => false,
         };
-        match (self.lane, lane_of(self.kind, self.severity, self.urgency)) {
+        let words = lane_of(self.kind, self.severity, self.urgency);
+        // A drill rings as what it exercises.
+        let lane = if self.lane == Lane::Drill { words } else { self.lane };
+        match (lane, words) {
             (Lane::Emergency, Lane::Emergency) if threatens => Style::Emergency,
             (Lane::Emergency, _) => Style::Calm,
-            (Lane::Personal | Lane::Bulk, _) => {
-                match Style::of(self.kind, self.lane, self.severity, self.risk_level) {
+            (Lane::Personal | Lane::Bulk | Lane::Drill, _) => {
+                match Style::of(self.kind, lane, self.severity, self.risk_level) {
                     Style::Warning { time_sensitive } => {
                         Style::Warning { time_sensitive: time_sensitive && threatens }
                     }

@@ -117,6 +117,11 @@ impl Fleet {
         self.environment.push((name, value.into()));
     }
 
+    /// What is installed, as it was imported.
+    pub fn installed(&self) -> String {
+        fs::read_to_string(self.directory.join("devices.ndjson")).expect("it was installed")
+    }
+
     /// A file in the fleet's directory; returns its path.
     pub fn write(&self, name: &str, content: &[u8]) -> String {
         let path = self.directory.join(name);

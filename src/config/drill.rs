@@ -1,0 +1,136 @@
+//! Drills: whom they reach, and with which credentials.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::secret::{optional_path, read_file};
+use super::webpush::VapidKey;
+use super::{Config, Mode, Problem, Problems};
+
+/// `[drill]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// The list of the phones a drill reaches; without it there are no drills.
+    #[serde(deserialize_with = "optional_path")]
+    pub group_file: Option<PathBuf>,
+    /// Whether the public page shows drills.
+    pub public: bool,
+    /// The drill app's Google project.
+    pub fcm: DrillFcm,
+    /// The drill app at Apple.
+    pub apns: DrillApns,
+    /// The drill site's key.
+    pub webpush: DrillWebPush,
+}
+
+/// `[drill.fcm]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillFcm {
+    /// The service account's JSON file.
+    #[serde(deserialize_with = "optional_path")]
+    pub service_account_file: Option<PathBuf>,
+}
+
+/// `[drill.apns]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillApns {
+    /// The `.p8` file of the signing key.
+    #[serde(deserialize_with = "optional_path")]
+    pub key_file: Option<PathBuf>,
+    /// The key's identifier.
+    pub key_id: String,
+    /// The team's identifier.
+    pub team_id: String,
+    /// The drill app's bundle identifier.
+    pub topic: String,
+}
+
+/// `[drill.webpush]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillWebPush {
+    /// The keys the members' subscriptions were made with.
+    pub vapid_keys: Vec<VapidKey>,
+}
+
+impl Drill {
+    /// Whether this process sends drills at all.
+    pub fn is_configured(&self) -> bool {
+        self.group_file.is_some()
+    }
+
+    /// The list's content.
+    ///
+    /// # Errors
+    /// When no file is named, or it cannot be read.
+    pub fn group(&self) -> Result<Vec<u8>, Problem> {
+        let key = "drill.group_file";
+        let Some(path) = &self.group_file else {
+            return Err(Problem::new(key, "is not set", "list the drill group's devices there"));
+        };
+        Ok(read_file(key, path)?.expose().clone())
+    }
+}
+
+impl Config {
+    /// The same configuration with the drill's credentials in place of the real ones, and none where the drill has none.
+    #[must_use]
+    pub fn of_drills(&self) -> Self {
+        let mut own = self.clone();
+        let drill = &self.drill;
+        own.fcm.service_account_file.clone_from(&drill.fcm.service_account_file);
+        own.apns.key_file.clone_from(&drill.apns.key_file);
+        own.apns.key_id.clone_from(&drill.apns.key_id);
+        own.apns.team_id.clone_from(&drill.apns.team_id);
+        own.apns.topic.clone_from(&drill.apns.topic);
+        own.webpush.vapid_keys.clone_from(&drill.webpush.vapid_keys);
+        own.webpush.current_key =
+            drill.webpush.vapid_keys.first().map(|key| key.id.clone()).unwrap_or_default();
+        own
+    }
+
+    /// In production a drill's credentials reach no app that people have: each provider would refuse a real phone's address.
+    pub(super) fn check_drill(&self, problems: &mut Problems) {
+        if self.mode != Mode::Production || !self.drill.is_configured() {
+            return;
+        }
+        let mut same = |key: &str, remedy: &str| {
+            problems.add(
+                key,
+                "is the one of real alerts, so that a drill could reach real phones",
+                remedy,
+            );
+        };
+        if let (Some(own), Some(real)) =
+            (&self.drill.fcm.service_account_file, &self.fcm.service_account_file)
+            && (own == real || project(own).is_some_and(|own| project(real) == Some(own)))
+        {
+            same("drill.fcm.service_account_file", "use a Google project of the drill app's own");
+        }
+        let apns = &self.drill.apns;
+        if apns.key_file.is_some() && apns.topic == self.apns.topic {
+            same("drill.apns.topic", "use the bundle identifier of the drill app");
+        }
+        for own in &self.drill.webpush.vapid_keys {
+            let content = |key: &VapidKey| key.private_key().ok().map(|key| key.expose().clone());
+            let is_real = |real: &VapidKey| {
+                own.private_key_file == real.private_key_file
+                    || content(own).is_some_and(|own| content(real) == Some(own))
+            };
+            if self.webpush.vapid_keys.iter().any(is_real) {
+                same("drill.webpush.vapid_keys", "make a key of the drill site's own");
+            }
+        }
+    }
+}
+
+/// The Google project of a service account's file. One that cannot be read is reported where it is used.
+fn project(path: &std::path::Path) -> Option<String> {
+    let content = read_file("drill.fcm.service_account_file", path).ok()?;
+    let account: serde_json::Value = serde_json::from_slice(content.expose()).ok()?;
+    Some(account["project_id"].as_str()?.to_owned())
+}
