@@ -38,7 +38,7 @@ fn group_list(fleet: &Fleet) -> String {
         installed.lines().filter(fits).take(MEMBERS)
     };
     let members = of(&["fcm_token", "fcm_fid"]).chain(of(&["apns"]));
-    members.fold(String::new(), |file, line| file + &line + "\n")
+    members.fold(String::new(), |file, line| file + line + "\n")
 }
 
 /// Gives the dispatchers that are started from now on the group and, as only the demo mode allows, the credentials that there are.
