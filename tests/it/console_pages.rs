@@ -56,7 +56,7 @@ async fn a_wrong_password_and_a_form_from_elsewhere_let_nobody_in(pool: PgPool) 
     let mut desk = Desk::empty(&world, key()).await;
     let wrong = desk.sign_in("duyet", "sai").await;
     assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
-    wrong.says("Tên đăng nhập hoặc mật khẩu không đúng");
+    wrong.says("Tên đăng nhập, mật khẩu hoặc mã một lần không đúng");
     wrong.says("value=\"duyet\"");
     assert!(!wrong.html.contains("sai\""), "the password is never sent back");
 

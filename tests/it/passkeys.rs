@@ -390,9 +390,9 @@ async fn whoever_answers_wrongly_keeps_nobody_out_who_shares_their_address(pool:
 #[sqlx::test]
 async fn one_administrator_locks_a_lost_phone_out_and_two_let_its_owner_in_again(pool: PgPool) {
     let office = Office::open(pool).await;
-    let (_, _, mut first) = office.enrolled("quantri1", Role::Administrator).await;
-    let (_, _, _) = office.enrolled("quantri2", Role::Administrator).await;
     let (officer, lost, mut open) = office.enrolled("duyet9", Role::Approver).await;
+    let (_, _, mut first) = office.enrolled("quantri1", Role::Administrator).await;
+    office.enrolled("quantri2", Role::Administrator).await;
     let csrf = first.get("/console/accounts").await.csrf();
 
     let path = format!("/console/accounts/{officer}/lock-out");
