@@ -220,6 +220,9 @@ fn closing(opened: &Opened) -> Option<Ending> {
     }
 }
 
+/// The clocks that say "not yet" and "due again" are read at different moments; what comes back too early only comes again.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
 fn ending_of(closed: Closed) -> Ending {
     match closed {
         Closed::Stopped => Ending::Closed(Closing::Stopped),
@@ -227,7 +230,7 @@ fn ending_of(closed: Closed) -> Ending {
         Closed::Held | Closed::Orphaned | Closed::Silent => {
             Ending::BrokenOff { again: Duration::ZERO }
         }
-        Closed::NotYet(wait) => Ending::BrokenOff { again: wait },
+        Closed::NotYet(wait) => Ending::BrokenOff { again: wait + A_MOMENT },
     }
 }
 
