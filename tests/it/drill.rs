@@ -186,7 +186,10 @@ async fn invariant_7_a_drill_redirected_to_a_live_queue_reaches_nobody(pool: PgP
     assert!(fleet.counted(live, "loa_seal_mismatches_total").await >= 2.0, "an alarm");
 
     // The same by the database: its lane is altered, so that the due-scan itself brings it to the wrong queue.
+    // By another process, which has not seen that seal.
+    fleet.kill(live);
     alter(&fleet, "update broadcast set lane = 'bulk'".to_owned()).await;
+    fleet.dispatch().await;
     let parked = async {
         while fleet
             .app
