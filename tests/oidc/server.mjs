@@ -16,7 +16,8 @@ server.listen(0, "127.0.0.1", () => {
         grant_types: ["authorization_code"],
       },
     ],
-    claims: { openid: ["sub"], profile: ["roles", "staff"], amr: null, acr: null },
+    // amr is released with a scope, or not at all.
+    claims: { openid: ["sub", "amr"], profile: ["roles", "staff"] },
     conformIdTokenClaims: false,
     cookies: { keys: ["of a test"] },
     features: { devInteractions: { enabled: false } },
