@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::approvers::ApproversFile;
 use super::database::Pools;
 use super::drills;
 use super::refusal;
@@ -107,16 +109,17 @@ impl Dispatcher {
             alive: Some(Arc::clone(&alive)),
         });
         let end = CancellationToken::new();
+        let announcement = watch::Sender::new(Announcement {
+            host: host(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            trusted_keys: announced(&trusted, group.as_deref()),
+        });
         let heartbeat = Heartbeat {
             url: config.database.url.expose().clone(),
             pool: pools.common.clone(),
             clock: Arc::clone(&clock),
             gate,
-            announcement: Announcement {
-                host: host(),
-                release: env!("CARGO_PKG_VERSION").to_owned(),
-                trusted_keys: announced(&trusted, group.as_deref()),
-            },
+            announcement: announcement.subscribe(),
             breakers,
         };
         let heartbeat = shutdown.essential("heartbeat", heartbeat.run(end.clone()));
@@ -127,7 +130,7 @@ impl Dispatcher {
             (pools.common.clone(), pools.urgent.clone()),
             Ground::Registry,
             sender,
-            trusted,
+            trusted.clone(),
             publisher.clone(),
             config.dispatch.clone(),
             config.announcements.rules().quiet,
@@ -136,12 +139,26 @@ impl Dispatcher {
         shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
         let mut consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
         spawn_attending(&engine, &consumers, shutdown, &end);
-        if let Some(group) = group {
-            let drills = drills::engine(config, &engine, group, &clock)?;
+        let mut engines = vec![Arc::clone(&engine)];
+        if let Some(group) = &group {
+            let drills = drills::engine(config, &engine, Arc::clone(group), &clock)?;
             let taking =
                 drills::consumers(&drills, &consuming, &publisher, &clock, &config.dispatch);
             spawn_attending(&drills, &taking, shutdown, &end);
             consumers.extend(taking);
+            engines.push(drills);
+        }
+        if let Some(list) = ApproversFile::of(&config.seal, &trusted) {
+            let end = end.clone();
+            shutdown.essential("list of approvers", async move {
+                while list.renewed(&end).await {
+                    for engine in &engines {
+                        engine.reconsider().await;
+                    }
+                    let trusted_keys = announced(&trusted, group.as_deref());
+                    announcement.send_modify(|it| it.trusted_keys = trusted_keys);
+                }
+            });
         }
         let drain = config.dispatch.drain();
         let brokers = [publishing, consuming];
