@@ -182,6 +182,7 @@ impl Approval {
             AlertState::Draft
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Ready
             | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired

@@ -384,6 +384,7 @@ impl Standing {
             | AlertState::Returned
             | AlertState::Rejected
             | AlertState::Scheduled
+            | AlertState::Ready
             | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired

@@ -31,7 +31,7 @@ use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::drill::Group;
-use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, TrustedKeys};
+use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES, TrustedKeys};
 use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
@@ -378,7 +378,7 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
 /// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
 fn announced(trusted: &TrustedKeys, group: Option<&Group>) -> Vec<String> {
     let mut ids = trusted.ids();
-    ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE].map(str::to_owned));
+    ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES].map(str::to_owned));
     ids.extend(group.map(|group| group.word().announced()));
     ids
 }
