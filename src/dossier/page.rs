@@ -12,6 +12,9 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{APPROVERS, digest};
 use crate::domain::wording::{self, Tongue, moment, number};
 
+/// Lines of a revision that stay with its number: down to what it says.
+const REVISION_KEPT: u8 = 7;
+
 /// Sets it. The same dossier always gives the same bytes.
 pub fn set(dossier: &Dossier) -> Vec<u8> {
     let mut paper = Paper::new();
@@ -28,6 +31,8 @@ pub fn set(dossier: &Dossier) -> Vec<u8> {
     for decision in &dossier.decisions {
         decided(&mut paper, decision);
     }
+    // With the beginning of the first: a title is not left behind by what it is about.
+    paper.keep(REVISION_KEPT + 3);
     paper.part("4. Nội dung từng bản");
     for revision in &dossier.revisions {
         written(&mut paper, revision);
@@ -43,14 +48,18 @@ pub fn set(dossier: &Dossier) -> Vec<u8> {
     paper.part("7. Nhật ký kiểm toán");
     trail(&mut paper, dossier);
     let foot = format!("Hồ sơ {} · lập lúc {}", dossier.alert, moment(dossier.at));
-    paper.finish(&format!("Hồ sơ tin {}", dossier.alert), &foot)
+    let head = format!("Hồ sơ tin: {}", headline(dossier));
+    paper.finish(&format!("Hồ sơ tin {}", dossier.alert), &head, &foot)
+}
+
+fn headline(dossier: &Dossier) -> &str {
+    let last = dossier.revisions.last();
+    last.and_then(|revision| revision.content.vietnamese()).map_or("", |text| &text.headline)
 }
 
 fn head(paper: &mut Paper, dossier: &Dossier) {
-    let last = dossier.revisions.last();
-    let headline = last.and_then(|revision| revision.content.vietnamese());
     paper.say("HỒ SƠ TIN", Look::Strong);
-    paper.say(headline.map_or("", |text| &text.headline), Look::Title);
+    paper.say(headline(dossier), Look::Title);
     paper.gap(6.0);
     paper.line("Mã tin", &dossier.alert.to_string(), Look::Plain);
     paper.line("Cơ quan chịu trách nhiệm", &dossier.agency.name, Look::Plain);
@@ -140,6 +149,7 @@ fn written(paper: &mut Paper, revision: &Written) {
     let Written { content, .. } = revision;
     let title = format!("{} soạn lúc {}", revision.author_name, moment(revision.at));
     paper.gap(3.0);
+    paper.keep(REVISION_KEPT);
     paper.line(&format!("Bản {}", revision.revision), &title, Look::Strong);
     paper.line("Phân loại", &classified(content), Look::Plain);
     let effective = content.effective.map_or("khi duyệt".to_owned(), moment);
@@ -210,6 +220,7 @@ fn purpose(purpose: Purpose) -> &'static str {
 }
 
 fn sealed(paper: &mut Paper, seal: &Sealed) {
+    paper.keep(4);
     let state = match &seal.broken {
         None => "Chữ ký khớp khi lập hồ sơ".to_owned(),
         Some(why) => format!("KHÔNG KHỚP khi lập hồ sơ: {why}"),
@@ -226,6 +237,7 @@ fn sealed(paper: &mut Paper, seal: &Sealed) {
 }
 
 fn reached(paper: &mut Paper, reach: &Reach) {
+    paper.keep(5);
     let tally = reach.providers.iter().fold(Tally::default(), |sum, (_, tally)| sum + *tally);
     let lane = match reach.lane {
         Lane::Emergency => "khẩn cấp",
