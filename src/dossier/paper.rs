@@ -89,10 +89,10 @@ impl Paper {
         self.column(words, look, MARGIN);
     }
 
-    /// The title of a part, never alone at the foot of a page.
-    pub fn part(&mut self, words: &str) {
+    /// The title of a part, and beneath it, on the same page, so many lines of it.
+    pub fn part(&mut self, words: &str, lines: u8) {
         self.gap(10.0);
-        self.room(Look::Heading.leading() + 3.0 * Look::Plain.leading());
+        self.room(Look::Heading.leading() + 10.0 + f32::from(lines) * Look::Plain.leading());
         self.say(words, Look::Heading);
         self.rule(self.pages.len() - 1, self.y);
         self.gap(5.0);
@@ -303,7 +303,7 @@ mod tests {
     fn the_same_words_are_the_same_bytes_and_long_ones_take_more_pages() {
         let set = || {
             let mut paper = Paper::new();
-            paper.part("Phần");
+            paper.part("Phần", 3);
             for _ in 0..80 {
                 paper.line("Nội dung", "Mưa rất to.", Look::Plain);
             }

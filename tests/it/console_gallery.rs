@@ -296,7 +296,7 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     pages["totp-set-up"].says("<svg");
     for (name, words) in [
         ("broadcast-scheduled", "/cancel\""),
-        ("totp-on", "/console/totp/remove"),
+        ("totp-on", "Thiết lập lại với ứng dụng khác"),
         ("sign-in-code", "name=\"code\""),
     ] {
         pages[name].says(words);
