@@ -89,7 +89,7 @@ ci-full: lint ## everything CI does, the tests that take long, the whole demo, l
 	@scripts/services up
 	@scripts/queries --check
 	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) -- --include-ignored && tests/peers/run \
-		&& tests/browser/run && $(CARGO_TEST) --release --test it -- sixty_seconds
+		&& tests/browser/run && $(CARGO_TEST) --profile timed --test it -- sixty_seconds
 	@if python3 -c 'import yaml' 2>/dev/null; then python3 helm/check.py; \
 	else echo 'no PyYAML on this machine: the chart was not checked'; fi
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check; \
