@@ -251,6 +251,13 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     let folder = format!("{}/target/gallery", env!("CARGO_MANIFEST_DIR"));
     std::fs::create_dir_all(format!("{folder}/font")).unwrap();
     std::fs::write(format!("{folder}/console.css"), assets::STYLE).unwrap();
+    for (name, file) in [("latin", "latin"), ("vi", "vietnamese")] {
+        for weight in [400, 600] {
+            let font =
+                format!("templates/console/font/be-vietnam-pro-{file}-{weight}-normal.woff2");
+            std::fs::copy(font, format!("{folder}/font/{name}-{weight}.woff2")).unwrap();
+        }
+    }
     for (name, page) in &pages {
         let html = &page.html;
         assert!(html.trim_end().ends_with("</html>"), "{name} is whole: {html}");
