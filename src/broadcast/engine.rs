@@ -161,11 +161,21 @@ impl Engine {
     /// The broadcast with its seal verified, from memory if this process has verified it under its present lock. Parks the
     /// broadcast, with an alarm, when the seal does not hold.
     pub async fn open(&self, id: BroadcastId) -> Result<Arc<Opened>, OpenError> {
+        loop {
+            let list = self.trusted.list();
+            let opened = self.open_by(id, list).await?;
+            // Another list may have come into force meanwhile, and `reconsider` have passed before this was known.
+            if self.trusted.list() == list {
+                return Ok(opened);
+            }
+        }
+    }
+
+    async fn open_by(&self, id: BroadcastId, list: Option<u64>) -> Result<Arc<Opened>, OpenError> {
         let known = {
             let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
             sealed.get(&id).cloned()
         };
-        let list = self.trusted.list();
         if let Some(opened) = known.filter(|opened| opened.pass.is_current() && opened.list == list)
         {
             return self.own(opened);

@@ -31,6 +31,7 @@ mod chaos_stall;
 mod claims;
 mod console_desk;
 mod console_gallery;
+mod console_live;
 mod console_pages;
 mod database_pools;
 mod demo_input;
