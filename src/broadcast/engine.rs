@@ -159,7 +159,7 @@ impl Engine {
             sealed.get(&id).cloned()
         };
         if let Some(opened) = known.filter(|opened| opened.pass.is_current()) {
-            return self.own(opened);
+            return Ok(opened);
         }
         let mut conn = self.urgent.acquire().await?;
         let found = broadcast::find(&mut conn, id).await?.ok_or(OpenError::Missing)?;
@@ -183,18 +183,18 @@ impl Engine {
             // Only a row that says otherwise than the seal brings it here.
             tracing::error!(broadcast = %id, "broadcast {id} was let go before its sealed time; nothing of it starts until then");
         }
-        let opened = Arc::new(Opened {
+        // Before it is remembered: what is sealed for others is looked at anew each time.
+        let opened = self.own(Arc::new(Opened {
             alert: opened,
             pass,
             begun_at: found.later.map_or(found.created_at, |(at, _)| at),
             marked: AtomicBool::new(false),
-        });
+        }))?;
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         // A handful of broadcasts is live at any time; old ones go when new ones come.
         sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
         sealed.insert(id, Arc::clone(&opened));
-        drop(sealed);
-        self.own(opened)
+        Ok(opened)
     }
 
     /// Nothing that is sealed for others than this engine can reach.
