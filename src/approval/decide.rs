@@ -165,10 +165,10 @@ impl Approval {
         check_prepared(&current, &sealed)?;
         check_readable(&mut tx, &sealed).await?;
         with.verify(&mut tx, officer, &current, bytes).await?;
-        let approving = Approving { officer, found: &found, current: &current, bytes };
+        let needed = quorum.of(sealed.lane);
+        let approving = Approving { officer, found: &found, current: &current, bytes, needed };
         let earlier = self.endorsed(&mut tx, &current, bytes).await?;
         let people = approving.people(&mut tx, &earlier).await?;
-        let needed = quorum.of(sealed.lane);
         let answer = if people < needed {
             let answer =
                 Endorsed { alert: id, digest: request.digest.clone(), approvers: people, needed };
@@ -276,6 +276,8 @@ struct Approving<'a> {
     found: &'a Alert,
     current: &'a Revision,
     bytes: &'a [u8],
+    /// How many different people it takes.
+    needed: usize,
 }
 
 impl Approving<'_> {
@@ -358,7 +360,7 @@ impl Approving<'_> {
         };
         let broadcast = broadcast::create(conn, new, trace.map(TraceParent::as_str)).await?;
         let approved_at = alert::database_now(conn).await?;
-        let mut detail = json!({"revision": self.current.number, "digest": digest, "broadcast": broadcast, "key": sealers.name()});
+        let mut detail = json!({"revision": self.current.number, "digest": digest, "broadcast": broadcast, "key": sealers.name(), "needed": self.needed});
         if let Begins::Later { at, .. } = begins {
             detail["begins_at"] = json!(at.format(&Rfc3339).unwrap_or_default());
         }

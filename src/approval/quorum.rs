@@ -32,7 +32,7 @@ impl Approval {
 
     /// A passkey may have been revoked since; and where approvers seal alone, whoever sealed nothing has approved nothing.
     fn counts(&self, endorsement: &Endorsement, bytes: &[u8]) -> bool {
-        match (self.keys.trusted.approvers(), &endorsement.seal) {
+        match (self.keys.trusted.approvers().as_deref(), &endorsement.seal) {
             (None | Some(Approvers { alone: false, .. }), None) => true,
             (Some(approvers), Some(seal)) => {
                 let verified = approvers.trust.verify(bytes, &seal.credential, &seal.assertion);

@@ -1,5 +1,7 @@
 //! With what an approval is sealed: the approver's own passkey where the dispatchers' list of approvers says so, else the server's key.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -54,7 +56,7 @@ pub(super) enum With<'a> {
     /// The server's key.
     Server(&'a SealingKey),
     /// The approver's own passkey.
-    Passkey(&'a Approvers, &'a OneSeal),
+    Passkey(Arc<Approvers>, &'a OneSeal),
 }
 
 impl With<'_> {
@@ -83,8 +85,8 @@ impl With<'_> {
         bytes: &[u8],
     ) -> Result<(), ApprovalError> {
         let Self::Passkey(approvers, seal) = self else { return Ok(()) };
-        let (alert, named) = (current.alert, digest(bytes));
-        if !challenges::take(conn, &seal.assertion.nonce, alert, officer.id, &named).await? {
+        let (revision, named) = ((current.alert, current.number), digest(bytes));
+        if !challenges::take(conn, &seal.assertion.nonce, revision, officer.id, &named).await? {
             return Err(ApprovalError::ChallengeGone);
         }
         match approvers.trust.verify(bytes, &seal.credential, &seal.assertion) {
@@ -121,13 +123,18 @@ impl Sealers<'_> {
 
 impl Approval {
     /// Approvers with passkeys of their own, where there are any.
-    pub fn approvers(&self) -> Option<&Approvers> {
+    pub fn approvers(&self) -> Option<Arc<Approvers>> {
         self.keys.trusted.approvers()
+    }
+
+    /// Why the list of approvers that lies there is not in force, if so.
+    pub fn refused_list(&self) -> Option<Arc<String>> {
+        self.keys.trusted.refused_list()
     }
 
     /// Can anything be sealed here?
     pub fn can_seal(&self) -> bool {
-        match self.keys.trusted.approvers() {
+        match self.approvers().as_deref() {
             Some(approvers) if approvers.valid().next().is_some() => true,
             Some(Approvers { alone: true, .. }) => false,
             Some(_) | None => self.keys.sealing.is_some(),
@@ -199,7 +206,7 @@ impl Approval {
             (Some(approvers), Some(seal)) => With::Passkey(approvers, seal),
             (None, Some(_)) => return Err(ApprovalError::NoPasskey),
             (Some(approvers), None) if self.must_seal(officer).await? => {
-                return Err(unsealed(approvers, officer, &self.person(officer).await?));
+                return Err(unsealed(&approvers, officer, &self.person(officer).await?));
             }
             (_, None) => {
                 With::Server(self.keys.sealing.as_deref().ok_or(ApprovalError::NoSealingKey)?)

@@ -4,8 +4,8 @@ use sqlx::PgConnection;
 
 use super::{Approval, ApprovalError};
 use crate::domain::seal::SealedAlert;
-use crate::domain::timing::{self, Announcements, Begins};
-use crate::store::{StoreError, alert, schedule};
+use crate::domain::timing::Begins;
+use crate::store::{StoreError, schedule};
 
 use super::decide::LEAST_LEFT;
 
@@ -16,15 +16,7 @@ impl Approval {
         conn: &mut PgConnection,
         sealed: &SealedAlert,
     ) -> Result<Begins, StoreError> {
-        let asked = sealed.asked();
-        let now = alert::database_now(conn).await?;
-        let taken = match self.announcements {
-            Announcements { per_day: Some(_), .. } if asked.keeps_quiet() => {
-                schedule::taken(conn, timing::start_of_day(now)).await?
-            }
-            Announcements { .. } => Vec::new(),
-        };
-        Ok(timing::begins(asked, self.announcements, &taken, now))
+        schedule::begins(conn, sealed.asked(), self.announcements).await
     }
 
     /// The same for good: nobody takes its place before the transaction ends. Refuses what would end before it could reach anybody.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -19,8 +20,12 @@ use crate::domain::seal::{Audience, SealError, SealedAlert, TrustedKeys};
 use crate::domain::timing::QuietHours;
 use crate::queue::publisher::Publisher;
 use crate::store::batch::BatchKey;
+use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast, seal};
 use crate::telemetry::Metric;
+
+/// Between attempts to verify anew what is on air.
+const RECONSIDER_AGAIN: Duration = Duration::from_millis(250);
 
 /// Whom an engine can reach. One engine has one of the two: a drill's engine has the drill's credentials and group, every other has neither.
 #[derive(Clone, Debug)]
@@ -85,6 +90,8 @@ pub struct Opened {
     pub alert: SealedAlert,
     /// May its requests start.
     pub pass: Pass,
+    /// By which list of approvers its seal was verified.
+    list: Option<u64>,
     /// When its approval was committed, or its own time came.
     pub(super) begun_at: OffsetDateTime,
     /// Whether the first accepted push has been marked.
@@ -158,7 +165,9 @@ impl Engine {
             let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
             sealed.get(&id).cloned()
         };
-        if let Some(opened) = known.filter(|opened| opened.pass.is_current()) {
+        let list = self.trusted.list();
+        if let Some(opened) = known.filter(|opened| opened.pass.is_current() && opened.list == list)
+        {
             return Ok(opened);
         }
         let mut conn = self.urgent.acquire().await?;
@@ -187,6 +196,7 @@ impl Engine {
         let opened = self.own(Arc::new(Opened {
             alert: opened,
             pass,
+            list,
             begun_at: found.later.map_or(found.created_at, |(at, _)| at),
             marked: AtomicBool::new(false),
         }))?;
@@ -195,6 +205,38 @@ impl Engine {
         sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
         sealed.insert(id, Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// The list of approvers has changed: verifies anew what this process has on air, and parks what is not believed any more. Parking is told
+    /// to every dispatcher, and closes the gate for requests that have not started.
+    pub async fn reconsider(&self) {
+        let known: Vec<BroadcastId> = {
+            let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+            let live = sealed.iter().filter(|(_, opened)| !opened.pass.has_expired());
+            live.map(|(id, _)| *id).collect()
+        };
+        for id in known {
+            // Nothing new begins meanwhile without being verified; what runs must be told, however long the database is away.
+            while let Err(error) = soon(self.doubt(id)).await {
+                tracing::warn!(broadcast = %id, %error, "broadcast {id} is verified anew another time: {error}");
+                tokio::time::sleep(RECONSIDER_AGAIN).await;
+            }
+        }
+    }
+
+    async fn doubt(&self, id: BroadcastId) -> Result<(), StoreError> {
+        let found = {
+            let mut conn = self.urgent.acquire().await?;
+            broadcast::find(&mut conn, id).await?
+        };
+        if found.is_none_or(|found| found.state == broadcast::BroadcastState::Completed) {
+            return Ok(());
+        }
+        match self.open(id).await {
+            Err(OpenError::Store(error)) => Err(error),
+            // Whatever is wrong with it has been told, and it is parked.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Nothing that is sealed for others than this engine can reach.

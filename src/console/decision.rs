@@ -194,7 +194,7 @@ fn speakers(reach: &Reach, t: Tongue) -> Vec<(String, String)> {
         .languages
         .iter()
         .take(4)
-        .map(|one| (one.language.clone(), wording::number(all(one), t)))
+        .map(|one| (wording::language_name(&one.language).to_owned(), wording::number(all(one), t)))
         .collect();
     let rest: i64 = reach.languages.iter().skip(4).map(all).sum();
     if rest > 0 {

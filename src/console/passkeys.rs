@@ -190,7 +190,9 @@ pub(super) async fn show(
     };
     let approvers = console.approval.approvers();
     let certified = |id: &str| {
-        approvers.is_some_and(|approvers| approvers.valid().any(|one| one.credential == id))
+        approvers
+            .as_ref()
+            .is_some_and(|approvers| approvers.valid().any(|one| one.credential == id))
     };
     let rows = own.into_iter().map(|(own, request)| {
         let id = credential_id(&own.credential);

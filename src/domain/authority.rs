@@ -79,6 +79,17 @@ impl Change {
         }
     }
 
+    /// Whose account it changes, if there is one yet.
+    pub fn account(&self) -> Option<OfficerId> {
+        match self {
+            Self::OpenAccount(_) => None,
+            Self::ChangeRole { officer, .. }
+            | Self::CreateKey { officer, .. }
+            | Self::ActAs { officer, .. }
+            | Self::Invite { officer, .. } => Some(*officer),
+        }
+    }
+
     /// The change with its texts in normal form.
     ///
     /// # Errors

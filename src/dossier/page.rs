@@ -86,6 +86,8 @@ fn action(word: &str) -> &str {
         "alert.approved" => "Duyệt và đăng tải",
         "alert.recalled" => "Thu hồi",
         "alert.cleared" => "Báo an toàn",
+        "alert.cancelled" => "Hủy khi chưa gửi",
+        "dossier.made" => "Lập hồ sơ",
         "broadcast.pause" => "Tạm dừng gửi",
         "broadcast.resume" => "Gửi tiếp",
         "broadcast.stop" => "Dừng gửi",

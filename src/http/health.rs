@@ -59,7 +59,7 @@ pub struct Readiness {
 /// One thing that stands in the way.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Reason {
-    /// `database`, `broker`, `dispatchers`, `fcm`, `apns`, `webpush`, `drill fcm` and so on, `forgetting`, `canary`, `broadcast`, `sealing`.
+    /// `database`, `broker`, `dispatchers`, `fcm`, `apns`, `webpush`, `drill fcm` and so on, `forgetting`, `canary`, `broadcast`, `sealing`, `approvers`.
     pub part: String,
     /// What is wrong, in words.
     pub detail: String,
@@ -89,6 +89,15 @@ async fn readyz(State(app): State<AppState>, headers: HeaderMap) -> (StatusCode,
             "sealing",
             Said::new("Máy chủ chưa có khóa ký.", "This server has no sealing key."),
         );
+    }
+    if let Some(why) = app.approval.refused_list() {
+        found.notes.push((
+            "approvers".to_owned(),
+            Said::new(
+                format!("Danh sách người duyệt mới không được dùng, danh sách cũ vẫn có hiệu lực: {why}"),
+                format!("The list of approvers that lies there is not in force, the earlier one is: {why}"),
+            ),
+        ));
     }
     let looked = tokio::time::timeout(PATIENCE, look(&app, &mut found)).await;
     let database = match looked {

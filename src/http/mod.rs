@@ -100,7 +100,8 @@ impl App {
             Arc::clone(&clock),
             config.http.base_url(),
             config.http.document_limit,
-        );
+        )
+        .with_rules(config.announcements.rules());
         let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());

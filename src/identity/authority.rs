@@ -103,13 +103,18 @@ impl Authority {
         Self { pool }
     }
 
-    /// A transaction of an administrator, who stays one until it ends: the request may have taken its time since it was let in.
+    /// A transaction of an administrator, who stays one until it ends: the request may have taken its time since it was let in. `about` is
+    /// the account that it changes.
     async fn begin_as(
         &self,
         by: &Officer,
+        about: Option<OfficerId>,
     ) -> Result<Transaction<'static, Postgres>, AuthorityError> {
         need(by, Power::ManageAccounts)?;
         let mut tx = self.pool.begin().await?;
+        if let Some(about) = about {
+            account::lock_both(&mut tx, [by.id, about]).await?;
+        }
         if account::still_acts(&mut tx, by).await? {
             Ok(tx)
         } else {
@@ -135,7 +140,7 @@ impl Authority {
     pub async fn wish(&self, by: &Officer, change: Change) -> Result<Wished, AuthorityError> {
         need(by, Power::ManageAccounts)?;
         let change = change.parse().map_err(AccountError::Invalid)?;
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, change.account()).await?;
         let actor = by.id.to_string();
         let wished = if change.takes_two() {
             check_there(&mut tx, &change).await?;
@@ -160,7 +165,11 @@ impl Authority {
 
     /// The second administrator agrees: the change is made, now.
     pub async fn confirm(&self, by: &Officer, id: ChangeId) -> Result<Effect, AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        need(by, Power::ManageAccounts)?;
+        // What was proposed never changes; accounts are locked before the proposal, everywhere.
+        let change = authority::change(&mut *self.pool.acquire().await?, id).await?;
+        let about = change.ok_or(AuthorityError::NotFound)?.account();
+        let mut tx = self.begin_as(by, about).await?;
         let proposal = open(&mut tx, id).await?;
         if authority::is_same_person(&mut tx, proposal.proposed_by, by.id).await? {
             return Err(AuthorityError::SamePerson);
@@ -184,7 +193,7 @@ impl Authority {
 
     /// The second administrator says no, or the first one withdraws.
     pub async fn refuse(&self, by: &Officer, id: ChangeId) -> Result<Outcome, AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, None).await?;
         let proposal = open(&mut tx, id).await?;
         let is_own = authority::is_same_person(&mut tx, proposal.proposed_by, by.id).await?;
         let (outcome, deed) = if is_own {
@@ -200,7 +209,7 @@ impl Authority {
 
     /// Closes an account at once. Taking away needs one.
     pub async fn close(&self, by: &Officer, officer: OfficerId) -> Result<(), AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, Some(officer)).await?;
         let closed = accounts::close(&mut tx, &by.id.to_string(), officer).await?;
         tx.commit().await?;
         if closed { Ok(()) } else { Err(AuthorityError::NotFound) }
@@ -209,7 +218,7 @@ impl Authority {
     /// Takes away at once everything an account signs in with, for one whose phone is lost. Only two administrators let its owner in again,
     /// by an invitation; its keys for systems stay.
     pub async fn lock_out(&self, by: &Officer, officer: OfficerId) -> Result<(), AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, Some(officer)).await?;
         if !account::is_open(&mut tx, officer).await? {
             return Err(AuthorityError::NotFound);
         }
@@ -226,7 +235,7 @@ impl Authority {
         by: &Officer,
         user_id: &str,
     ) -> Result<(), AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, None).await?;
         let removed = accounts::detach_broker_user(&mut tx, &by.id.to_string(), user_id).await?;
         tx.commit().await?;
         if removed { Ok(()) } else { Err(AuthorityError::NotFound) }
@@ -234,7 +243,7 @@ impl Authority {
 
     /// Revokes a key at once.
     pub async fn revoke_key(&self, by: &Officer, key: Uuid) -> Result<(), AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, None).await?;
         let revoked = accounts::end_api_key(&mut tx, &by.id.to_string(), key).await?;
         tx.commit().await?;
         if revoked { Ok(()) } else { Err(AuthorityError::NotFound) }

@@ -19,7 +19,7 @@ impl Intake {
     pub async fn follow(&self, officer: &Officer, id: AlertId) -> Result<AlertView, IntakeError> {
         let mut tx = self.begin().await?;
         let found = visible(officer, alert::find(&mut tx, id).await?)?;
-        Ok(view::read(&mut tx, &found).await?)
+        Ok(view::read_for_agency(&mut tx, &found, self.announcements).await?)
     }
 
     /// May the officer read any alert at all? Asked first, so that who may not learns nothing of what there is.

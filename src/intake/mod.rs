@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::{Action, AlertState};
+use crate::domain::timing::Announcements;
 use crate::store::alert::{self, Alert};
 use crate::store::audit;
 use crate::store::idempotency::Once;
@@ -47,6 +48,7 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     public_url: String,
     document_limit: usize,
+    announcements: Announcements,
 }
 
 impl Intake {
@@ -57,7 +59,14 @@ impl Intake {
         public_url: String,
         document_limit: usize,
     ) -> Self {
-        Self { pool, clock, public_url, document_limit }
+        let announcements = Announcements::default();
+        Self { pool, clock, public_url, document_limit, announcements }
+    }
+
+    /// With the rules of the house, so that an agency reads when its alert would begin.
+    #[must_use]
+    pub fn with_rules(self, announcements: Announcements) -> Self {
+        Self { announcements, ..self }
     }
 
     /// The largest document taken, bytes.
@@ -79,7 +88,7 @@ impl Intake {
     ) -> Result<AlertView, IntakeError> {
         let found = alert::find(&mut tx, deed.alert).await?;
         let found = found.ok_or(IntakeError::NotFound)?;
-        let view = view::read(&mut tx, &found).await?;
+        let view = view::read_for_agency(&mut tx, &found, self.announcements).await?;
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &view).await?;
         }

@@ -12,11 +12,11 @@ use crate::domain::id::{AlertId, BroadcastId, IncidentId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, SealedDocument, digest};
-use crate::domain::timing::WaitsFor;
+use crate::domain::timing::{Announcements, Asked, Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Listed, Revision};
 use crate::store::broadcast::{self, BroadcastState};
 use crate::store::decision::{self, Decision, DecisionKind};
-use crate::store::{StoreError, document};
+use crate::store::{StoreError, document, schedule};
 
 /// One alert: where it stands, what it says, who did what.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -67,6 +67,19 @@ pub struct AlertView {
     pub decisions: Vec<DecisionView>,
     /// How far its broadcast has come.
     pub broadcast: Option<BroadcastView>,
+    /// While it waits for a decision: when it would begin if it were approved now, where that is not at once.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected: Option<Expected>,
+}
+
+/// What is expected, and may change until the decision: another announcement may take the day's last place.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Expected {
+    /// When it would become public and its broadcast begin: off the quarters of the hour, after quiet hours, on a day that has room.
+    #[serde(with = "time::serde::rfc3339")]
+    pub begins_at: OffsetDateTime,
+    /// For what it would wait last.
+    pub waits_for: WaitsFor,
 }
 
 /// A person, as colleagues see them.
@@ -216,7 +229,29 @@ pub(super) async fn read(conn: &mut PgConnection, found: &Alert) -> Result<Alert
         revisions: revisions.into_iter().map(RevisionView::from).collect(),
         decisions: decisions.into_iter().map(DecisionView::from).collect(),
         broadcast: read_broadcast(conn, found.id).await?,
+        expected: None,
     })
+}
+
+/// The same for an agency: while a decision is awaited, with what is expected of it.
+pub(super) async fn read_for_agency(
+    conn: &mut PgConnection,
+    found: &Alert,
+    rules: Announcements,
+) -> Result<AlertView, StoreError> {
+    let mut view = read(conn, found).await?;
+    if view.state == AlertState::Submitted {
+        let asked = Asked {
+            purpose: view.purpose,
+            lane: view.lane,
+            kind: view.content.kind,
+            send_at: view.content.send_at,
+        };
+        if let Begins::Later { at, waits_for } = schedule::begins(conn, asked, rules).await? {
+            view.expected = Some(Expected { begins_at: at, waits_for });
+        }
+    }
+    Ok(view)
 }
 
 /// As sealed: what takes an emergency's place takes its lane. Without a document it is not yet known, and the words' own is shown.

@@ -10,14 +10,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
+use super::accounts::operator;
 use super::whole_file::WholeFile;
 use super::{command, dossier, runtime, serve, trust};
 use crate::config::Config;
 use crate::domain::audit::examine::{Earlier, Examiner, Verdict};
 use crate::domain::audit::record::Record;
 use crate::domain::seal::TrustedKeys;
-use crate::store::audit::records;
+use crate::store::audit::{self, records};
 use crate::upkeep::checkpoint::Checkpoints;
 
 /// Findings that are printed; more of them say nothing new.
@@ -81,6 +83,7 @@ fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let pool = command::pool(&config.database).await?;
         let mut tx = pool.begin_with(STANDSTILL).await?;
+        let reaches = audit::last(&mut tx).await?;
         let bar = bar(records::count(&mut tx).await?, "{bar:40} {percent:>3}% {human_pos} {eta}");
         let mut lines = BufWriter::with_capacity(256 * 1024, target.writer());
         records::read::<anyhow::Error>(&mut tx, &mut |record: Record| {
@@ -92,6 +95,12 @@ fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
         .await?;
         lines.flush()?;
         bar.finish_and_clear();
+        drop(tx);
+        // Before the file is there: nothing is taken away unseen.
+        let mut tx = pool.begin().await?;
+        let detail = json!({"seq": reaches});
+        audit::append(&mut tx, &operator(), "audit.exported", "audit", detail).await?;
+        tx.commit().await?;
         Ok::<_, anyhow::Error>(())
     })?;
     target.keep()?;
@@ -102,7 +111,10 @@ fn export(config: &Config, file: &Path) -> anyhow::Result<()> {
 /// What is read under it fits together, whatever is written meanwhile.
 const STANDSTILL: &str = "begin isolation level repeatable read read only";
 
-/// Examines the database or an export; exit status 1 when something does not fit.
+/// Exit status when everything fits and nobody has signed for it: whoever owns the database could have written all of it anew.
+const UNSIGNED: u8 = 3;
+
+/// Examines the database or an export; exit status 1 when something does not fit, [`UNSIGNED`] when no checkpoint is believed.
 pub fn verify(flag: Option<&Path>, command: &Verify) -> anyhow::Result<ExitCode> {
     if let Some(file) = &command.dossier {
         return dossier::verify(file, &keys_only(flag)?);
@@ -201,7 +213,9 @@ fn tell(verdict: &Verdict) -> ExitCode {
             last.seq,
             verdict.uncovered()
         ),
-        None => println!("checkpoints: none that is believed; nobody has signed for this trail"),
+        None => println!(
+            "checkpoints: none that is believed; nobody has signed for this trail, so this proves nothing against whoever owns the database"
+        ),
     }
     println!("decisions: {}, of {} revisions", counts.decisions, counts.revisions);
     println!(
@@ -209,7 +223,11 @@ fn tell(verdict: &Verdict) -> ExitCode {
         counts.seals,
         held - by_server
     );
-    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match (findings.is_empty(), checkpoint) {
+        (false, _) => ExitCode::FAILURE,
+        (true, None) if *walked > 0 => ExitCode::from(UNSIGNED),
+        (true, _) => ExitCode::SUCCESS,
+    }
 }
 
 fn bar(length: u64, template: &'static str) -> ProgressBar {

@@ -184,6 +184,11 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
             reason: command.reason.clone(),
             message_id: command.message_id.clone(),
         };
+        // Written down first: what dies in the middle has sent some back all the same.
+        let asked = json!({"queue": filter.queue, "reason": filter.reason, "message_id": filter.message_id, "limit": command.limit});
+        let mut tx = pool(&config.database).await?.begin().await?;
+        audit::append(&mut tx, &operator(), "dead_letters.replayed", "loa.dead", asked).await?;
+        tx.commit().await?;
         let replayed = dead::replay(&broker, &publisher, &filter, command.limit).await?;
         println!(
             "sent back: {}, left: {}, stuck: {}",

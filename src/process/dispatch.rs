@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::approvers::ApproversFile;
 use super::database::Pools;
 use super::refusal;
 use super::status::{self, Status};
@@ -115,16 +117,22 @@ impl Dispatcher {
             alive: Some(Arc::clone(&alive)),
         });
         let end = CancellationToken::new();
+        let groups: Vec<String> = group
+            .iter()
+            .map(|group| group.word().announced())
+            .chain(canaries.iter().map(|group| canary::announced(group)))
+            .collect();
+        let announcement = watch::Sender::new(Announcement {
+            host: host(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            trusted_keys: announced(&trusted, &groups),
+        });
         let heartbeat = Heartbeat {
             url: config.database.url.expose().clone(),
             pool: pools.common.clone(),
             clock: Arc::clone(&clock),
             gate,
-            announcement: Announcement {
-                host: host(),
-                release: env!("CARGO_PKG_VERSION").to_owned(),
-                trusted_keys: announced(&trusted, group.as_deref(), canaries.as_deref()),
-            },
+            announcement: announcement.subscribe(),
             breakers: breakers.iter().chain(&of_drills).cloned().collect(),
         };
         let heartbeat = shutdown.essential("heartbeat", heartbeat.run(end.clone()));
@@ -135,7 +143,7 @@ impl Dispatcher {
             (pools.common.clone(), pools.urgent.clone()),
             Ground::Registry,
             sender,
-            trusted,
+            trusted.clone(),
             publisher.clone(),
             config.dispatch.clone(),
             config.announcements.rules().quiet,
@@ -147,12 +155,26 @@ impl Dispatcher {
         if let Some(group) = canaries {
             spawn_canaries(config, &engine, group, shutdown, &end);
         }
+        let mut engines = vec![Arc::clone(&engine)];
         if let Some(group) = group {
             let drills = drills::engine(config, &engine, group, of_drills.clone(), &clock)?;
             let taking =
                 drills::consumers(&drills, &consuming, &publisher, &clock, &config.dispatch);
             spawn_attending(&drills, &taking, shutdown, &end);
             consumers.extend(taking);
+            engines.push(drills);
+        }
+        if let Some(list) = ApproversFile::of(&config.seal, &trusted) {
+            let end = end.clone();
+            shutdown.essential("list of approvers", async move {
+                while list.renewed(&end).await {
+                    for engine in &engines {
+                        engine.reconsider().await;
+                    }
+                    let trusted_keys = announced(&trusted, &groups);
+                    announcement.send_modify(|it| it.trusted_keys = trusted_keys);
+                }
+            });
         }
         let drain = config.dispatch.drain();
         let brokers = [publishing, consuming];
@@ -391,16 +413,11 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
     }
 }
 
-/// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
-fn announced(
-    trusted: &TrustedKeys,
-    group: Option<&Group>,
-    canaries: Option<&Group>,
-) -> Vec<String> {
+/// What an approval may be sealed with, what the bytes may hold, and whom this process reaches beside the registry.
+fn announced(trusted: &TrustedKeys, groups: &[String]) -> Vec<String> {
     let mut ids = trusted.ids();
     ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE].map(str::to_owned));
-    ids.extend(group.map(|group| group.word().announced()));
-    ids.extend(canaries.map(canary::announced));
+    ids.extend_from_slice(groups);
     ids
 }
 

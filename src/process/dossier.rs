@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use serde_json::json;
 
+use super::accounts::operator;
 use super::whole_file::WholeFile;
 use super::{command, runtime, serve, trust};
 use crate::config::Config;
@@ -14,6 +16,7 @@ use crate::domain::dossier::{Page, SignedDossier};
 use crate::domain::id::AlertId;
 use crate::domain::seal::{TrustedKeys, digest};
 use crate::dossier;
+use crate::store::audit;
 
 /// Whose dossier.
 #[derive(Args)]
@@ -34,9 +37,16 @@ pub fn run(config: &Config, asked: &Dossier) -> anyhow::Result<ExitCode> {
     let dossier = runtime()?.block_on(async {
         let pool = command::pool(&config.database).await?;
         let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
-        dossier::collect(&mut tx, asked.alert, &trusted)
+        let dossier = dossier::collect(&mut tx, asked.alert, &trusted)
             .await?
-            .with_context(|| format!("there is no alert {}", asked.alert))
+            .with_context(|| format!("there is no alert {}", asked.alert))?;
+        drop(tx);
+        // Before the files are there: nothing is taken away unseen.
+        let mut tx = pool.begin().await?;
+        let (who, alert) = (operator(), asked.alert.to_string());
+        audit::append(&mut tx, &who, "dossier.made", &alert, json!({})).await?;
+        tx.commit().await?;
+        Ok::<_, anyhow::Error>(dossier)
     })?;
     let name = format!("dossier-{}-{}", asked.alert, dossier.at.unix_timestamp());
     let pdf = dossier::page::set(&dossier);

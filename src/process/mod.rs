@@ -27,6 +27,9 @@ pub mod accounts;
 /// Whose passkeys seal.
 pub mod trust;
 
+/// The list of approvers read anew while a process runs.
+pub mod approvers;
+
 /// Everything about one alert, for whoever asks years later.
 pub mod dossier;
 

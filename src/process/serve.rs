@@ -9,6 +9,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::approvers::ApproversFile;
 use super::database::Pools;
 use super::{dispatch, refusal, trust};
 use crate::approval::Keys;
@@ -58,6 +59,11 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let checkpoints = checkpoints(config, &pools, key.as_ref())?.map(|turn| {
         shutdown.essential("checkpoints", turn.run(config.audit.checkpoint_every(), end.clone()))
     });
+    if let Some(list) = ApproversFile::of(&config.seal, &trusted) {
+        // The public record asks by itself by which list it was verified.
+        let end = end.clone();
+        shutdown.essential("list of approvers", async move { while list.renewed(&end).await {} });
+    }
     let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone());
     let publication = Arc::new(publication.with_drills(config.drill.public));
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));

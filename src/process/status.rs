@@ -55,6 +55,9 @@ async fn ready(State(status): State<Status>) -> Response {
     if let Some(trouble) = &trouble {
         reasons.push(json!({"part": "broker", "detail": trouble.to_string()}));
     }
+    if let Some(why) = status.engine.trusted.refused_list() {
+        reasons.push(json!({"part": "approvers", "detail": why.as_str()}));
+    }
     for breaker in status.engine.sender.breakers.iter().chain(&status.of_drills) {
         if let Some(reason) = breaker.reason() {
             reasons.push(json!({"part": breaker.label(), "detail": reason}));

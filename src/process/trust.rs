@@ -122,14 +122,22 @@ fn believed_of(seal: &Seal) -> anyhow::Result<TrustedKeys> {
     let keys =
         TrustedKeys::of(seal.trusted_keys.iter().map(|key| (key.id.clone(), key.public_key)));
     let keys = keys.with_quorum(Quorum::of_an_emergency(seal.emergency_approvers.into()));
+    let Some(trust) = list(seal)? else { return Ok(keys) };
+    Ok(keys
+        .with_approvers(Approvers { trust: Arc::new(trust), alone: !seal.server_key_seals_alerts }))
+}
+
+/// The list of approvers as it lies there, if the root key signed it.
+///
+/// # Errors
+/// When it cannot be read, or that key did not.
+pub fn list(seal: &Seal) -> anyhow::Result<Option<Trust>> {
     let Some(list) = seal.approvers().map_err(|problem| anyhow::anyhow!("{problem}"))? else {
-        return Ok(keys);
+        return Ok(None);
     };
     let file: TrustFile = serde_json::from_slice(&list.bytes)
         .context("seal.approvers_file: is no list of approvers")?;
-    let trust = file.open(&list.root).context("seal.approvers_file")?;
-    Ok(keys
-        .with_approvers(Approvers { trust: Arc::new(trust), alone: !seal.server_key_seals_alerts }))
+    file.open(&list.root).context("seal.approvers_file").map(Some)
 }
 
 /// Does it.

@@ -49,7 +49,8 @@ pub struct Publication {
 /// What the last looks found.
 #[derive(Debug, Default)]
 struct Known {
-    version: Option<RecordVersion>,
+    /// What the database said, and by which list of approvers it was verified.
+    version: Option<(RecordVersion, Option<u64>)>,
     record: Arc<Record>,
     next_change: Option<OffsetDateTime>,
     looked_at: Option<Instant>,
@@ -158,7 +159,7 @@ impl Publication {
         let since = self.clock.now() - KEPT_AFTER_END;
         let asked_at = self.clock.instant();
         // Asked before loading: what changes in between is seen as a change by the next look.
-        let version = store::version(&self.pool, since).await?;
+        let version = (store::version(&self.pool, since).await?, self.keys.list());
         let held = self.known().version;
         if held == Some(version) {
             self.rebuild_if_time_changed_it();

@@ -260,6 +260,19 @@ pub async fn still_acts(conn: &mut PgConnection, officer: &Officer) -> Result<bo
     Ok(found.is_some())
 }
 
+/// Locks two accounts for a change of the second by the first, always in one order: two who change each other at the same moment wait for one
+/// another instead of each holding what the other one needs.
+pub async fn lock_both(conn: &mut PgConnection, both: [OfficerId; 2]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select id from officer where id in ($1, $2) order by id for no key update",
+        both[0].0,
+        both[1].0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(())
+}
+
 /// Locks an account against whatever else changes with what it is entered, but not against a session that just begins.
 pub async fn lock(conn: &mut PgConnection, officer: OfficerId) -> Result<(), StoreError> {
     sqlx::query!("select id from officer where id = $1 for no key update", officer.0)

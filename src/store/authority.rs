@@ -134,6 +134,17 @@ pub async fn recent(
     .collect()
 }
 
+/// What was proposed, which never changes.
+pub async fn change(conn: &mut PgConnection, id: ChangeId) -> Result<Option<Change>, StoreError> {
+    let change = sqlx::query_scalar!(
+        r#"select change as "change: Json<Change>" from authority_change where id = $1"#,
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(change.map(|Json(change)| change))
+}
+
 /// A proposal, locked to the end of the transaction.
 pub async fn lock(conn: &mut PgConnection, id: ChangeId) -> Result<Option<Proposal>, StoreError> {
     let known =

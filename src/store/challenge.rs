@@ -52,15 +52,18 @@ pub async fn insert(
 pub async fn take(
     conn: &mut PgConnection,
     nonce: &[u8],
-    alert: AlertId,
+    (alert, revision): (AlertId, u32),
     officer: OfficerId,
     digest: &str,
 ) -> Result<bool, StoreError> {
+    let revision = i32::try_from(revision)
+        .map_err(|_| StoreError::inconsistent("alert", "revision", alert))?;
     let taken = sqlx::query!(
         "delete from seal_challenge
-         where nonce = $1 and alert_id = $2 and officer_id = $3 and digest = $4 and expires_at > clock_timestamp()",
+         where nonce = $1 and alert_id = $2 and revision = $3 and officer_id = $4 and digest = $5 and expires_at > clock_timestamp()",
         nonce,
         alert.0,
+        revision,
         officer.0,
         digest
     )

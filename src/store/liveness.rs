@@ -14,7 +14,7 @@ use super::StoreError;
 use super::broadcast::Steering;
 use crate::domain::id::{BroadcastId, DispatcherId};
 
-/// What a dispatcher says of itself when it starts.
+/// What a dispatcher says of itself.
 #[derive(Clone, Debug)]
 pub struct Announcement {
     /// Which machine.
@@ -111,6 +111,18 @@ impl Liveness {
             epoch,
             in_flight,
             parked
+        )
+        .execute(&mut self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Says anew what this process trusts.
+    pub async fn announce(&mut self, trusted_keys: &[String]) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update dispatcher set trusted_keys = $2 where id = $1",
+            self.id.0,
+            trusted_keys
         )
         .execute(&mut self.conn)
         .await?;

@@ -6,16 +6,18 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::alert::database_now;
 use super::broadcast::{add_plan_task, must_wait, tell};
 use super::{StoreError, lock};
 use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, BroadcastId};
+use crate::domain::timing::{self, Announcements, Asked, Begins};
 
 /// Two approvals must not both take the last place of a day.
 const PLACES_LOCK: i64 = 0x6c6f_615f_706c_6163;
 
 /// When announcements begin or began, from `since` on; what was called off has left its place.
-pub async fn taken(
+async fn taken(
     conn: &mut PgConnection,
     since: OffsetDateTime,
 ) -> Result<Vec<OffsetDateTime>, StoreError> {
@@ -26,6 +28,22 @@ pub async fn taken(
     )
     .fetch_all(conn)
     .await?)
+}
+
+/// When something would begin if it were approved now. Another approval may still take the place that it found free.
+pub async fn begins(
+    conn: &mut PgConnection,
+    asked: Asked,
+    rules: Announcements,
+) -> Result<Begins, StoreError> {
+    let now = database_now(conn).await?;
+    let taken = match rules {
+        Announcements { per_day: Some(_), .. } if asked.keeps_quiet() => {
+            taken(conn, timing::start_of_day(now)).await?
+        }
+        Announcements { .. } => Vec::new(),
+    };
+    Ok(timing::begins(asked, rules, &taken, now))
 }
 
 /// Until the transaction ends nobody else takes a place.

@@ -89,6 +89,7 @@ metrics! {
     DatabaseAnswers = Gauge "loa_database_answers" ["1"] "1 while the due-scan of this process gets answers from PostgreSQL, 0 while it does not.";
     DispatchersAlive = Gauge "loa_dispatchers_alive" ["1"] "Dispatchers that hold their liveness lock, as this process last saw it.";
     AlertsWithheld = Gauge "loa_public_alerts_withheld" ["1"] "Published alerts left out of the public record because their seal does not verify.";
+    ApproversRefused = Gauge "loa_approvers_list_refused" ["1"] "1 while the list of approvers that lies in this process's configuration is not the one in force: unreadable, not signed by the root key, or older.";
     LivenessSeconds = Histogram "loa_liveness_ping_seconds" ["s"] "Round trip of the liveness ping to PostgreSQL.";
     // The broker
     BrokerConnected = Gauge "loa_broker_connected" ["1"] "1 while the connection stands, by connection.";

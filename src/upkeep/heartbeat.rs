@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::nudges::listen;
@@ -40,20 +40,21 @@ pub struct Heartbeat {
     pub clock: Arc<dyn Clock>,
     /// What the beat keeps open.
     pub gate: Arc<Gate>,
-    /// What the process says of itself.
-    pub announcement: Announcement,
+    /// What the process says of itself; said anew when it changes.
+    pub announcement: watch::Receiver<Announcement>,
     /// Reported with each acknowledgement: those of real alerts, and of drills.
     pub breakers: Vec<Breaker>,
 }
 
 impl Heartbeat {
     /// Beats until `end`, which comes after the last work has been drained; takes the lock anew when it was lost.
-    pub async fn run(self, end: CancellationToken) {
+    pub async fn run(mut self, end: CancellationToken) {
         let nudge = Arc::new(Notify::new());
         // Saves up to one beat; when it is lost, the beat is the guarantee.
         tokio::spawn(listen(self.pool.clone(), Channel::Control, Arc::clone(&nudge), end.clone()));
         while !end.is_cancelled() {
-            let opening = Liveness::open(&self.url, &self.announcement);
+            let announcement = self.announcement.borrow_and_update().clone();
+            let opening = Liveness::open(&self.url, &announcement);
             let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, opening).await else {
                 tracing::warn!("no liveness lock yet: the database does not answer");
                 continue;
@@ -79,7 +80,7 @@ impl Heartbeat {
     }
 
     async fn beat(
-        &self,
+        &mut self,
         mut liveness: Liveness,
         nudge: &Notify,
         end: &CancellationToken,
@@ -100,6 +101,10 @@ impl Heartbeat {
                 self.gate.born(liveness.lock_key());
             }
             self.gate.beat(sent, pulse.now);
+            if self.announcement.has_changed().unwrap_or(false) {
+                let news = self.announcement.borrow_and_update().clone();
+                soon(liveness.announce(&news.trusted_keys)).await?;
+            }
             // Counted after the gate has closed: what had started by now may still ring.
             let in_flight = i32::try_from(self.gate.in_flight()).unwrap_or(i32::MAX);
             let report = Some((in_flight, parked));

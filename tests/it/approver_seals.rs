@@ -1,5 +1,7 @@
 //! The approver's own key: what it seals reaches everybody, and nothing else does, whoever holds the server, the database or another key.
 
+use std::time::Duration;
+
 use loa::domain::account::Role;
 use loa::domain::seal::{Approvers, TrustedKeys};
 use loa::store::seal;
@@ -33,7 +35,11 @@ async fn approve(app: &TestApp, who: &Person, alert: &Value, seal: &Value) -> An
 
 /// A fleet in which approvers seal alone.
 async fn sealing_fleet(pool: PgPool, vhost: &Vhost) -> (Fleet, Safe, Authenticator) {
-    let mut fleet = Fleet::start(pool, &setup(vhost)).await;
+    sealing_fleet_of(pool, &setup(vhost)).await
+}
+
+async fn sealing_fleet_of(pool: PgPool, setup: &Setup) -> (Fleet, Safe, Authenticator) {
+    let mut fleet = Fleet::start(pool, setup).await;
     let (mut safe, authenticator) = (Safe::new(), Authenticator::new("a"));
     safe.certify(fleet.approver.id, &authenticator);
     trust(&mut fleet, &safe);
@@ -97,6 +103,14 @@ async fn a_seal_that_is_not_for_this_decision_decides_nothing(pool: PgPool) {
     let unknown = approve(&app, &approver, &first, &stranger.answer(&asked)).await;
     assert_eq!(unknown.problem(), "seal-refused");
 
+    // The digest binds the words; the row binds the revision as well, whatever the words are.
+    let asked = challenge(&app, &approver, &first).await.expect(200);
+    let moved = "update seal_challenge set revision = 1 where revision = 2";
+    let moved = sqlx::query(moved).execute(&app.pool).await.unwrap();
+    assert!(moved.rows_affected() > 0, "the document made it revision 2");
+    let other_revision = approve(&app, &approver, &first, &own.answer(&asked)).await;
+    assert_eq!(other_revision.problem(), "challenge-gone", "drawn for another revision");
+    let asked = challenge(&app, &approver, &first).await.expect(200);
     sqlx::query("update seal_challenge set expires_at = now()").execute(&app.pool).await.unwrap();
     let late = approve(&app, &approver, &first, &own.answer(&asked)).await;
     assert_eq!(late.problem(), "challenge-gone", "older than five minutes");
@@ -224,6 +238,62 @@ async fn an_approver_whom_a_dispatcher_no_longer_trusts_sends_nothing(pool: PgPo
     let asked = challenge(&fleet.app, &fleet.approver, &next).await.expect(200);
     let refused = approve(&fleet.app, &fleet.approver, &next, &authenticator.answer(&asked)).await;
     assert_eq!(refused.problem(), "cannot-seal", "a live dispatcher would not believe it");
+}
+
+#[sqlx::test]
+async fn a_revocation_is_applied_to_what_is_on_air_within_seconds_and_no_old_list_undoes_it(
+    pool: PgPool,
+) {
+    let vhost = Vhost::create().await;
+    let slow = Setup { pace: 50, ..setup(&vhost) };
+    let (mut fleet, mut safe, authenticator) = sealing_fleet_of(pool, &slow).await;
+    fleet.dispatch().await;
+    let alert = fleet.app.submitted(&fleet.writer).await;
+    let asked = challenge(&fleet.app, &fleet.approver, &alert).await.expect(200);
+    let seal = authenticator.answer(&asked);
+    let approved = approve(&fleet.app, &fleet.approver, &alert, &seal).await.expect(200);
+    let air = fleet.on_air(&alert, &approved).await;
+    fleet.until(&air, |progress| progress.tally.accepted > 0).await;
+
+    let old = safe.file();
+    safe.revoke(&authenticator);
+    fleet.write("approvers.json", &safe.file());
+    let parked = fleet.until(&air, |progress| progress.parked_reason.is_some()).await;
+    let why = parked.parked_reason.unwrap();
+    assert!(why.contains("is revoked"), "{why}");
+    assert!(parked.tally.pending > 0, "it was parked in the middle: {:?}", parked.tally);
+    // The gate has closed for everything that had not started: what was in hand has been settled, and nothing follows.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let settled = fleet.until(&air, |_| true).await.tally;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(fleet.until(&air, |_| true).await.tally, settled, "nothing more is sent");
+    assert!(settled.pending > 0, "{settled:?}");
+
+    let page = format!("/public/alerts/{}", id(&alert));
+    let public = fleet.app.anonymous(Method::GET, &page).send().await.unwrap();
+    assert_eq!(public.status(), 404, "the public page believes it no more either");
+    let next = fleet.app.submitted(&fleet.writer).await;
+    let refused = challenge(&fleet.app, &fleet.approver, &next).await;
+    assert_eq!(refused.problem(), "forbidden", "nor does whoever draws a challenge");
+    let query = "select count(*) from dispatcher where 'passkey:a' = any (trusted_keys)";
+    assert_eq!(fleet.app.count(query).await, 0, "dispatchers announce what they trust now");
+
+    fleet.write("approvers.json", &old);
+    let ready = async || send(fleet.app.anonymous(Method::GET, "/readyz")).await.body;
+    let noted = |body: &Value| {
+        body["reasons"].as_array().unwrap().iter().any(|reason| reason["part"] == "approvers")
+    };
+    let mut body = ready().await;
+    for _ in 0..40 {
+        if noted(&body) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        body = ready().await;
+    }
+    assert!(noted(&body), "an old list is refused, and said so: {body:#}");
+    let refused = challenge(&fleet.app, &fleet.approver, &next).await;
+    assert_eq!(refused.problem(), "forbidden", "the revocation stands");
 }
 
 #[sqlx::test]

@@ -1,15 +1,20 @@
 //! Who did what is kept so that nobody can change it unseen: not the operator, and not whoever owns the database.
 
+use loa::domain::account::Role;
 use loa::domain::audit::Entry;
-use loa::domain::audit::record::Record;
+use loa::domain::audit::record::{End, Record};
+use loa::domain::authority::Change;
 use loa::domain::seal::{SealingKey, TrustedKeys};
+use loa::identity::accounts;
+use loa::identity::authority::{Authority, Wished};
+use loa::store::account::officer_by_login;
 use loa::store::audit::records;
 use loa::store::{StoreError, audit};
 use loa::upkeep::checkpoint::{CheckpointError, Checkpoints};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, raw_sql};
 
-use crate::support::app::{TestApp, id};
+use crate::support::app::{FOCAL, TestApp, account, id};
 use crate::support::machine::Machine;
 use crate::support::seed::url_of;
 
@@ -252,7 +257,8 @@ async fn whoever_owns_the_database_is_found_out_by_the_checkpoints(pool: PgPool)
         "{}",
         said.out
     );
-    force(&app.pool, "delete from audit where seq = (select max(seq) from audit)").await;
+    // The export's own entry, which came after the checkpoint, and the one before it.
+    force(&app.pool, "delete from audit where seq >= (select max(seq) - 1 from audit)").await;
     let said = machine.loa(&serving, &["verify"]).await;
     assert!(said.out.contains("the tail of the audit trail was cut"), "{}", said.out);
 
@@ -273,7 +279,7 @@ async fn the_operator_signs_on_demand_and_an_export_extends_the_one_before(pool:
     let file = |name: &str| machine.write("x", "").replace('x', name);
     let (monday, friday) = (file("monday.jsonl"), file("friday.jsonl"));
     machine.loa(&serving, &["audit", "export", &monday]).await;
-    app.person("SYT", "syt.soanthao", loa::domain::account::Role::Submitter).await;
+    app.person("SYT", "syt.soanthao", Role::Submitter).await;
     let signed = machine.loa(&serving, &["audit", "checkpoint"]).await;
     assert!(signed.code == 0 && signed.out.starts_with("{\"checkpoint\":{"), "{}", signed.err);
     let idle = machine.loa(&serving, &["audit", "checkpoint"]).await;
@@ -287,4 +293,116 @@ async fn the_operator_signs_on_demand_and_an_export_extends_the_one_before(pool:
     let backwards = ["verify", "--export", &monday, "--against", &friday];
     let said = machine.loa(&auditing, &backwards).await;
     assert!(said.code == 1 && said.out.contains("was cut"), "{}", said.out);
+}
+
+type Tampering = Box<dyn Fn(&mut Vec<Entry>)>;
+
+/// An export with its trail written anew as somebody who owns the database would: every hash fits, every count, and no checkpoint is left.
+fn rewritten(export: &str, change: impl FnOnce(&mut Vec<Entry>)) -> String {
+    let records: Vec<Record> =
+        export.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
+    let (mut entries, mut others) = (Vec::new(), Vec::new());
+    for record in records {
+        match record {
+            Record::Entry(entry) => entries.push(entry),
+            Record::Checkpoint(_) | Record::End(_) => {}
+            other => others.push(other),
+        }
+    }
+    change(&mut entries);
+    let mut previous = vec![0; 32];
+    for (entry, seq) in entries.iter_mut().zip(1..) {
+        (entry.seq, entry.previous) = (seq, previous);
+        entry.hash = entry.expected_hash().expect("plain JSON");
+        previous = entry.hash.clone();
+    }
+    let header = others.remove(0);
+    let mut all = vec![header];
+    all.extend(entries.into_iter().map(Record::Entry));
+    all.extend(others);
+    let mut end = End::default();
+    all.iter().for_each(|record| end.count(record));
+    all.push(Record::End(end));
+    let line = |record: &Record| format!("{}\n", serde_json::to_string(record).expect("JSON"));
+    all.iter().map(line).collect::<Vec<_>>().concat()
+}
+
+#[sqlx::test]
+async fn where_it_takes_two_people_a_rewritten_export_that_shows_one_is_found_out(pool: PgPool) {
+    let (app, _) = province(pool).await;
+    let machine = Machine::new();
+    let (serving, auditing) = configurations(&machine, &app);
+    // From here on the province is founded, and two make a third approver.
+    let agency = app.agency(FOCAL).await;
+    for login in ["quantri1", "quantri2"] {
+        let new = account(agency, login, Role::Administrator);
+        accounts::create_officer(&app.pool, "test", new, false).await.unwrap();
+    }
+    let mut conn = app.pool.acquire().await.unwrap();
+    let first = officer_by_login(&mut conn, "quantri1").await.unwrap().expect("open").0;
+    let second = officer_by_login(&mut conn, "quantri2").await.unwrap().expect("open").0;
+    drop(conn);
+    let desk = Authority::new(app.pool.clone());
+    let wanted = Change::OpenAccount(account(agency, "skhcn.ba", Role::Approver));
+    let Wished::Waits(change) = desk.wish(&first, wanted).await.unwrap() else {
+        panic!("one was enough")
+    };
+    desk.confirm(&second, change).await.unwrap();
+
+    let file = machine.write("x", "").replace('x', "founded.jsonl");
+    let exported = machine.loa(&serving, &["audit", "export", &file]).await;
+    assert_eq!(exported.code, 0, "{}", exported.err);
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let untouched = machine.loa(&auditing, &["verify", "--export", &file]).await;
+    assert_eq!(untouched.code, 0, "{}", untouched.out);
+    let said_of = async |mangled: String| {
+        let file = machine.write("mangled.jsonl", &mangled);
+        machine.loa(&auditing, &["verify", "--export", &file]).await
+    };
+    let unsigned = said_of(rewritten(&whole, |_| ())).await;
+    assert_eq!(unsigned.code, 3, "nothing to find, and nobody signed: {}", unsigned.out);
+
+    let at = |entries: &[Entry], action: &str| {
+        entries.iter().position(|entry| entry.action == action).expect("an entry")
+    };
+    let changes: [(Tampering, &str); 4] = [
+        (
+            Box::new(move |all| drop(all.remove(at(all, "authority.confirmed")))),
+            "takes two administrators",
+        ),
+        (
+            Box::new(move |all| {
+                let confirmed = at(all, "authority.confirmed");
+                all[confirmed].actor = all[at(all, "authority.proposed")].actor.clone();
+            }),
+            "by the person who had proposed it",
+        ),
+        (
+            Box::new(move |all| {
+                let opened = at(all, "authority.proposed") + 1;
+                all[opened].detail["granted_by"] = Value::Null;
+            }),
+            "officer.created of",
+        ),
+        (
+            // The approver's account is made that of whoever wrote the text.
+            Box::new(move |all| {
+                let of = |action: &str| all[at(all, action)].actor.clone();
+                let (writer, approver) = (of("alert.submitted"), of("alert.approved"));
+                let opened = |who: &str| {
+                    let is_it =
+                        |entry: &Entry| entry.action == "officer.created" && entry.subject == who;
+                    all.iter().position(is_it).expect("opened")
+                };
+                let (writer, approver) = (opened(&writer), opened(&approver));
+                all[approver].detail["person"] = all[writer].detail["person"].clone();
+            }),
+            "was written or submitted, and approved, by one person",
+        ),
+    ];
+    for (change, told) in changes {
+        let said = said_of(rewritten(&whole, |entries| change(entries))).await;
+        assert_eq!(said.code, 1, "{told}: {}{}", said.out, said.err);
+        assert!(said.out.contains(told), "{told}: {}", said.out);
+    }
 }

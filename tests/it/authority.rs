@@ -479,3 +479,27 @@ async fn invariant_2_nobody_approves_of_whom_it_was_never_said_who_they_are(pool
     assert_eq!(constraint, Some("decided_among_known_people"), "{forced}");
     app.approve(&known, &alert).await.expect(200);
 }
+
+#[sqlx::test]
+async fn two_administrators_who_close_each_other_at_once_wait_for_one_another(pool: PgPool) {
+    let unit = Unit::found(pool).await;
+    let (first, second) = (unit.officer("quantri1").await, unit.officer("quantri2").await);
+    // Both come as far as they can before either goes on.
+    let mut holding = unit.pool.begin().await.unwrap();
+    sqlx::query("select id from officer for share").fetch_all(&mut *holding).await.unwrap();
+    let (one, other, _) = tokio::join!(
+        unit.desk.close(&first, second.id),
+        unit.desk.close(&second, first.id),
+        async {
+            crate::attack_ended::until_waiting(&unit.pool, 2).await;
+            holding.commit().await.unwrap();
+        }
+    );
+    let closed = [&one, &other].into_iter().filter(|it| it.is_ok()).count();
+    let refused = [&one, &other]
+        .into_iter()
+        .filter(|it| matches!(it, Err(AuthorityError::Forbidden(_))))
+        .count();
+    assert_eq!((closed, refused), (1, 1), "{one:?}, {other:?}");
+    assert_eq!(unit.count("select count(*) from officer where disabled_at is null").await, 1);
+}

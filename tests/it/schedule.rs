@@ -329,14 +329,24 @@ async fn what_follows_an_announcement_skips_quiet_hours_and_the_days_number(pool
     assert_eq!(app.count("select count(*) from alert where state = 'scheduled'").await, 0);
 }
 
+/// A day's announcements are counted by the database's clock, and the province's day ends at 17:00 UTC: not while the test runs.
+async fn away_from_midnight() {
+    let left = || 86_400 - (SystemClock.now().unix_timestamp() + 7 * 3600).rem_euclid(86_400);
+    while left() < 90 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
 #[sqlx::test]
 async fn one_announcement_too_many_waits_for_the_next_day(pool: PgPool) {
+    away_from_midnight().await;
     let app = TestApp::start_keeping(pool, String::new(), 2).await;
     let (writer, approver) = (app.writer().await, app.approver().await);
     let second = app.person(FOCAL, "skhcn.duyet2", Role::Approver).await;
     app.live_as(&writer, &approver, &app.news()).await;
     let one = app.submitted_as(&writer, &app.news()).await;
     let other = app.submitted_as(&writer, &app.news()).await;
+    assert_eq!(other["expected"], Value::Null, "there is a place left");
 
     // One place is left, and two approvers.
     let (first, late) = tokio::join!(app.approve(&approver, &one), app.approve(&second, &other));
@@ -353,6 +363,9 @@ async fn one_announcement_too_many_waits_for_the_next_day(pool: PgPool) {
     let cancel = format!("/v1/review/alerts/{}/cancel", waiting["alert"].as_str().unwrap());
     app.post(&approver, &cancel, &Value::Null).await.expect(200);
     let next = app.submitted_as(&writer, &app.news()).await;
+    // The agency reads it when it submits, and not only when it is approved.
+    assert_eq!(next["expected"]["waits_for"], "next_day", "{next:#}");
+    assert_eq!(next["expected"]["begins_at"], waiting["begins_at"]);
     let approved = app.approve(&approver, &next).await.expect(200);
     assert_eq!(approved["begins_at"], waiting["begins_at"], "today is full, tomorrow is not");
 }

@@ -9,173 +9,23 @@ use time::OffsetDateTime;
 
 use super::checkpoint::{Checkpoint, NONE_BEFORE, SignedCheckpoint};
 use super::record::{Decision, End, FORMAT, Record, Revision, SCHEMA, Seal, alert_of};
-use super::{BrokenChain, Entry, Walk};
+use super::{Entry, Walk};
 use crate::domain::id::{AlertId, OfficerId};
-use crate::domain::seal::{APPROVERS, SealError, TrustedKeys, digest};
+use crate::domain::seal::{APPROVERS, TrustedKeys, digest};
 
 /// What was known of the trail earlier: checkpoints kept elsewhere, an older export.
 mod earlier;
 
-pub use earlier::Earlier;
-
-/// What does not fit, and on which line of the export, if it is one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// From 1.
-    pub line: Option<u64>,
-    /// What.
-    pub wrong: Wrong,
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
-        }
-        self.wrong.fmt(f)
-    }
-}
-
 /// What does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
-    /// Not a line of an export.
-    #[error("is no line of an export: {0}")]
-    Unreadable(String),
-    /// Another file, or of another release.
-    #[error("this is no export that this release reads: {0}")]
-    NoExport(String),
-    /// The end is missing, or something follows it.
-    #[error("the export does not end as it should: {0}")]
-    BadEnd(&'static str),
-    /// The end counts otherwise.
-    #[error("lines were added or removed: the end counts {said:?}, and there are {found:?}")]
-    Miscounted {
-        /// What the last line says.
-        said: End,
-        /// What was there.
-        found: End,
-    },
-    /// See [`BrokenChain`].
-    #[error(transparent)]
-    Chain(#[from] BrokenChain),
-    /// A checkpoint that no trusted key signed.
-    #[error("checkpoint {serial}: {error}")]
-    Forged {
-        /// Which.
-        serial: i64,
-        /// Why it is not believed.
-        error: SealError,
-    },
-    /// A checkpoint that does not follow the one before it.
-    #[error(
-        "checkpoint {serial} does not follow checkpoint {before}: one between them, or one of the two, is not what was signed"
-    )]
-    CheckpointGap {
-        /// Which.
-        serial: i64,
-        /// The one before it; 0 for none.
-        before: i64,
-    },
-    /// The trail is shorter than it was.
-    #[error(
-        "the tail of the audit trail was cut: it ends at entry {last}, and {by} says that it had come to entry {seq}"
-    )]
-    Cut {
-        /// The last entry there is.
-        last: i64,
-        /// How far it had come.
-        seq: i64,
-        /// Who says so.
-        by: String,
-    },
-    /// The trail is another one.
-    #[error(
-        "the audit trail was rewritten: entry {seq} is not the one that {by} knows, so it or one before it was replaced"
-    )]
-    Rewritten {
-        /// Where it was looked at.
-        seq: i64,
-        /// Who knows it.
-        by: String,
-    },
-    /// Nothing to compare with.
-    #[error("{0}: there is no checkpoint and no entry of a trail in it")]
-    NothingEarlier(String),
-    /// An earlier checkpoint that no trusted key signed.
-    #[error("{name}: checkpoint {serial}: {error}")]
-    EarlierForged {
-        /// Where it was kept.
-        name: String,
-        /// Which.
-        serial: i64,
-        /// Why it is not believed.
-        error: SealError,
-    },
-    /// A seal that does not hold.
-    #[error("seal of alert {alert}: {error}")]
-    Seal {
-        /// Whose.
-        alert: AlertId,
-        /// Why.
-        error: SealError,
-    },
-    /// A seal that the trail knows nothing of.
-    #[error("seal of alert {0}: the audit trail knows no approval of these bytes")]
-    Unapproved(AlertId),
-    /// An approval without its seal.
-    #[error(
-        "entry {seq} of the audit trail says that alert {alert} was sealed, and there is no seal of it"
-    )]
-    Unsealed {
-        /// The entry.
-        seq: i64,
-        /// Which.
-        alert: AlertId,
-    },
-    /// A decision that the trail does not know.
-    #[error(
-        "alert {alert}: the audit trail knows nothing of a decision to {verdict} it by {actor}"
-    )]
-    Unrecorded {
-        /// Which.
-        alert: AlertId,
-        /// What.
-        verdict: String,
-        /// By whom.
-        actor: String,
-    },
-    /// A decision that the trail knows and that is not there.
-    #[error(
-        "alert {alert}: the audit trail says that {actor} decided to {verdict} it, and there is no such decision"
-    )]
-    Undecided {
-        /// Which.
-        alert: AlertId,
-        /// What.
-        verdict: String,
-        /// By whom.
-        actor: String,
-    },
-    /// A decision about bytes that are not those of its revision.
-    #[error(
-        "alert {alert}: revision {revision} was approved with another digest than its text has"
-    )]
-    OtherText {
-        /// Which.
-        alert: AlertId,
-        /// Which revision.
-        revision: u32,
-    },
-    /// Written and approved by one account (invariant 2).
-    #[error("alert {alert}: revision {revision} was written and approved by one account")]
-    SamePerson {
-        /// Which.
-        alert: AlertId,
-        /// Which revision.
-        revision: u32,
-    },
-}
+mod finding;
+
+/// Who is who, and what two administrators agreed on.
+mod people;
+
+pub use earlier::Earlier;
+pub use finding::{Finding, Wrong};
+
+use people::People;
 
 /// How it went.
 #[derive(Clone, Debug)]
@@ -229,6 +79,7 @@ pub struct Examiner<'a> {
     sealings: BTreeMap<AlertId, Sealing>,
     /// Decisions that the trail knows, less those that were found.
     deeds: BTreeMap<Deed, i64>,
+    people: People,
     revisions: BTreeMap<(AlertId, u32), Revision>,
     prepared_digests: BTreeMap<AlertId, String>,
     held: u64,
@@ -251,6 +102,7 @@ impl<'a> Examiner<'a> {
             checkpoint: None,
             sealings: BTreeMap::new(),
             deeds: BTreeMap::new(),
+            people: People::default(),
             revisions: BTreeMap::new(),
             prepared_digests: BTreeMap::new(),
             held: 0,
@@ -319,6 +171,9 @@ impl<'a> Examiner<'a> {
         for known in earlier {
             known.compare(self.trusted, &self.hashes, self.broken, &mut self.findings);
         }
+        for wrong in std::mem::take(&mut self.people).finish() {
+            self.find(wrong);
+        }
         for ((alert, verdict, actor), missing) in std::mem::take(&mut self.deeds) {
             if missing > 0 {
                 self.find(Wrong::Undecided { alert, verdict, actor });
@@ -351,6 +206,9 @@ impl<'a> Examiner<'a> {
                     self.find(broken.into());
                 }
             }
+        }
+        for wrong in self.people.take(&entry) {
+            self.find(wrong);
         }
         let Some(alert) = alert_of(&entry) else { return };
         let verdict = match entry.action.as_str() {
@@ -420,11 +278,13 @@ impl<'a> Examiner<'a> {
         if verdict == "approve" || verdict == "endorse" {
             let text = self.revisions.get(&(alert, revision));
             let same_text = text.is_some_and(|text| text.digest.is_some() && text.digest == digest);
-            let author = text.map(|text| text.author);
             if !same_text {
                 self.find(Wrong::OtherText { alert, revision });
             }
-            if author == Some(officer) {
+            let earlier = self.revisions.range((alert, 0)..=(alert, revision));
+            let authors: Vec<String> =
+                earlier.map(|(_, earlier)| earlier.author.to_string()).collect();
+            if self.people.spoke_and_decided(alert, &officer.to_string(), &authors) {
                 self.find(Wrong::SamePerson { alert, revision });
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::passkey::Assertion;
-use super::trust::{Approver, Trust};
+use super::trust::{Approver, Trust, TrustError};
 use super::{SCHEMA, SealError, SealedAlert, digest};
 use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, OfficerId};
@@ -238,11 +239,20 @@ impl Quorum {
 /// Begins the name under which a process announces its [`Quorum`].
 const QUORUM: &str = "emergency-approvers:";
 
-/// The keys a process trusts, by name, from its own configuration.
+/// The list of approvers that holds now. Every part of a process shares one.
+#[derive(Debug)]
+struct InForce {
+    approvers: ArcSwap<Approvers>,
+    /// Why the list that was offered since is not in force.
+    refused: ArcSwapOption<String>,
+}
+
+/// The keys a process trusts, by name, from its own configuration. Clones share the list of approvers: what is [renewed](Self::renew) for one
+/// holds for all.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedKeys {
     keys: BTreeMap<String, [u8; 32]>,
-    approvers: Option<Approvers>,
+    approvers: Option<Arc<InForce>>,
     quorum: Quorum,
 }
 
@@ -255,7 +265,50 @@ impl TrustedKeys {
     /// And approvers with keys of their own.
     #[must_use]
     pub fn with_approvers(self, approvers: Approvers) -> Self {
-        Self { approvers: Some(approvers), ..self }
+        let in_force = InForce {
+            approvers: ArcSwap::from_pointee(approvers),
+            refused: ArcSwapOption::empty(),
+        };
+        Self { approvers: Some(Arc::new(in_force)), ..self }
+    }
+
+    /// Puts another list of approvers into force, here and in every clone, if it is a later one. Returns whether anything changed.
+    ///
+    /// # Errors
+    /// When it is older than the one in force, which then stays.
+    pub fn renew(&self, trust: Trust) -> Result<bool, TrustError> {
+        let Some(in_force) = &self.approvers else { return Ok(false) };
+        let now = in_force.approvers.load();
+        if *now.trust == trust {
+            return Ok(false);
+        }
+        if trust.serial <= now.trust.serial {
+            let (offered, in_force) = (trust.serial, now.trust.serial);
+            return Err(TrustError::NotNewer { offered, in_force });
+        }
+        if trust.site != now.trust.site {
+            return Err(TrustError::OtherSite(trust.site.rp_id));
+        }
+        let renewed = Approvers { trust: Arc::new(trust), alone: now.alone };
+        in_force.approvers.store(Arc::new(renewed));
+        Ok(true)
+    }
+
+    /// Notes why the list that lies there is not in force; nothing when it is.
+    pub fn note_refused(&self, why: Option<String>) {
+        if let Some(in_force) = &self.approvers {
+            in_force.refused.store(why.map(Arc::new));
+        }
+    }
+
+    /// Why the list that lies there is not in force, if so.
+    pub fn refused_list(&self) -> Option<Arc<String>> {
+        self.approvers.as_ref().and_then(|in_force| in_force.refused.load_full())
+    }
+
+    /// The number of the list of approvers in force: what was verified under an earlier one must be verified again.
+    pub fn list(&self) -> Option<u64> {
+        self.approvers().map(|approvers| approvers.trust.serial)
     }
 
     /// And what approvers sealed only if so many did.
@@ -267,7 +320,8 @@ impl TrustedKeys {
     /// What can seal an alert, by name: keys, then `passkey:` and the credential of each valid passkey. A key that seals templates only is
     /// `templates:` and its name. Last, how many people an emergency takes, where that is more than one.
     pub fn ids(&self) -> Vec<String> {
-        let valid = self.approvers.iter().flat_map(Approvers::valid);
+        let approvers = self.approvers();
+        let valid = approvers.iter().flat_map(|approvers| approvers.valid());
         let passkeys = valid.map(|approver| passkey_id(&approver.credential));
         let keys = self.keys.keys().map(|id| self.announced(id));
         keys.chain(passkeys).chain(self.quorum.announced()).collect()
@@ -275,15 +329,15 @@ impl TrustedKeys {
 
     /// The name under which a process that believes what this one does announces the key `id`.
     pub fn announced(&self, id: &str) -> String {
-        match &self.approvers {
+        match self.approvers().as_deref() {
             Some(Approvers { alone: true, .. }) => format!("templates:{id}"),
             Some(_) | None => id.to_owned(),
         }
     }
 
-    /// Approvers with keys of their own, where there are any.
-    pub fn approvers(&self) -> Option<&Approvers> {
-        self.approvers.as_ref()
+    /// Approvers with keys of their own, where there are any: as of now.
+    pub fn approvers(&self) -> Option<Arc<Approvers>> {
+        self.approvers.as_ref().map(|in_force| in_force.approvers.load_full())
     }
 
     /// How many people must have approved.
@@ -329,21 +383,26 @@ impl TrustedKeys {
         for (id, public) in past {
             self.keys.entry(id).or_insert(public);
         }
-        if let Some(approvers) = &mut self.approvers {
-            approvers.alone = false;
-        }
         self.quorum = Quorum::default();
-        self
+        match self.approvers() {
+            Some(approvers) => {
+                self.with_approvers(Approvers { alone: false, ..Approvers::clone(&approvers) })
+            }
+            None => self,
+        }
     }
 
     /// What was believed at a moment: who was revoked later was not revoked then.
     #[must_use]
     pub fn as_of(&self, moment: OffsetDateTime) -> Self {
-        let approvers = self.approvers.as_ref().map(|approvers| Approvers {
-            trust: Arc::new(approvers.trust.as_of(moment)),
-            ..approvers.clone()
-        });
-        Self { keys: self.keys.clone(), approvers, quorum: self.quorum }
+        let then = Self { keys: self.keys.clone(), approvers: None, quorum: self.quorum };
+        match self.approvers() {
+            Some(approvers) => then.with_approvers(Approvers {
+                trust: Arc::new(approvers.trust.as_of(moment)),
+                alone: approvers.alone,
+            }),
+            None => then,
+        }
     }
 
     /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass.
@@ -354,7 +413,7 @@ impl TrustedKeys {
         bytes: &[u8],
         signature: &[u8],
     ) -> Result<SealedAlert, SealError> {
-        let sealed: SealedAlert = match &self.approvers {
+        let sealed: SealedAlert = match self.approvers().as_deref() {
             Some(approvers) if key_id == APPROVERS => {
                 approvers.open(bytes, signature, self.quorum)?
             }

@@ -103,6 +103,19 @@ pub enum TrustError {
     /// Nobody has this credential, or it is revoked.
     #[error("no valid credential {0:?} is in the list")]
     NoSuchCredential(String),
+    /// It is not newer than the list in force, and says something else: an old one, put back to undo a revocation.
+    #[error("the list has number {offered}, and the one in force has number {in_force}")]
+    NotNewer {
+        /// Its number.
+        offered: u64,
+        /// The other one's.
+        in_force: u64,
+    },
+    /// Its passkeys were made for another place than those in force.
+    #[error(
+        "the list is for {0:?}, another relying party or other origins than the list in force; a change of those takes a restart"
+    )]
+    OtherSite(String),
 }
 
 /// Why an approver's seal does not hold.

@@ -4,7 +4,7 @@ use time::macros::datetime;
 use super::super::record::Header;
 use super::super::tests::{entry, trail};
 use super::*;
-use crate::domain::seal::SealingKey;
+use crate::domain::seal::{SealError, SealingKey};
 
 fn key() -> SealingKey {
     let pkcs8 = SealingKey::generate().expect("random bytes");
