@@ -62,8 +62,9 @@ impl Canary {
     async fn look(&self, provider: Provider) -> Result<(), StoreError> {
         let members = self.group.between(provider, 1, i64::MAX);
         let devices = i32::try_from(members.len()).unwrap_or(i32::MAX);
-        // Who could not send must not take the turn of somebody who can.
-        if devices > 0 && self.sender.gate.is_open() && self.sender.gate.holder().is_some() {
+        // Who could not send, or is leaving, must not take the turn of somebody who can.
+        let gate = &self.sender.gate;
+        if devices > 0 && gate.pass_until(gate.database_now() + PATIENCE).check().is_ok() {
             let taking = canary::take_turn(&self.pool, provider, self.every, &self.host, devices);
             if let Some(turn) = soon(taking).await? {
                 self.probe(provider, turn).await;

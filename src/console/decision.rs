@@ -21,12 +21,10 @@ use crate::approval::ApprovalError;
 use crate::approval::decide::LEAST_LEFT;
 use crate::approval::meets::{LanguageReach, Overlap, Reach, Traffic};
 use crate::approval::review::ReviewSheet;
-use crate::approval::road::Road;
 use crate::config::pacing::Pacing;
 use crate::domain::account::{Power, Role};
 use crate::domain::alert::Kind;
 use crate::domain::broadcast::Lane;
-use crate::domain::canary;
 use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::lifecycle::AlertState;
@@ -213,14 +211,6 @@ fn ahead(traffic: &[Traffic], t: Tongue) -> Option<String> {
     })
 }
 
-/// Might this provider take nothing now? Of one that nobody probes, or not yet, nothing is known either way.
-fn is_doubtful(road: &Road) -> bool {
-    match road.standing {
-        canary::Standing::Failed | canary::Standing::Stale => true,
-        canary::Standing::Open | canary::Standing::Awaited | canary::Standing::Unwatched => false,
-    }
-}
-
 /// Does it warn of something that will be over one day?
 fn threatens(sealed: &SealedAlert) -> bool {
     match (sealed.purpose, sealed.kind) {
@@ -355,7 +345,7 @@ impl Sheet {
             overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
             forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
             ahead: ahead(&sheet.traffic, t),
-            roads: sheet.roads.iter().map(|road| (road.said(t).to_owned(), is_doubtful(road))).collect(),
+            roads: sheet.roads.iter().map(|road| (road.said(t).to_owned(), road.standing.is_doubtful())).collect(),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
             revision: sealed.revision,

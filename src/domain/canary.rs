@@ -297,6 +297,16 @@ pub enum Standing {
     Stale,
 }
 
+impl Standing {
+    /// Must a person know before deciding? Of a road that nobody probes, or not yet, nothing is known either way.
+    pub fn is_doubtful(self) -> bool {
+        match self {
+            Self::Failed | Self::Stale => true,
+            Self::Open | Self::Awaited | Self::Unwatched => false,
+        }
+    }
+}
+
 impl Sight {
     /// How it looks now.
     pub fn standing(&self) -> Standing {

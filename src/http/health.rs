@@ -12,7 +12,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use crate::domain::canary::Standing;
 use crate::domain::wording::Tongue;
 use crate::store::{StoreError, canary, liveness, readiness};
 use crate::telemetry;
@@ -156,13 +155,10 @@ async fn look(app: &AppState, found: &mut Found) -> Result<(), StoreError> {
         ));
     }
     for sight in canary::sights(&mut conn).await? {
-        // A probe that was not taken tells a person to look; whether a provider is parked, answers to real pushes decide.
-        match sight.standing() {
-            Standing::Failed | Standing::Stale => found.notes.push((
-                "canary".to_owned(),
-                Said::new(sight.in_detail(Tongue::Vi), sight.in_detail(Tongue::En)),
-            )),
-            Standing::Open | Standing::Awaited | Standing::Unwatched => {}
+        // It tells a person to look; whether a provider is parked, answers to real pushes decide.
+        if sight.standing().is_doubtful() {
+            let said = Said::new(sight.in_detail(Tongue::Vi), sight.in_detail(Tongue::En));
+            found.notes.push(("canary".to_owned(), said));
         }
     }
     for (id, reason) in readiness::parked_broadcasts(&mut conn).await? {
