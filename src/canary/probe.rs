@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::template::{self, TemplateError};
 use crate::delivery::again::RECORD_AGAIN;
-use crate::delivery::gate::Closed;
+use crate::delivery::gate::{Closed, SILENCE};
 use crate::delivery::send::{BrokenOff, Report, Sender, Slice, Target};
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::canary::Heard;
@@ -48,27 +48,30 @@ impl Canary {
     /// Probes one provider whenever it is this process's turn, until `end`.
     pub async fn run(self: Arc<Self>, provider: Provider, end: CancellationToken) {
         loop {
-            if let Err(error) = self.look(provider).await {
+            let able = self.is_able();
+            if able && let Err(error) = self.look(provider).await {
                 tracing::warn!(%provider, %error, "{provider} could not be probed: {error}");
             }
             tokio::select! {
-                () = tokio::time::sleep(self.every / LOOKS) => {}
+                () = tokio::time::sleep(if able { self.every / LOOKS } else { SILENCE }) => {}
                 () = end.cancelled() => return,
             }
         }
+    }
+
+    /// Who could not send, or is leaving, must not take the turn of somebody who can.
+    fn is_able(&self) -> bool {
+        let gate = &self.sender.gate;
+        gate.pass_until(gate.database_now() + PATIENCE).check().is_ok()
     }
 
     /// Probes if it is this process's turn.
     async fn look(&self, provider: Provider) -> Result<(), StoreError> {
         let members = self.group.between(provider, 1, i64::MAX);
         let devices = i32::try_from(members.len()).unwrap_or(i32::MAX);
-        // Who could not send, or is leaving, must not take the turn of somebody who can.
-        let gate = &self.sender.gate;
-        if devices > 0 && gate.pass_until(gate.database_now() + PATIENCE).check().is_ok() {
-            let taking = canary::take_turn(&self.pool, provider, self.every, &self.host, devices);
-            if let Some(turn) = soon(taking).await? {
-                self.probe(provider, turn).await;
-            }
+        let taking = canary::take_turn(&self.pool, provider, self.every, &self.host, devices);
+        if let Some(turn) = soon(taking).await? {
+            self.probe(provider, turn).await;
         }
         if let Some(at) = soon(canary::last_accepted(&self.pool, provider)).await? {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
@@ -165,7 +168,7 @@ impl Canary {
                 Some(BrokenOff::Parked) => Heard::Parked,
                 Some(BrokenOff::OurFault) => Heard::Malformed,
                 Some(BrokenOff::Gate(_) | BrokenOff::LeftAlone(_) | BrokenOff::Panicked) | None => {
-                    not_accepted(count)
+                    not_accepted(count, report.in_doubt)
                 }
             }
         };
@@ -184,9 +187,11 @@ impl Canary {
 }
 
 /// What nobody has taken: the least final answer counts, for it says that the road itself is in doubt.
-fn not_accepted(count: impl Fn(Outcome) -> usize) -> Heard {
+fn not_accepted(count: impl Fn(Outcome) -> usize, in_doubt: bool) -> Heard {
     if count(Outcome::DueUnknown) > 0 {
         Heard::Unanswered
+    } else if in_doubt {
+        Heard::Refused
     } else if count(Outcome::Due) > 0 {
         Heard::Later
     } else if count(Outcome::Gone) > 0 {

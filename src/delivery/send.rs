@@ -119,6 +119,8 @@ pub struct Report {
     pub asked: Option<Duration>,
     /// Why it was broken off, if it was.
     pub broken_off: Option<BrokenOff>,
+    /// The provider called an address or the message wrong, without saying which, and nobody else's was accepted.
+    pub in_doubt: bool,
     /// The first refusal in the provider's words, which hold no address.
     pub refusal: Option<String>,
 }

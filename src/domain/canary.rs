@@ -198,11 +198,11 @@ pub enum Heard {
     Accepted,
     /// The provider calls every address of the group dead: the road is open, the list is old.
     Dead,
-    /// The provider refuses it to these devices.
+    /// The provider refuses it to these devices, or calls their addresses or the probe wrong.
     Refused,
     /// It was sent and not answered in time.
     Unanswered,
-    /// The provider could not be reached, asks to wait, or is in doubt.
+    /// The provider could not be reached, or asks to wait.
     Later,
     /// The provider's lanes are parked: credentials refused, or it has been away for long.
     Parked,

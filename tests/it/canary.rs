@@ -252,12 +252,13 @@ async fn an_emergency_is_neither_slowed_nor_parked_by_probes_that_fail(pool: PgP
     seal(&fleet).await;
     let (android, apple, browser) =
         (android_address(), apple_address(), browser_registration(&fleet).await);
-    let endpoint = browser["endpoint"].as_str().expect("an endpoint").to_owned();
+    let endpoint = browser["endpoint"].as_str().expect("an endpoint");
+    let opaque = endpoint[endpoint.find("gAAAAAB").expect("its own part")..][..100].to_owned();
     // Malformed, without an answer, dead: each in its provider's words.
     for rule in [
         json!({"provider": "fcm", "match": {"token": android}, "answer": {"status": 400, "error": "INVALID_ARGUMENT"}}),
         json!({"provider": "apns", "match": {"token": apple}, "delay_ms": 600_000, "answer": {"status": 500}}),
-        json!({"provider": "webpush", "match": {"token": endpoint}, "answer": {"status": 410}}),
+        json!({"provider": "webpush", "match": {"token": opaque}, "answer": {"status": 410}}),
     ] {
         fleet.control("POST", "script", Some(rule)).await;
     }
@@ -269,6 +270,7 @@ async fn an_emergency_is_neither_slowed_nor_parked_by_probes_that_fail(pool: PgP
         }
     })
     .await;
+    answered(&fleet, 0, "refused", 1).await;
     answered(&fleet, 2, "dead", 1).await;
 
     let begun = std::time::Instant::now();

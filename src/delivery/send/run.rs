@@ -124,6 +124,7 @@ impl Run {
     pub(super) fn conclude(self) -> (Report, Vec<Dead>) {
         let gathered = self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Gathered { mut report, accepted, mut dead, suspects, faulty, left_out, .. } = gathered;
+        report.in_doubt = !accepted && !suspects.is_empty();
         for (number, address) in suspects {
             if accepted {
                 dead.push(Dead { number, address, since: None });
