@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn production_does_not_start_where_a_drill_has_the_credentials_of_real_alerts() {
         assert_eq!(complaints(Mode::Production, of_its_own), "");
-        let ways: [(&str, fn(&mut Config)); 5] = [
+        type Change = fn(&mut Config);
+        let ways: [(&str, Change); 5] = [
             ("drill.fcm.service_account_file: ", |config| {
                 let real = config.fcm.service_account_file.clone();
                 config.drill.fcm.service_account_file = real;

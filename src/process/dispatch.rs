@@ -152,7 +152,7 @@ impl Dispatcher {
         shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
         let mut consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
         spawn_attending(&engine, &consumers, shutdown, &end);
-        if let Some(group) = canaries {
+        if let Some(group) = &canaries {
             spawn_canaries(config, &engine, group, shutdown, &end);
         }
         let mut engines = vec![Arc::clone(&engine)];
@@ -219,7 +219,7 @@ pub fn spawn_upkeep(
 fn spawn_canaries(
     config: &Config,
     engine: &Engine,
-    group: Arc<Group>,
+    group: &Arc<Group>,
     shutdown: &Shutdown,
     end: &CancellationToken,
 ) {
@@ -227,7 +227,7 @@ fn spawn_canaries(
         pool: engine.urgent.clone(),
         sender: Arc::clone(&engine.sender),
         trusted: engine.trusted.clone(),
-        group: Arc::clone(&group),
+        group: Arc::clone(group),
         every: config.canary.every(),
         host: host(),
     });

@@ -1,6 +1,7 @@
 use time::macros::datetime;
 
 use super::*;
+use crate::domain::registration::WebPushRules;
 use crate::domain::seal::{SealingKey, canonical};
 use crate::domain::wording::Tongue;
 
@@ -74,7 +75,7 @@ fn only_the_time_is_filled_in_and_each_takes_the_place_of_the_one_before() {
 #[test]
 fn what_is_announced_says_which_providers_are_watched_and_no_address() {
     let list = r#"{"kind":"fcm_token","token":"token-one","locale":"vi"}"#;
-    let group = Group::parse(list.as_bytes(), &Default::default()).unwrap();
+    let group = Group::parse(list.as_bytes(), &WebPushRules::default()).unwrap();
     let said = vec!["2026".to_owned(), announced(&group)];
     assert!(!said[1].contains("token"));
     let watched = Provider::ALL.map(|provider| probes(&said, provider));
