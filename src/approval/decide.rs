@@ -1,4 +1,4 @@
-//! Approve, hand back, reject: each one transaction on a locked alert.
+//! Approve: one transaction on a locked alert.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,13 @@ use utoipa::ToSchema;
 
 use super::review::read;
 use super::sealing::{Sealers, With, check_readable, write_seals};
+use super::template::{self, Kept};
 use super::{Approval, ApprovalError, need, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::Attestations;
 use crate::domain::id::{AlertId, BroadcastId};
-use crate::domain::lifecycle::{Action, AlertState, Refusal};
-use crate::domain::message::Purpose;
+use crate::domain::lifecycle::{Action, Refusal};
 use crate::domain::seal::{OneSeal, SealedAlert, digest};
-use crate::domain::text;
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, Revision};
@@ -31,9 +30,6 @@ use crate::telemetry::{Metric, TraceParent};
 
 /// An alert that ends sooner could not be pushed to anybody in time.
 pub const LEAST_LEFT: Duration = Duration::minutes(1);
-/// User-perceived characters a reason may have.
-pub const REASON_MAX: usize = 1000;
-
 /// What an approver says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -46,16 +42,6 @@ pub struct ApproveRequest {
     // Left out when there is none: what was sent without it before must read the same to `Idempotency-Key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<OneSeal>,
-}
-
-/// What an approver says when handing back or rejecting.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RefuseRequest {
-    /// What to mend, or why not: at most 1,000 characters.
-    pub reason: String,
-    /// The digest of what was on the screen; when given, it must be the current one.
-    pub digest: Option<String>,
 }
 
 /// An alert that has been approved: public and being broadcast, or to be so at its time.
@@ -103,17 +89,8 @@ pub enum Verdict {
     Approved(Approved),
     /// It waits for another approver.
     Endorsed(Endorsed),
-}
-
-/// An alert that has been handed back or rejected.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Refused {
-    /// Which.
-    pub alert: AlertId,
-    /// Where it stands now.
-    pub state: AlertState,
-    /// Which revision it was about.
-    pub revision: u32,
+    /// A template: it may be filled in from now on.
+    Kept(Kept),
 }
 
 impl Approval {
@@ -165,7 +142,8 @@ impl Approval {
         check_prepared(&current, &sealed)?;
         check_readable(&mut tx, &sealed).await?;
         with.verify(&mut tx, officer, &current, bytes).await?;
-        let needed = quorum.of(sealed.lane);
+        let template = self.template_of(&mut tx, &sealed, &with).await?;
+        let needed = quorum.for_alert(&sealed);
         let approving = Approving { officer, found: &found, current: &current, bytes, needed };
         let earlier = self.endorsed(&mut tx, &current, bytes).await?;
         let people = approving.people(&mut tx, &earlier).await?;
@@ -175,82 +153,20 @@ impl Approval {
             approving.endorse(&mut tx, &with, &earlier, &answer).await?;
             Verdict::Endorsed(answer)
         } else {
-            let sealers = self.sealers(&mut tx, with, &earlier).await?;
-            let begins = self.settle_beginning(&mut tx, &sealed).await?;
-            let approved = approving.publish(&mut tx, &sealed, &sealers, begins, trace).await?;
-            Verdict::Approved(approved)
+            let sealers = self.sealers(&mut tx, with, &earlier, template).await?;
+            if sealed.template.is_some() {
+                Verdict::Kept(approving.keep(&mut tx, &sealed, &sealers).await?)
+            } else {
+                let begins = self.settle_beginning(&mut tx, &sealed).await?;
+                let approved = approving.publish(&mut tx, &sealed, &sealers, begins, trace).await?;
+                Verdict::Approved(approved)
+            }
         };
         if let Some(once) = once {
             once.keep(&mut tx, officer.id, &answer).await?;
         }
         tx.commit().await?;
         answer.tell(officer);
-        Ok(answer)
-    }
-
-    /// Hands the alert back to its agency, saying what to mend.
-    pub async fn send_back(
-        &self,
-        officer: &Officer,
-        id: AlertId,
-        request: &RefuseRequest,
-        once: Option<&Once>,
-    ) -> Result<Refused, ApprovalError> {
-        let verdict = (Action::Return, DecisionKind::Return, "alert.returned");
-        self.refuse(officer, id, request, once, verdict).await
-    }
-
-    /// Refuses the alert for good, saying why.
-    pub async fn reject(
-        &self,
-        officer: &Officer,
-        id: AlertId,
-        request: &RefuseRequest,
-        once: Option<&Once>,
-    ) -> Result<Refused, ApprovalError> {
-        let verdict = (Action::Reject, DecisionKind::Reject, "alert.rejected");
-        self.refuse(officer, id, request, once, verdict).await
-    }
-
-    async fn refuse(
-        &self,
-        officer: &Officer,
-        id: AlertId,
-        request: &RefuseRequest,
-        once: Option<&Once>,
-        (action, kind, deed): (Action, DecisionKind, &'static str),
-    ) -> Result<Refused, ApprovalError> {
-        need(officer, Power::Decide)?;
-        let reason = parse_reason(&request.reason)?;
-        let mut tx = self.begin_as(officer, Power::Decide).await?;
-        if let Some(once) = once
-            && let Some(answer) = once.claim(&mut tx, officer.id).await?
-        {
-            return Ok(answer);
-        }
-        let (found, current) = lock(&mut tx, id, action).await?;
-        shown(&current, request.digest.as_deref())?;
-        let state = found.state.after(action)?;
-        let decision = NewDecision {
-            alert: id,
-            revision: current.number,
-            kind,
-            officer: officer.id,
-            digest: request.digest.as_deref(),
-            reason: Some(&reason),
-            attested: false,
-        };
-        decision::insert(&mut tx, &decision).await?;
-        alert::become_decided(&mut tx, id, state).await?;
-        let answer = Refused { alert: id, state, revision: current.number };
-        if let Some(once) = once {
-            once.keep(&mut tx, officer.id, &answer).await?;
-        }
-        let detail = json!({"revision": current.number});
-        write_down(&mut tx, officer, deed, id, detail).await?;
-        tx.commit().await?;
-        Metric::Decisions.add(1, &[("decision", deed)]);
-        tracing::info!(alert.id = %id, officer.id = %officer.id, "{deed}");
         Ok(answer)
     }
 }
@@ -265,6 +181,10 @@ impl Verdict {
             Self::Endorsed(Endorsed { alert, approvers, needed, .. }) => {
                 Metric::Decisions.add(1, &[("decision", "endorse")]);
                 tracing::info!(alert.id = %alert, officer.id = %officer.id, "approved by {approvers} of {needed}");
+            }
+            Self::Kept(Kept { template, usable_until, .. }) => {
+                Metric::Decisions.add(1, &[("decision", "keep")]);
+                tracing::info!(alert.id = %template, officer.id = %officer.id, "template {template} may be filled in until {usable_until}");
             }
         }
     }
@@ -333,6 +253,23 @@ impl Approving<'_> {
         Ok(())
     }
 
+    /// Seals a template, to be filled in later. Nothing is public, and nothing is sent.
+    async fn keep(
+        &self,
+        conn: &mut PgConnection,
+        sealed: &SealedAlert,
+        sealers: &Sealers<'_>,
+    ) -> Result<Kept, ApprovalError> {
+        let digest = digest(self.bytes);
+        self.decide(conn, DecisionKind::Approve, &digest).await?;
+        write_seals(conn, sealers, self.current, self.bytes).await?;
+        let detail = json!({
+            "revision": self.current.number, "digest": digest, "key": sealers.name(), "needed": self.needed, "template": true
+        });
+        write_down(conn, self.officer, "alert.approved", self.found.id, detail).await?;
+        template::keep(conn, self.current, sealed, digest).await
+    }
+
     /// Seals, publishes, and begins the broadcast; or schedules both.
     async fn publish(
         &self,
@@ -345,7 +282,7 @@ impl Approving<'_> {
         let (id, digest) = (self.found.id, digest(self.bytes));
         self.decide(conn, DecisionKind::Approve, &digest).await?;
         write_seals(conn, sealers, self.current, self.bytes).await?;
-        let after_epoch = supersede(conn, self.found, sealed).await?;
+        let after_epoch = place::supersede(conn, self.found, sealed).await?;
         match begins {
             Begins::Now => alert::become_live(conn, id, self.current.number).await?,
             Begins::Later { .. } => alert::become_scheduled(conn, id, self.current.number).await?,
@@ -374,7 +311,7 @@ impl Approving<'_> {
     }
 }
 
-async fn lock(
+pub(super) async fn lock(
     conn: &mut PgConnection,
     id: AlertId,
     action: Action,
@@ -413,46 +350,11 @@ fn check_prepared(current: &Revision, sealed: &SealedAlert) -> Result<(), StoreE
     Ok(())
 }
 
-/// Ends the alert whose place this one takes, and asks for the stop of what is still being sent of it; returns the epoch to wait for. It
-/// must be the newest word of its incident, and the one that the sealed bytes name.
-async fn supersede(
-    conn: &mut PgConnection,
-    found: &Alert,
-    sealed: &SealedAlert,
-) -> Result<Option<i64>, ApprovalError> {
-    let broken = || StoreError::inconsistent("alert", "refers_to", found.id);
-    match sealed.purpose {
-        Purpose::Alert if found.refers_to.is_none() && sealed.references.is_empty() => {
-            return Ok(None);
-        }
-        Purpose::Correction | Purpose::AllClear => {}
-        Purpose::Alert | Purpose::Recall => return Err(broken().into()),
-    }
-    let original = found.refers_to.ok_or_else(broken)?;
-    let published = alert::published(conn, found.incident).await?;
-    let newest = published.first().ok_or_else(broken)?;
-    if original != newest.id {
-        return Err(ApprovalError::Overtaken { by: newest.id });
-    }
-    let bytes = alert::revision(conn, newest.id, newest.revision).await?.sealable;
-    if read(newest.id, &bytes.ok_or_else(broken)?)?.status != sealed.status {
-        return Err(broken().into());
-    }
-    let named = sealed.references.first().map(|earlier| (earlier.id, earlier.version));
-    let fits = named == Some((newest.id, newest.version))
-        && (sealed.incident, sealed.version) == (newest.incident, found.version)
-        && sealed.version > newest.version;
-    if !fits {
-        return Err(broken().into());
-    }
-    newest.state.after(Action::Supersede)?;
-    let epoch = place::stop(conn, &published).await?;
-    alert::become_superseded(conn, newest.id).await?;
-    Ok(epoch)
-}
-
 /// The stored bytes, if `named` is their digest (or nothing was named).
-fn shown<'a>(current: &'a Revision, named: Option<&str>) -> Result<&'a [u8], ApprovalError> {
+pub(super) fn shown<'a>(
+    current: &'a Revision,
+    named: Option<&str>,
+) -> Result<&'a [u8], ApprovalError> {
     let bytes = current
         .sealable
         .as_deref()
@@ -483,29 +385,6 @@ fn check_attestations(attested: Attestations) -> Result<(), ApprovalError> {
         ));
     }
     if broken.is_empty() { Ok(()) } else { Err(ApprovalError::Invalid(broken)) }
-}
-
-fn parse_reason(raw: &str) -> Result<String, ApprovalError> {
-    let reason = text::normalise(raw);
-    let length = text::length(&reason);
-    let violation = if length == 0 {
-        Violation::new(
-            "reason",
-            "required",
-            "Phải nêu rõ lý do hoặc nội dung cần sửa.",
-            "Say why, or what to mend.",
-        )
-    } else if length > REASON_MAX {
-        Violation::new(
-            "reason",
-            "too_long",
-            format!("Tối đa {REASON_MAX} ký tự, hiện có {length}. Hãy rút ngắn."),
-            format!("At most {REASON_MAX} characters; this has {length}. Shorten it."),
-        )
-    } else {
-        return Ok(reason);
-    };
-    Err(ApprovalError::Invalid(vec![violation]))
 }
 
 pub(super) async fn write_down(

@@ -87,6 +87,21 @@ pub enum ApprovalError {
     /// One person's approval counts once.
     #[error("this person has approved it already; it takes another one")]
     AlreadyEndorsed,
+    /// Nothing can be made of the template, or this was not made of it.
+    #[error("nothing can be made of the template: {0}")]
+    TemplateRefused(String),
+    /// The agency did not write it: there is nobody to hand it back to.
+    #[error("what was made of a template is not handed back")]
+    NotHandedBack,
+    /// The use of a template is reviewed once it was sent.
+    #[error("it was never sent")]
+    NothingToReview,
+    /// Somebody has reviewed it before.
+    #[error("the use of the template was reviewed before")]
+    AlreadyReviewed,
+    /// Whoever filled a template in or sent what became of it does not review that.
+    #[error("another approver reviews the use of a template")]
+    OwnUse,
     /// The officer has no certified passkey; or nobody here seals with one.
     #[error("no certified passkey of this officer is known here")]
     NoPasskey,
@@ -119,6 +134,32 @@ pub enum ApprovalError {
 }
 
 impl ApprovalError {
+    /// What is wrong with a template, or with what was made of one, and what to do: in both languages.
+    pub fn of_templates(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotHandedBack => (
+                "Tin điền từ mẫu không trả lại được. Nếu sai, hãy từ chối rồi điền lại mẫu.",
+                "What was made of a template is not handed back. If it is wrong, reject it and fill the template in again.",
+            ),
+            Self::NothingToReview => (
+                "Tin này chưa được phát, nên chưa có gì để hậu kiểm.",
+                "It was never sent, so there is nothing to review.",
+            ),
+            Self::AlreadyReviewed => (
+                "Lần dùng mẫu này đã được hậu kiểm.",
+                "The use of the template was reviewed before.",
+            ),
+            Self::OwnUse => (
+                "Người điền mẫu hoặc người duyệt tin không tự hậu kiểm; cần một người duyệt khác.",
+                "Whoever filled the template in or approved the alert does not review that; another approver must.",
+            ),
+            _ => (
+                "Mẫu này không còn dùng được: chữ ký của người duyệt mẫu không còn hiệu lực, hoặc mẫu đã đổi. Hãy cho duyệt lại mẫu, hoặc soạn tin mới.",
+                "The template can no longer be used: its approvers' seals do not hold any more, or it has changed. Have it approved anew, or write the alert.",
+            ),
+        }
+    }
+
     /// Counts and logs an attempt to approve that only a mistake or an attack explains: nobody else would ever hear of it.
     pub(super) fn tell(&self, officer: &Officer, alert: AlertId) {
         let reason = match self {
@@ -128,6 +169,7 @@ impl ApprovalError {
             Self::NoPasskey => "no_passkey",
             Self::ChallengeGone => "challenge_gone",
             Self::SealRefused(_) => "seal_refused",
+            Self::TemplateRefused(_) => "template_refused",
             Self::NotFound
             | Self::State(_)
             | Self::Decided { .. }
@@ -139,6 +181,10 @@ impl ApprovalError {
             | Self::Overtaken { .. }
             | Self::OlderDispatchers { .. }
             | Self::AlreadyEndorsed
+            | Self::NotHandedBack
+            | Self::NothingToReview
+            | Self::AlreadyReviewed
+            | Self::OwnUse
             | Self::EndsBefore { .. }
             | Self::NoDrillGroup
             | Self::OtherDrillGroup { .. }
@@ -160,6 +206,7 @@ impl From<StoreError> for ApprovalError {
             Some("approver_is_not_submitter") => Self::SamePerson,
             Some("decided_by_an_open_approver") => Self::Forbidden(Power::Decide),
             Some("decided_among_known_people") => Self::Unnamed,
+            Some("template_use_reviewed_by_another") => Self::OwnUse,
             _ => Self::Store(error),
         }
     }

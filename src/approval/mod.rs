@@ -14,8 +14,14 @@ use crate::domain::seal::{SealingKey, TrustedKeys};
 use crate::domain::timing::Announcements;
 use crate::store::account;
 
-/// Approve, hand back, reject.
+/// Approve.
 pub mod decide;
+
+/// Hand back, reject.
+pub mod refuse;
+
+/// Fill in what was approved in advance, and look at it afterwards.
+pub mod template;
 
 /// Why a decision is refused.
 pub mod error;

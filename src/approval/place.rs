@@ -7,6 +7,7 @@ use super::ApprovalError;
 use super::review::read;
 use crate::domain::alert::AlertContent;
 use crate::domain::id::{AlertId, BroadcastId};
+use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
 use crate::domain::seal::SealedAlert;
 use crate::domain::timing::Begins;
@@ -49,6 +50,44 @@ pub(super) async fn stop(
         last = last.max(epoch);
     }
     Ok(last)
+}
+
+/// Ends the alert whose place this one takes, and asks for the stop of what is still being sent of it; returns the epoch to wait for. It
+/// must be the newest word of its incident, and the one that the sealed bytes name.
+pub(super) async fn supersede(
+    conn: &mut PgConnection,
+    found: &Alert,
+    sealed: &SealedAlert,
+) -> Result<Option<i64>, ApprovalError> {
+    let broken = || StoreError::inconsistent("alert", "refers_to", found.id);
+    match sealed.purpose {
+        Purpose::Alert if found.refers_to.is_none() && sealed.references.is_empty() => {
+            return Ok(None);
+        }
+        Purpose::Correction | Purpose::AllClear => {}
+        Purpose::Alert | Purpose::Recall => return Err(broken().into()),
+    }
+    let original = found.refers_to.ok_or_else(broken)?;
+    let published = alert::published(conn, found.incident).await?;
+    let newest = published.first().ok_or_else(broken)?;
+    if original != newest.id {
+        return Err(ApprovalError::Overtaken { by: newest.id });
+    }
+    let bytes = alert::revision(conn, newest.id, newest.revision).await?.sealable;
+    if read(newest.id, &bytes.ok_or_else(broken)?)?.status != sealed.status {
+        return Err(broken().into());
+    }
+    let named = sealed.references.first().map(|earlier| (earlier.id, earlier.version));
+    let fits = named == Some((newest.id, newest.version))
+        && (sealed.incident, sealed.version) == (newest.incident, found.version)
+        && sealed.version > newest.version;
+    if !fits {
+        return Err(broken().into());
+    }
+    newest.state.after(Action::Supersede)?;
+    let epoch = stop(conn, &published).await?;
+    alert::become_superseded(conn, newest.id).await?;
+    Ok(epoch)
 }
 
 /// Makes public what was sealed together with `original`, with the seal it was prepared with, and begins its broadcast.

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::sealing::{Sealers, With, believed_by_all};
 use super::{Approval, ApprovalError};
-use crate::domain::seal::{Approvers, Quorum, digest, passkey_id};
+use crate::domain::seal::{Approvers, Quorum, TemplateSeal, digest, passkey_id};
 use crate::store::alert::Revision;
 use crate::store::endorsement::{self, Endorsement};
 use crate::store::liveness::{self, LiveDispatcher};
@@ -48,6 +48,7 @@ impl Approval {
         conn: &mut PgConnection,
         last: With<'a>,
         earlier: &[Endorsement],
+        template: Option<TemplateSeal>,
     ) -> Result<Sealers<'a>, ApprovalError> {
         let live = liveness::live_dispatchers(conn).await?;
         let earlier_seals: Option<Vec<_>> = earlier.iter().map(|it| it.seal.clone()).collect();
@@ -56,7 +57,10 @@ impl Approval {
                 believed_by_all(&live, &passkey_id(&seal.credential))?;
             }
             seals.push((*own).clone());
-            return Ok(Sealers::Passkeys(seals));
+            for seal in template.iter().flat_map(|template| &template.seals) {
+                believed_by_all(&live, &passkey_id(&seal.credential))?;
+            }
+            return Ok(Sealers::Passkeys(seals, template));
         }
         let key = self.keys.sealing.as_deref().ok_or(ApprovalError::NoSealingKey)?;
         believed_by_all(&live, key.id())?;

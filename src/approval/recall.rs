@@ -56,7 +56,7 @@ impl Approval {
         }
         if asked.state.after(Action::Recall)? == AlertState::Cancelled {
             // A brake must not be refused because it came early.
-            let cancelled = call_off(&mut tx, id).await?;
+            let cancelled = call_off(&mut tx, id, asked.state).await?;
             let detail = json!({"broadcast": cancelled.broadcast});
             write_down(&mut tx, officer, "alert.cancelled", id, detail).await?;
             tx.commit().await?;
@@ -65,7 +65,9 @@ impl Approval {
             return Ok(Recalled {
                 original: id,
                 recall: None,
-                broadcast: cancelled.broadcast,
+                broadcast: cancelled
+                    .broadcast
+                    .ok_or_else(|| StoreError::inconsistent("broadcast", "alert_id", id))?,
                 recalled_at: cancelled.cancelled_at,
             });
         }
@@ -162,6 +164,7 @@ async fn end(
             | AlertState::Returned
             | AlertState::Rejected
             | AlertState::Scheduled
+            | AlertState::Ready
             | AlertState::Cancelled => {}
         }
     }

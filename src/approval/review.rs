@@ -190,6 +190,7 @@ impl Approval {
             AlertState::Draft
             | AlertState::Returned
             | AlertState::Rejected
+            | AlertState::Ready
             | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired

@@ -20,7 +20,7 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::passkey::{NONCE, challenge};
 use crate::domain::seal::{
     APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_FOLLOW_UPS, READS_SCHEDULE,
-    SealedAlert, SealingKey, canonical, digest, passkey_id,
+    READS_TEMPLATES, SealedAlert, SealingKey, TemplateSeal, canonical, digest, passkey_id,
 };
 use crate::domain::violation::Violation;
 use crate::random;
@@ -103,8 +103,8 @@ impl With<'_> {
 pub(super) enum Sealers<'a> {
     /// The server's key, for all of them.
     Server(&'a SealingKey),
-    /// Each with a passkey of their own.
-    Passkeys(Vec<OneSeal>),
+    /// Each with a passkey of their own; beside what was made of a template, that template.
+    Passkeys(Vec<OneSeal>, Option<TemplateSeal>),
 }
 
 impl Sealers<'_> {
@@ -112,7 +112,7 @@ impl Sealers<'_> {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Server(key) => key.id().to_owned(),
-            Self::Passkeys(seals) => {
+            Self::Passkeys(seals, _) => {
                 let names: Vec<String> =
                     seals.iter().map(|seal| passkey_id(&seal.credential)).collect();
                 names.join(" ")
@@ -263,6 +263,7 @@ pub(super) async fn check_readable(
     let needed = [
         follows_up.then_some(READS_FOLLOW_UPS),
         sealed.send_at.is_some().then_some(READS_SCHEDULE),
+        sealed.filled.is_some().then_some(READS_TEMPLATES),
     ];
     let needed: Vec<&str> = needed.into_iter().flatten().collect();
     if needed.is_empty() {
@@ -308,16 +309,20 @@ pub(super) async fn write_seals(
             decision::insert_seal(conn, current.alert, &seal).await?;
             write_prepared(conn, current, key.id(), |prepared| key.seal(prepared)).await?;
         }
-        Sealers::Passkeys(seals) => {
-            let seals = seals.clone();
-            let signature = canonical(&ApproversSeal { seals: seals.clone(), original: None });
+        Sealers::Passkeys(seals, template) => {
+            let seal = |original| ApproversSeal {
+                seals: seals.clone(),
+                original,
+                template: template.clone(),
+            };
+            let signature = canonical(&seal(None));
             let signed = Signed { sealed: bytes, key_id: APPROVERS, signature: &signature };
             decision::insert_seal(conn, current.alert, &signed).await?;
             let original = String::from_utf8(bytes.to_vec()).map_err(|_| {
                 StoreError::inconsistent("alert_revision", "sealable", current.alert)
             })?;
             // The same for both: their bytes are named by their original's.
-            let signature = canonical(&ApproversSeal { seals, original: Some(original) });
+            let signature = canonical(&seal(Some(original)));
             write_prepared(conn, current, APPROVERS, |_| signature.clone()).await?;
         }
     }

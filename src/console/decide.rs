@@ -15,7 +15,8 @@ use super::refusal::Words;
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
-use crate::approval::decide::{ApproveRequest, RefuseRequest, Refused, Verdict};
+use crate::approval::decide::{ApproveRequest, Verdict};
+use crate::approval::refuse::{RefuseRequest, Refused};
 use crate::domain::alert::Attestations;
 use crate::domain::id::AlertId;
 use crate::telemetry::TraceParent;
@@ -81,7 +82,9 @@ pub async fn approve(
         Ok(Verdict::Approved(approved)) => {
             Redirect::to(&format!("/console/broadcasts/{}", approved.broadcast)).into_response()
         }
-        Ok(Verdict::Endorsed(_)) => Redirect::to(&format!("/console/alerts/{id}")).into_response(),
+        Ok(Verdict::Endorsed(_) | Verdict::Kept(_)) => {
+            Redirect::to(&format!("/console/alerts/{id}")).into_response()
+        }
         Err(error) => failed(&console, &visit, id, form, "approve", &error).await,
     }
 }

@@ -387,6 +387,7 @@ impl Standing {
             | AlertState::Returned
             | AlertState::Rejected
             | AlertState::Scheduled
+            | AlertState::Ready
             | AlertState::Cancelled
             | AlertState::Live
             | AlertState::Expired

@@ -132,6 +132,7 @@ impl RecentLine {
             | AlertState::Returned
             | AlertState::Rejected
             | AlertState::Scheduled
+            | AlertState::Ready
             | AlertState::Live
             | AlertState::Expired
             | AlertState::Superseded => state_words(line.state, false, false, t),

@@ -206,6 +206,15 @@ impl Words {
             | ApprovalError::Overtaken { .. }
             | ApprovalError::NoPreparedRecall
             | ApprovalError::NoPreparedAllClear => Self::conflict(error, t),
+            ApprovalError::OwnUse => {
+                Self::say(t, StatusCode::FORBIDDEN, NOTHING_CHANGED, error.of_templates())
+            }
+            ApprovalError::TemplateRefused(_)
+            | ApprovalError::NotHandedBack
+            | ApprovalError::NothingToReview
+            | ApprovalError::AlreadyReviewed => {
+                Self::say(t, StatusCode::CONFLICT, NOTHING_CHANGED, error.of_templates())
+            }
             ApprovalError::OlderDispatchers { .. }
             | ApprovalError::NoDrillGroup
             | ApprovalError::OtherDrillGroup { .. }
@@ -349,4 +358,5 @@ impl Words {
     }
 }
 
+const NOTHING_CHANGED: (&str, &str) = ("Chưa thay đổi gì", "Nothing was changed");
 const NOTHING_SENT: (&str, &str) = ("Chưa phát gì", "Nothing was sent");

@@ -11,6 +11,7 @@ use super::frame::{NoticePage, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
+use crate::approval::cancel::Cancelled;
 use crate::broadcast::control::{self, Confirmation, SteerError};
 use crate::broadcast::progress::progress;
 use crate::domain::account::Power;
@@ -84,8 +85,11 @@ pub async fn cancel(
     Ours { visit, .. }: Ours<Button>,
 ) -> Response {
     match console.approval.cancel(visit.officer(), id).await {
-        Ok(cancelled) => {
-            Redirect::to(&format!("/console/broadcasts/{}", cancelled.broadcast)).into_response()
+        Ok(Cancelled { broadcast: Some(broadcast), .. }) => {
+            Redirect::to(&format!("/console/broadcasts/{broadcast}")).into_response()
+        }
+        Ok(Cancelled { broadcast: None, .. }) => {
+            Redirect::to(&format!("/console/alerts/{id}")).into_response()
         }
         Err(error) => refusal::page(visit.frame(), id, &error),
     }

@@ -25,6 +25,9 @@ mod request;
 /// The rules, each with its name and the way out.
 mod rules;
 
+/// What is approved in advance and filled in later.
+pub mod template;
+
 /// The closed lists: kinds, categories, CAP's three scales.
 mod words;
 
@@ -33,13 +36,15 @@ pub use request::{
     AlertRequest, Attestations, FollowsRequest, PreparedRequest, SourceRequest, TextRequest,
 };
 pub use rules::{BODY_MAX, HEADLINE_MAX, INSTRUCTION_MAX, LONGEST_LIFE, SHORTEST_LIFE};
+pub use template::{Filled, Filling, Template};
 pub use words::{Category, Certainty, Kind, Severity, Status, Urgency};
 
 use claims::check_claims;
 use rules::{
-    AtOnce, check_attestations, check_risk_level, parse_all_clear, parse_expires, parse_instant,
-    parse_link, parse_recall, parse_send_at, parse_source, parse_texts, word,
+    AtOnce, check_attestations, check_risk_level, check_template, parse_all_clear, parse_expires,
+    parse_instant, parse_link, parse_recall, parse_send_at, parse_source, parse_texts, word,
 };
+use template::LONGEST_USE;
 
 /// One language's text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -121,6 +126,12 @@ pub struct AlertContent {
     /// The published alert it takes the place of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
+    /// It is a template, to be filled in later; it ends when it may not be used any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// It is a template that was filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filled: Option<Filled>,
 }
 
 impl AlertContent {
@@ -151,7 +162,10 @@ impl AlertContent {
         let link = raw.link.as_deref().and_then(|link| parse_link(link, &mut broken));
         let effective =
             raw.effective.as_deref().and_then(|at| parse_instant("effective", at, &mut broken));
-        let expires = parse_expires(raw.expires.as_deref(), effective, now, &mut broken);
+        let template = raw.template.as_ref().and_then(|template| template.parse(&mut broken));
+        let longest = if raw.template.is_some() { LONGEST_USE } else { LONGEST_LIFE };
+        let expires =
+            parse_expires(raw.expires.as_deref(), effective, now + longest, now, &mut broken);
         let is_emergency = match (kind, severity, urgency) {
             (Some(kind), Some(severity), Some(urgency)) => {
                 lane_of(kind, severity, urgency) == Lane::Emergency
@@ -175,7 +189,11 @@ impl AlertContent {
         let told = [Some(("texts", &texts)), recall.as_ref().map(|texts| ("recall.texts", texts))];
         let told =
             told.into_iter().chain([all_clear.as_ref().map(|texts| ("all_clear.texts", texts))]);
-        check_claims(status, (kind, follows), told.flatten(), &mut broken);
+        let told: Vec<_> = told.flatten().collect();
+        check_claims(status, (kind, follows), told.iter().copied(), &mut broken);
+        if let Some(template) = &template {
+            check_template(raw, template, (status, kind), &told, &mut broken);
+        }
         match (status, kind, category, severity, urgency, certainty, expires) {
             (
                 Some(status),
@@ -203,6 +221,8 @@ impl AlertContent {
                 recall,
                 all_clear,
                 follows,
+                template,
+                filled: None,
             }),
             _ => Err(broken),
         }

@@ -2,6 +2,7 @@
 //!
 //! `Draft → Submitted → Returned (→ Draft) | Rejected | [Scheduled →] Live → Expired | Superseded | Recalled`. A published alert never
 //! changes; what ends it is another alert or the clock. What is scheduled is approved and not public: until it begins it can be cancelled.
+//! So is a template, which is `Ready` and never begins: what is made of it is another alert.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +21,8 @@ pub enum AlertState {
     Rejected,
     /// Approved, and not public before its time (*chờ đến giờ phát*).
     Scheduled,
+    /// A template that may be filled in (*mẫu sẵn sàng*).
+    Ready,
     /// Approved and never begun: somebody cancelled it, or its own end came first (*đã hủy trước khi phát*).
     Cancelled,
     /// Approved, public, being pushed or pushed (*đang phát / đã phát*).
@@ -47,6 +50,10 @@ pub enum Action {
     Approve,
     /// Seal, to be published and broadcast at its time.
     Schedule,
+    /// Seal a template, to be filled in later.
+    Keep,
+    /// Make a warning of a template; it stays ready.
+    Fill,
     /// Its time has come: publish, broadcast.
     Begin,
     /// Call off what has not begun.
@@ -71,12 +78,13 @@ pub struct Refusal {
 
 impl AlertState {
     /// Every state.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Draft,
         Self::Submitted,
         Self::Returned,
         Self::Rejected,
         Self::Scheduled,
+        Self::Ready,
         Self::Cancelled,
         Self::Live,
         Self::Expired,
@@ -92,6 +100,7 @@ impl AlertState {
             Self::Returned => "returned",
             Self::Rejected => "rejected",
             Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
             Self::Cancelled => "cancelled",
             Self::Live => "live",
             Self::Expired => "expired",
@@ -113,6 +122,7 @@ impl AlertState {
             Self::Returned => "Trả lại",
             Self::Rejected => "Từ chối",
             Self::Scheduled => "Chờ đến giờ phát",
+            Self::Ready => "Mẫu sẵn sàng",
             Self::Cancelled => "Đã hủy trước khi phát",
             Self::Live => "Đã đăng tải",
             Self::Expired => "Hết hiệu lực",
@@ -141,12 +151,18 @@ impl AlertState {
                 (A::Reject, Self::Rejected),
                 (A::Approve, Self::Live),
                 (A::Schedule, Self::Scheduled),
+                (A::Keep, Self::Ready),
             ],
             // Nobody has seen it: calling it back is calling it off.
             Self::Scheduled => &[
                 (A::Begin, Self::Live),
                 (A::Cancel, Self::Cancelled),
                 (A::Recall, Self::Cancelled),
+                (A::Expire, Self::Cancelled),
+            ],
+            Self::Ready => &[
+                (A::Fill, Self::Ready),
+                (A::Cancel, Self::Cancelled),
                 (A::Expire, Self::Cancelled),
             ],
             Self::Live => &[
@@ -175,6 +191,8 @@ mod tests {
             A::Reject,
             A::Approve,
             A::Schedule,
+            A::Keep,
+            A::Fill,
             A::Begin,
             A::Cancel,
             A::Recall,
@@ -194,16 +212,17 @@ mod tests {
         assert_eq!(
             table,
             [
-                "draft      draft submitted - - - - - - - - -",
-                "submitted  - - returned rejected live scheduled - - - - -",
-                "returned   draft - - - - - - - - - -",
-                "rejected   - - - - - - - - - - -",
-                "scheduled  - - - - - - live cancelled cancelled cancelled -",
-                "cancelled  - - - - - - - - - - -",
-                "live       - - - - - - - - recalled expired superseded",
-                "expired    - - - - - - - - recalled - superseded",
-                "superseded - - - - - - - - recalled - -",
-                "recalled   - - - - - - - - - - -",
+                "draft      draft submitted - - - - - - - - - - -",
+                "submitted  - - returned rejected live scheduled ready - - - - - -",
+                "returned   draft - - - - - - - - - - - -",
+                "rejected   - - - - - - - - - - - - -",
+                "scheduled  - - - - - - - - live cancelled cancelled cancelled -",
+                "ready      - - - - - - - ready - cancelled - cancelled -",
+                "cancelled  - - - - - - - - - - - - -",
+                "live       - - - - - - - - - - recalled expired superseded",
+                "expired    - - - - - - - - - - recalled - superseded",
+                "superseded - - - - - - - - - - recalled - -",
+                "recalled   - - - - - - - - - - - - -",
             ]
         );
     }

@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::alert::{
-    AlertContent, Category, Certainty, FollowUp, Kind, Severity, Source, Status, Text, Urgency,
+    AlertContent, Category, Certainty, Filled, FollowUp, Kind, Severity, Source, Status, Text,
+    Urgency,
 };
 use super::broadcast::Lane;
 use super::device::Language;
@@ -25,6 +26,9 @@ mod keys;
 /// The approver's own key.
 pub mod passkey;
 
+/// What was approved in advance, and what it becomes.
+mod template;
+
 /// What a phone is told of a sealed alert.
 mod told;
 
@@ -32,10 +36,11 @@ mod told;
 pub mod trust;
 
 pub use keys::{
-    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, Quorum, SealingKey, TrustedKeys,
-    passkey_id,
+    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, Quorum, SealingKey, TemplateSeal,
+    TrustedKeys, passkey_id,
 };
 pub(crate) use passkey::base64url;
+pub use template::{SealedTemplate, check_filling};
 
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;
@@ -46,6 +51,9 @@ pub const READS_FOLLOW_UPS: &str = "reads:follow-ups";
 
 /// What a dispatcher that keeps to sealed times announces likewise: one of an earlier release would take bytes with `send_at` for unreadable.
 pub const READS_SCHEDULE: &str = "reads:schedule";
+
+/// What a dispatcher that can tell what a template becomes announces likewise.
+pub const READS_TEMPLATES: &str = "reads:templates";
 
 /// How long what was prepared with an alert may still be executed and pushed after it has expired: phones may show the original until
 /// somebody swipes it away.
@@ -122,6 +130,12 @@ pub struct SealedAlert {
     /// The same of its all-clear. Left out where there is none: bytes without it are those of releases before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_clear_digest: Option<String>,
+    /// It is a template: nothing of it is ever sent or public, only what is made of it. Left out otherwise, as the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<SealedTemplate>,
+    /// It is what a template became.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filled: Option<Filled>,
 }
 
 impl SealedAlert {
@@ -269,8 +283,33 @@ pub fn sealable(
     document: &SealedDocument,
     ids: PreparedIds,
 ) -> Sealable {
+    let mut sealed = sealed(identity, content, document);
+    if sealed.template.is_some() {
+        // What is prepared is of the warning that it becomes.
+        return Sealable { alert: canonical(&sealed), recall: None, all_clear: None };
+    }
+    let prepare = |purpose, id, version, texts| {
+        let prepared = prepared(&sealed, (purpose, id, version), texts, &identity.public_url);
+        (id, canonical(&prepared))
+    };
+    let version = identity.version + 1;
+    let all_clear = content
+        .all_clear
+        .as_ref()
+        .map(|texts| prepare(Purpose::AllClear, ids.all_clear, version, texts));
+    // Above the all-clear: an alert that turns out to have been a mistake is called back after it, too.
+    let version = version + u32::from(all_clear.is_some());
+    let recall =
+        content.recall.as_ref().map(|texts| prepare(Purpose::Recall, ids.recall, version, texts));
+    sealed.recall_digest = recall.as_ref().map(|(_, bytes)| digest(bytes));
+    sealed.all_clear_digest = all_clear.as_ref().map(|(_, bytes)| digest(bytes));
+    Sealable { alert: canonical(&sealed), recall, all_clear }
+}
+
+/// What an approval binds, but for what is prepared with it.
+fn sealed(identity: &Identity, content: &AlertContent, document: &SealedDocument) -> SealedAlert {
     let (status, purpose, lane) = nature(identity, content);
-    let mut sealed = SealedAlert {
+    SealedAlert {
         schema: SCHEMA,
         id: identity.id,
         incident: identity.incident,
@@ -299,23 +338,9 @@ pub fn sealable(
         references: identity.replaces.as_ref().map_or_else(Vec::new, |it| it.references.clone()),
         recall_digest: None,
         all_clear_digest: None,
-    };
-    let prepare = |purpose, id, version, texts| {
-        let prepared = prepared(&sealed, (purpose, id, version), texts, &identity.public_url);
-        (id, canonical(&prepared))
-    };
-    let version = identity.version + 1;
-    let all_clear = content
-        .all_clear
-        .as_ref()
-        .map(|texts| prepare(Purpose::AllClear, ids.all_clear, version, texts));
-    // Above the all-clear: an alert that turns out to have been a mistake is called back after it, too.
-    let version = version + u32::from(all_clear.is_some());
-    let recall =
-        content.recall.as_ref().map(|texts| prepare(Purpose::Recall, ids.recall, version, texts));
-    sealed.recall_digest = recall.as_ref().map(|(_, bytes)| digest(bytes));
-    sealed.all_clear_digest = all_clear.as_ref().map(|(_, bytes)| digest(bytes));
-    Sealable { alert: canonical(&sealed), recall, all_clear }
+        template: SealedTemplate::of(content),
+        filled: content.filled.clone(),
+    }
 }
 
 /// What follows an emergency goes as soon as the emergency went, whatever it says; and words that are an emergency by themselves never
@@ -417,6 +442,12 @@ pub enum SealError {
     /// An approver's own seal does not hold.
     #[error(transparent)]
     Approver(#[from] trust::ApproverError),
+    /// What is sealed is a template, which nobody is told of.
+    #[error("a template is never sent; only what it becomes is")]
+    Template,
+    /// The words are not what the template becomes, or there is no template that they could be of.
+    #[error("it is not what its template becomes: {0}")]
+    NotOfTemplate(String),
     /// Fewer people sealed it than its lane asks for.
     #[error("{have} of {need} approvers have sealed it")]
     TooFew {

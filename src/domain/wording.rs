@@ -220,6 +220,7 @@ pub fn state(value: AlertState, tongue: Tongue) -> &'static str {
         AlertState::Returned => "Returned",
         AlertState::Rejected => "Rejected",
         AlertState::Scheduled => "Scheduled",
+        AlertState::Ready => "Template, ready",
         AlertState::Cancelled => "Cancelled before it began",
         AlertState::Live => "Live",
         AlertState::Expired => "Expired",

@@ -50,6 +50,9 @@ pub mod requests;
 /// The approver: queue, sheet, approve, return, reject, recall, all-clear.
 mod review;
 
+/// Templates approved in advance.
+mod templates;
+
 /// Why the broker cannot be used now; `None` when it can.
 pub type BrokerTrouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 

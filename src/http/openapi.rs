@@ -14,7 +14,7 @@ use utoipa::{IntoResponses, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{AppState, alerts, broadcasts, devices, feedback, health, review};
+use super::{AppState, alerts, broadcasts, devices, feedback, health, review, templates};
 use crate::web::problem::{self, ProblemBody, ViolationBody};
 
 /// Every route, described.
@@ -23,6 +23,7 @@ fn described() -> OpenApiRouter<AppState> {
     let mut router = OpenApiRouter::with_openapi(document)
         .merge(alerts::routes())
         .merge(review::routes())
+        .merge(templates::routes())
         .merge(broadcasts::routes())
         .merge(devices::routes())
         .merge(feedback::routes())

@@ -15,10 +15,9 @@ use super::extract::{Caller, CallersBody, IdempotencyKey, PathId};
 use super::openapi::{ReadProblems, WriteProblems};
 use crate::approval::all_clear::Cleared;
 use crate::approval::cancel::Cancelled;
-use crate::approval::decide::{
-    ApproveRequest, Approved, Endorsed, RefuseRequest, Refused, Verdict,
-};
+use crate::approval::decide::{ApproveRequest, Approved, Endorsed, Verdict};
 use crate::approval::recall::Recalled;
+use crate::approval::refuse::{RefuseRequest, Refused};
 use crate::approval::review::{ReviewItem, ReviewSheet};
 use crate::approval::sealing::SealChallenge;
 use crate::domain::id::AlertId;
@@ -133,6 +132,7 @@ async fn approve(
     Ok(match verdict {
         Verdict::Approved(approved) => Json(approved).into_response(),
         Verdict::Endorsed(endorsed) => (StatusCode::ACCEPTED, Json(endorsed)).into_response(),
+        Verdict::Kept(kept) => Json(kept).into_response(),
     })
 }
 

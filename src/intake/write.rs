@@ -7,13 +7,13 @@ use super::{AlertView, Deed, Intake, IntakeError, claim, follow_up, lock_for, ne
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::{AlertContent, AlertRequest, SHORTEST_LIFE};
 use crate::domain::id::{AlertId, DocumentId, IncidentId};
-use crate::domain::lifecycle::Action;
+use crate::domain::lifecycle::{Action, AlertState};
 use crate::domain::message::Purpose;
 use crate::domain::seal::{Identity, PreparedIds, Sealable, SealedAgency, sealable};
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, NewAlert, NewRevision, Place};
 use crate::store::idempotency::Once;
-use crate::store::{StoreError, document, schedule};
+use crate::store::{StoreError, document, schedule, template};
 use crate::telemetry::Metric;
 
 impl Intake {
@@ -161,7 +161,7 @@ impl Intake {
         Ok(answer)
     }
 
-    /// Calls off what was approved and has not begun: nobody has seen it.
+    /// Calls off what was approved and has not begun, or withdraws a template: nobody has seen it.
     pub async fn cancel(
         &self,
         officer: &Officer,
@@ -173,8 +173,10 @@ impl Intake {
         if let Some(answer) = claim(&mut tx, officer, once).await? {
             return Ok(answer);
         }
-        lock_for(&mut tx, officer, id, Action::Cancel).await?;
-        if schedule::cancel(&mut tx, id).await?.is_none() {
+        let (found, _) = lock_for(&mut tx, officer, id, Action::Cancel).await?;
+        if found.state == AlertState::Ready {
+            template::withdraw(&mut tx, id).await?;
+        } else if schedule::cancel(&mut tx, id).await?.is_none() {
             return Err(StoreError::inconsistent("broadcast", "state", id).into());
         }
         let deed = Deed { action: "alert.cancelled", alert: id };

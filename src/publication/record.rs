@@ -248,6 +248,7 @@ fn open(row: &PublishedRow, keys: &TrustedKeys) -> Result<Published, String> {
         | AlertState::Returned
         | AlertState::Rejected
         | AlertState::Scheduled
+        | AlertState::Ready
         | AlertState::Cancelled) => {
             return Err(format!("published, yet {}", unpublished.as_str()));
         }

@@ -375,10 +375,11 @@ pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastI
     Ok(done.into_iter().map(|row| BroadcastId(row.id)).collect())
 }
 
-/// Ends alerts whose time is over. Their broadcasts close what is open by themselves.
+/// Ends alerts whose time is over, and templates that may not be used any more. Broadcasts close what is open by themselves.
 pub async fn expire_alerts(conn: &mut PgConnection) -> Result<u64, StoreError> {
     let done = sqlx::query!(
-        "update alert set state = 'expired', ended_at = clock_timestamp() where state = 'live' and expires_at <= clock_timestamp()"
+        "update alert set state = case state when 'live' then 'expired' else 'cancelled' end, ended_at = clock_timestamp()
+         where state in ('live', 'ready') and expires_at <= clock_timestamp()"
     )
     .execute(conn)
     .await?;

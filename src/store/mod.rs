@@ -115,3 +115,6 @@ pub mod device;
 
 /// Personal notices.
 pub mod notice;
+
+/// Warnings approved in advance, and what was made of them.
+pub mod template;

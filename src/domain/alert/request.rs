@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Template;
+
 /// What a client sends to create or revise an alert. Everything is optional here so that **every** broken rule is
 /// named in one answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -55,6 +57,10 @@ pub struct AlertRequest {
     pub all_clear: Option<PreparedRequest>,
     /// The published alert that this one takes the place of: for a correction, and for an all-clear that was not prepared.
     pub follows: Option<FollowsRequest>,
+    /// Approved in advance, and filled in by one approver when there is no time for more: the texts then have `{place}`, `{time}` or `{level}`
+    /// in them, and `expires` says until when it may be used, at most 366 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
 }
 
 /// One language's text, unparsed.

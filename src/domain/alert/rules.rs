@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use time::{Date, Duration, OffsetDateTime};
 
-use super::{Attestations, PreparedRequest, Source, SourceRequest, Text, TextRequest};
+use super::claims::check_claims;
+use super::{
+    AlertRequest, Attestations, Kind, PreparedRequest, Source, SourceRequest, Status, Template,
+    Text, TextRequest,
+};
 use crate::domain::device::Language;
 use crate::domain::text;
 use crate::domain::violation::Violation;
@@ -165,6 +169,7 @@ pub fn parse_instant(
 pub fn parse_expires(
     raw: Option<&str>,
     effective: Option<OffsetDateTime>,
+    latest: OffsetDateTime,
     now: OffsetDateTime,
     broken: &mut Vec<Violation>,
 ) -> Option<OffsetDateTime> {
@@ -180,12 +185,13 @@ pub fn parse_expires(
             "Thời điểm hết hiệu lực phải sau hiện tại ít nhất 5 phút.",
             "The expiry must be at least 5 minutes in the future.",
         ));
-    } else if expires > now + LONGEST_LIFE {
+    } else if expires > latest {
+        let days = (latest - now).whole_days();
         broken.push(Violation::new(
             "expires",
             "too_far",
-            "Thời điểm hết hiệu lực không quá 28 ngày kể từ hiện tại.",
-            "The expiry may be at most 28 days from now.",
+            format!("Thời điểm hết hiệu lực không quá {days} ngày kể từ hiện tại."),
+            format!("The expiry may be at most {days} days from now."),
         ));
     }
     if effective.is_some_and(|effective| effective >= expires) {
@@ -310,6 +316,42 @@ pub fn parse_all_clear(
         return None;
     }
     Some(parse_texts("all_clear.texts", &raw.texts, false, broken))
+}
+
+/// A template is told of a moment that nobody knows yet: it has no time of its own, and takes no other alert's place.
+pub fn check_template(
+    raw: &AlertRequest,
+    template: &Template,
+    (status, kind): (Option<Status>, Option<Kind>),
+    told: &[(&'static str, &BTreeMap<Language, Text>)],
+    broken: &mut Vec<Violation>,
+) {
+    for (field, is_given) in [
+        ("effective", raw.effective.is_some()),
+        ("send_at", raw.send_at.is_some()),
+        ("follows", raw.follows.is_some()),
+        ("risk_level", template.blanks.level.is_some() && raw.risk_level.is_some()),
+    ] {
+        if is_given {
+            broken.push(Violation::new(
+                field,
+                "not_in_a_template",
+                "Mẫu duyệt trước không có trường này; giá trị được điền khi dùng mẫu. Hãy bỏ trường này.",
+                "A template has none; it is filled in when the template is used. Leave this out.",
+            ));
+        }
+    }
+    template.check_texts(told, broken);
+    let mut places = Vec::new();
+    if let Some(named) = template.places() {
+        check_claims(status, (kind, None), [("texts", &named)].into_iter(), &mut places);
+    }
+    broken.extend(
+        places.into_iter().map(|violation| Violation {
+            field: "template.blanks.place.options".into(),
+            ..violation
+        }),
+    );
 }
 
 pub fn check_attestations(attested: Attestations, broken: &mut Vec<Violation>) {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::passkey::Assertion;
 use super::trust::{Approver, Trust, TrustError};
-use super::{SCHEMA, SealError, SealedAlert, digest};
+use super::{SCHEMA, SealError, SealedAlert, check_filling, digest};
 use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, OfficerId};
 use crate::domain::message::Purpose;
@@ -111,6 +111,19 @@ pub struct ApproversSeal {
     pub seals: Vec<OneSeal>,
     /// The bytes of the alert that this one was sealed together with, and that name its digest.
     pub original: Option<String>,
+    /// What the alert, or the original, was made of, where it was made of a template. Left out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateSeal>,
+}
+
+/// A template, and who approved it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateSeal {
+    /// Its sealed bytes.
+    pub sealed: String,
+    /// Each over those.
+    pub seals: Vec<OneSeal>,
 }
 
 /// One approver's part of a seal.
@@ -160,19 +173,22 @@ impl Approvers {
         let seal: ApproversSeal = serde_json::from_slice(signature)
             .map_err(|error| SealError::Unreadable(format!("its seal: {error}")))?;
         let signed = seal.original.as_ref().map_or(bytes, |original| original.as_bytes());
-        let mut people = BTreeSet::new();
-        for one in &seal.seals {
-            people.insert(&self.trust.verify(signed, &one.credential, &one.assertion)?.person);
-        }
+        let have = self.people(signed, &seal.seals)?;
         let approved: SealedAlert = read(signed)?;
-        let need = quorum.of(approved.lane);
-        if people.len() < need {
-            return Err(SealError::TooFew { have: people.len(), need });
+        let need = quorum.for_alert(&approved);
+        if have < need {
+            return Err(SealError::TooFew { have, need });
         }
-        if seal.original.is_none() {
-            return Ok(approved);
+        let prepared: Option<SealedAlert> =
+            seal.original.as_ref().map(|_| read(bytes)).transpose()?;
+        match &seal.template {
+            Some(template) => self.check_template(template, &approved, prepared.as_ref())?,
+            None if approved.filled.is_some() => {
+                return Err(SealError::NotOfTemplate("the template is not beside it".into()));
+            }
+            None => {}
         }
-        let prepared: SealedAlert = read(bytes)?;
+        let Some(prepared) = prepared else { return Ok(approved) };
         let named = match prepared.purpose {
             Purpose::Recall => approved.recall_digest.as_ref(),
             Purpose::AllClear => approved.all_clear_digest.as_ref(),
@@ -185,6 +201,30 @@ impl Approvers {
             return Err(SealError::Forged);
         }
         Ok(prepared)
+    }
+
+    /// Different people who sealed these bytes; an error if one of the seals does not hold.
+    fn people(&self, signed: &[u8], seals: &[OneSeal]) -> Result<usize, SealError> {
+        let mut people = BTreeSet::new();
+        for one in seals {
+            people.insert(&self.trust.verify(signed, &one.credential, &one.assertion)?.person);
+        }
+        Ok(people.len())
+    }
+
+    /// The alert is what a template becomes that enough people had approved; what ends it, too.
+    fn check_template(
+        &self,
+        seal: &TemplateSeal,
+        claimed: &SealedAlert,
+        ends: Option<&SealedAlert>,
+    ) -> Result<(), SealError> {
+        let bytes = seal.sealed.as_bytes();
+        let have = self.people(bytes, &seal.seals)?;
+        if have < Quorum::TEMPLATE {
+            return Err(SealError::TooFew { have, need: Quorum::TEMPLATE });
+        }
+        check_filling(&read(bytes)?, &digest(bytes), claimed, ends)
     }
 }
 
@@ -208,6 +248,18 @@ impl Quorum {
     /// This many for an emergency; one is the least, and enough for everything else.
     pub fn of_an_emergency(people: usize) -> Self {
         Self { emergency: people.max(1) }
+    }
+
+    /// For a template: what one approver may fill in later, two have read.
+    pub const TEMPLATE: usize = 2;
+
+    /// For this alert: two for a template, one for what a template becomes, and for everything else what its lane asks for.
+    pub fn for_alert(self, sealed: &SealedAlert) -> usize {
+        match (&sealed.template, &sealed.filled) {
+            (Some(_), _) => Self::TEMPLATE,
+            (None, Some(_)) => 1,
+            (None, None) => self.of(sealed.lane),
+        }
     }
 
     /// For what takes this lane.
@@ -405,8 +457,33 @@ impl TrustedKeys {
         }
     }
 
-    /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass.
+    /// As [`Self::open`], and the sealed alert must be `alert`: a true seal moved to another row must not pass. A template is refused.
     pub fn open_alert(
+        &self,
+        alert: AlertId,
+        key_id: &str,
+        bytes: &[u8],
+        signature: &[u8],
+    ) -> Result<SealedAlert, SealError> {
+        let sealed = self.open_any(alert, key_id, bytes, signature)?;
+        if sealed.template.is_some() { Err(SealError::Template) } else { Ok(sealed) }
+    }
+
+    /// As [`Self::open_alert`], of a template and of nothing else.
+    pub fn open_template(
+        &self,
+        template: AlertId,
+        key_id: &str,
+        bytes: &[u8],
+        signature: &[u8],
+    ) -> Result<SealedAlert, SealError> {
+        let sealed = self.open_any(template, key_id, bytes, signature)?;
+        let is_one = sealed.template.is_some();
+        is_one.then_some(sealed).ok_or_else(|| SealError::Unreadable("it is no template".into()))
+    }
+
+    /// For looking back: an alert or a template.
+    pub fn open_any(
         &self,
         alert: AlertId,
         key_id: &str,

@@ -149,7 +149,8 @@ impl Approving {
             assertion: self.authenticators[*at].approve(original.unwrap_or(bytes)),
         });
         let original = original.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
-        serde_json::to_vec(&ApproversSeal { seals: seals.collect(), original }).unwrap()
+        serde_json::to_vec(&ApproversSeal { seals: seals.collect(), original, template: None })
+            .unwrap()
     }
 }
 
