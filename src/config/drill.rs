@@ -142,6 +142,8 @@ mod tests {
     use super::super::{Config, Mode, Problems};
     use super::*;
 
+    type Change = fn(&mut Config);
+
     /// A file of its own for each, so that only their content can be the same.
     fn written(name: &str, content: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("loa-drill-{}-{name}", uuid::Uuid::new_v4()));
@@ -180,7 +182,6 @@ mod tests {
     #[test]
     fn production_does_not_start_where_a_drill_has_the_credentials_of_real_alerts() {
         assert_eq!(complaints(Mode::Production, of_its_own), "");
-        type Change = fn(&mut Config);
         let ways: [(&str, Change); 5] = [
             ("drill.fcm.service_account_file: ", |config| {
                 let real = config.fcm.service_account_file.clone();
