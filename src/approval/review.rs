@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::meets::{Overlap, Reach, Traffic};
+use super::road::Road;
 use super::sealing::drill_reach;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
@@ -119,6 +120,9 @@ pub struct ReviewSheet {
     pub reach: Reach,
     /// What its broadcast would find on its way, by provider.
     pub traffic: Vec<Traffic>,
+    /// Whether the road to each provider is open, as the last probe found it; of a drill, which takes another one, nothing.
+    #[serde(default)]
+    pub roads: Vec<Road>,
     /// Other alerts about the same thing that wait, or are public, while this one would hold.
     pub overlaps: Vec<Overlap>,
 }
@@ -185,6 +189,10 @@ impl Approval {
             Status::Exercise => drill_reach(&mut tx).await?,
         };
         let traffic = Traffic::before(&mut tx, sealed.lane).await?;
+        let roads = match sealed.status {
+            Status::Actual => Road::each(&mut tx).await?,
+            Status::Exercise => Vec::new(),
+        };
         let span = (sealed.effective, sealed.expires);
         let overlaps = match sealed.template {
             // It is told of nothing that happens now.
@@ -244,6 +252,7 @@ impl Approval {
             is_held,
             reach,
             traffic,
+            roads,
             overlaps: overlaps.into_iter().map(Overlap::from).collect(),
         })
     }

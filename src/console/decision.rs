@@ -117,6 +117,8 @@ pub struct Sheet {
     forecast: String,
     /// What is being sent before it.
     ahead: Option<String>,
+    /// What the last probe of each provider found, and whether an approver has to know more.
+    roads: Vec<(String, bool)>,
     agency: String,
     author: String,
     revision: u32,
@@ -353,6 +355,7 @@ impl Sheet {
             overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
             forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
             ahead: ahead(&sheet.traffic, t),
+            roads: sheet.roads.iter().map(|road| (road.said(t).to_owned(), road.standing.is_doubtful())).collect(),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
             revision: sealed.revision,

@@ -26,6 +26,7 @@ mod audit_record;
 mod authority;
 mod before_deciding;
 mod broadcast_faults;
+mod canary;
 mod chaos_run;
 mod chaos_stall;
 mod claims;
