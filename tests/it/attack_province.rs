@@ -359,6 +359,7 @@ impl Province {
             ("whole_province", "yes"),
             ("no_state_secret", "yes"),
             ("reason", "Ghi rõ xã nào"),
+            ("finding", "Dùng mẫu đúng"),
             ("agency", &agency),
             ("name", "Người mới"),
             ("login", &login),
@@ -381,6 +382,8 @@ impl Province {
             "POST /v1/review/alerts/{id}/return" | "POST /v1/review/alerts/{id}/reject" => {
                 json!({"reason": "Ghi rõ xã nào"})
             }
+            "POST /v1/review/templates/{id}/fill" => json!({"filling": {"level": 4}}),
+            "POST /v1/review/alerts/{id}/after-review" => json!({"finding": "Dùng mẫu đúng"}),
             "PUT /v1/devices/{installation}" => handset(thing),
             "POST /v1/feedback-events" => {
                 let mut event = crate::support::notice::result();

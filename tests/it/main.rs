@@ -87,4 +87,5 @@ mod single_sign_on;
 mod sixty_seconds;
 
 mod support;
+mod template_use;
 mod trace_journey;
