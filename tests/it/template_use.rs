@@ -158,7 +158,7 @@ async fn one_approver_fills_in_what_two_have_sealed_and_another_looks_again(pool
     let own = office.app.post(&office.people[2], &path, &finding).await;
     assert_eq!(own.problem(), "same-person");
     let empty = office.app.post(&office.people[1], &path, &json!({"finding": " "})).await;
-    assert_eq!(empty.expect(422)["errors"][0]["field"], "finding");
+    assert_eq!(empty.expect(422)["violations"][0]["field"], "finding");
     office.app.post(&office.people[1], &path, &finding).await.expect(200);
     assert_eq!(office.app.post(&office.people[0], &path, &finding).await.problem(), "wrong-state");
     let open = office.app.get(&office.people[1], "/v1/review/template-uses").await.expect(200);
@@ -237,7 +237,7 @@ async fn what_stands_in_a_blank_is_what_was_approved(pool: PgPool) {
         ("filling.level", with("level", Value::Null)),
     ] {
         let refused = office.fill(2, &template, &filling).await.expect(422);
-        assert_eq!(refused["errors"][0]["field"], field, "{filling:#}: {refused:#}");
+        assert_eq!(refused["violations"][0]["field"], field, "{filling:#}: {refused:#}");
     }
     assert_eq!(office.app.count("select count(*) from template_use").await, 0);
 
@@ -262,7 +262,7 @@ async fn a_template_that_could_fail_at_night_is_refused_by_day(pool: PgPool) {
         let mut request = template(&office.app);
         change(&mut request);
         let answer = office.app.post(&office.writer, "/v1/alerts", &request).await.expect(422);
-        let errors = answer["errors"].as_array().unwrap().clone();
+        let errors = answer["violations"].as_array().unwrap().clone();
         let named = |error: &Value| {
             format!("{} {}", error["field"].as_str().unwrap(), error["rule"].as_str().unwrap())
         };
