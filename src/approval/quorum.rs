@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::sealing::{Sealers, With, believed_by_all};
 use super::{Approval, ApprovalError};
-use crate::domain::seal::{Approvers, Quorum, TemplateSeal, digest, passkey_id};
+use crate::domain::seal::{Quorum, TemplateSeal, digest, passkey_id};
 use crate::store::alert::Revision;
 use crate::store::endorsement::{self, Endorsement};
 use crate::store::liveness::{self, LiveDispatcher};
@@ -30,15 +30,18 @@ impl Approval {
         Ok(endorsed)
     }
 
-    /// A passkey may have been revoked since; and where approvers seal alone, whoever sealed nothing has approved nothing.
+    /// A passkey may have been revoked since; and who must seal with their own, and sealed nothing, has approved nothing.
     fn counts(&self, endorsement: &Endorsement, bytes: &[u8]) -> bool {
         match (self.keys.trusted.approvers().as_deref(), &endorsement.seal) {
-            (None | Some(Approvers { alone: false, .. }), None) => true,
+            (None, None) => true,
+            (Some(approvers), None) => {
+                !approvers.must_seal(endorsement.officer, &endorsement.person)
+            }
             (Some(approvers), Some(seal)) => {
                 let verified = approvers.trust.verify(bytes, &seal.credential, &seal.assertion);
                 verified.is_ok_and(|approver| approver.officer == endorsement.officer)
             }
-            (None, Some(_)) | (Some(Approvers { alone: true, .. }), None) => false,
+            (None, Some(_)) => false,
         }
     }
 
