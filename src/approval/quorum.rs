@@ -1,11 +1,14 @@
 //! How many approvers it takes, and who has approved so far.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 
 use super::sealing::{Sealers, With, believed_by_all};
 use super::{Approval, ApprovalError};
+use crate::domain::id::AlertId;
 use crate::domain::seal::{Quorum, TemplateSeal, digest, passkey_id};
-use crate::store::alert::Revision;
+use crate::store::alert::{self, Revision};
 use crate::store::endorsement::{self, Endorsement};
 use crate::store::liveness::{self, LiveDispatcher};
 
@@ -28,6 +31,22 @@ impl Approval {
         let mut endorsed = endorsement::standing(conn, revision, &digest(bytes)).await?;
         endorsed.retain(|endorsement| self.counts(endorsement, bytes));
         Ok(endorsed)
+    }
+
+    /// How many have endorsed what waits for a decision, in a way that still counts.
+    pub(super) async fn endorsements(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<BTreeMap<AlertId, i64>, ApprovalError> {
+        let mut counted = BTreeMap::new();
+        for id in endorsement::waiting(conn).await? {
+            let Some(found) = alert::find(conn, id).await? else { continue };
+            let current = alert::revision(conn, id, found.revision).await?;
+            let Some(bytes) = &current.sealable else { continue };
+            let count = self.endorsed(conn, &current, bytes).await?.len();
+            counted.insert(id, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        Ok(counted)
     }
 
     /// A passkey may have been revoked since; and who must seal with their own, and sealed nothing, has approved nothing.

@@ -133,7 +133,7 @@ impl Approval {
         let mut conn = self.pool.acquire().await?;
         let filter = Filter { state: Some(AlertState::Submitted), ..Filter::default() };
         let listed = alert::list(&mut conn, filter, QUEUE_MAX).await?;
-        let endorsed = endorsement::waiting(&mut conn).await?;
+        let endorsed = self.endorsements(&mut conn).await?;
         let item = |listed: Listed| {
             let endorsements = endorsed.get(&listed.alert.id).copied().unwrap_or_default();
             ReviewItem { endorsements, ..ReviewItem::from(listed) }
