@@ -18,7 +18,7 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, SealedAlert, digest};
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
-use crate::store::{StoreError, broadcast, decision, endorsement, liveness};
+use crate::store::{StoreError, broadcast, decision, liveness};
 
 /// More than this many at once means something else is wrong.
 const QUEUE_MAX: i64 = 500;
@@ -191,7 +191,7 @@ impl Approval {
         };
         let is_held = match (found.state, sealed.lane) {
             (AlertState::Submitted | AlertState::Scheduled, Lane::Bulk) => {
-                broadcast::must_wait(&mut tx, id).await?
+                broadcast::must_wait(&mut tx, id, sealed.lane).await?
             }
             (_, Lane::Emergency | Lane::Personal | Lane::Bulk | Lane::Drill) => false,
         };

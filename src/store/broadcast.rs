@@ -103,11 +103,7 @@ pub async fn create(
     trace: Option<&str>,
 ) -> Result<BroadcastId, StoreError> {
     let id = BroadcastId::new();
-    let held = new.after_epoch.is_some()
-        || match new.lane {
-            Lane::Bulk => must_wait(conn, new.alert).await?,
-            Lane::Emergency | Lane::Personal | Lane::Drill => false,
-        };
+    let held = new.after_epoch.is_some() || must_wait(conn, new.alert, new.lane).await?;
     let (begins_at, waits_for, state) = match new.begins {
         Begins::Later { at, waits_for } => (Some(at), Some(waits_for.as_str()), "scheduled"),
         Begins::Now if held => (None, None, "waiting"),
@@ -212,8 +208,16 @@ pub(super) async fn add_plan_task(
     outbox::add(conn, "loa.work", queue, &task, trace).await
 }
 
-/// While an emergency is live. What corrects, ends or recalls an alert never waits for one.
-pub async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, StoreError> {
+/// Bulk, while an emergency is live. What corrects, ends or recalls an alert never waits for one.
+pub async fn must_wait(
+    conn: &mut PgConnection,
+    alert: AlertId,
+    lane: Lane,
+) -> Result<bool, StoreError> {
+    match lane {
+        Lane::Bulk => {}
+        Lane::Emergency | Lane::Personal | Lane::Drill => return Ok(false),
+    }
     Ok(sqlx::query_scalar!(
         r#"select exists (
                select from broadcast e join alert a on a.id = e.alert_id

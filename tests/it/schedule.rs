@@ -231,6 +231,7 @@ async fn calling_back_or_stopping_what_has_not_begun_calls_it_off(pool: PgPool) 
     let recall = format!("/v1/review/alerts/{}/recall", id(&first));
     let recalled = app.post(&approver, &recall, &Value::Null).await.expect(200);
     assert_eq!(recalled.get("recall"), None, "nobody has seen it, so nobody is told: {recalled:#}");
+    assert_eq!(app.post(&approver, &recall, &Value::Null).await.expect(200), recalled, "once");
     assert_eq!(traces(&app).await, CANCELLED);
 
     let second = scheduled(&app, &writer, &approver).await;
@@ -400,6 +401,11 @@ async fn what_begins_while_an_emergency_is_live_is_public_and_held_and_says_unti
     let sheet = app.get(&approver, &format!("/v1/review/alerts/{}", id(&submitted))).await;
     assert_eq!(sheet.expect(200)["is_held"], true);
     time_passes(&app).await;
+    // However late: everything was down for the night.
+    sqlx::query("update broadcast set begins_at = begins_at - interval '7 hours' where state = 'scheduled'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
     assert_eq!(begin(&app.pool).await.unwrap(), 1);
     let mut conn = app.pool.acquire().await.unwrap();
     let (short, hold) = (std::time::Duration::from_secs(2), Duration::hours(6));
@@ -408,7 +414,7 @@ async fn what_begins_while_an_emergency_is_live_is_public_and_held_and_says_unti
     assert_eq!((&seen["state"], &seen["broadcast"]["state"]), (&json!("live"), &json!("waiting")));
     let path = format!("/v1/broadcasts/{}", seen["broadcast"]["id"].as_str().unwrap());
     let progress = app.get(&writer, &path).await.expect(200);
-    assert_eq!(at(&progress, "held_until"), at(&progress, "begins_at") + hold);
+    assert_eq!(at(&progress, "held_until"), at(&seen, "published_at") + hold);
     let recall = format!("/v1/review/alerts/{}/recall", id(&flood));
     app.post(&approver, &recall, &Value::Null).await.expect(200);
     let together = broadcast::release(&mut conn, short, short, hold).await.unwrap();
