@@ -205,7 +205,7 @@ fn purpose(purpose: Purpose) -> &'static str {
         Purpose::Alert => "Tin",
         Purpose::Recall => "Tin thu hồi",
         Purpose::Correction => "Tin đính chính",
-        Purpose::AllClear => "Tin báo an toàn",
+        Purpose::AllClear => "Tin báo yên",
     }
 }
 
