@@ -402,10 +402,12 @@ async fn what_begins_while_an_emergency_is_live_is_public_and_held_and_says_unti
     assert_eq!(sheet.expect(200)["is_held"], true);
     time_passes(&app).await;
     // However late: everything was down for the night.
-    sqlx::query("update broadcast set begins_at = begins_at - interval '7 hours' where state = 'scheduled'")
-        .execute(&app.pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "update broadcast set begins_at = begins_at - interval '7 hours' where state = 'scheduled'",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
     assert_eq!(begin(&app.pool).await.unwrap(), 1);
     let mut conn = app.pool.acquire().await.unwrap();
     let (short, hold) = (std::time::Duration::from_secs(2), Duration::hours(6));
