@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries tests/browser/run tests/oidc/run .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries tests/browser/run tests/browser/ready tests/browser/gallery tests/oidc/run .ci/run
 
 .PHONY: help
 help: ## this list
@@ -81,6 +81,11 @@ services: ## start this checkout's own PostgreSQL and RabbitMQ (scripts/services
 .PHONY: down
 down: ## stop them; the data stays
 	@scripts/services down
+
+.PHONY: gallery
+gallery: ## every page as a phone and a desk show it, light and dark: pictures in .local/gallery
+	@scripts/services up
+	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) --test it -- gallery && tests/browser/gallery
 
 # What takes longer than a push should wait for.
 .PHONY: ci-full

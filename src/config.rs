@@ -17,6 +17,7 @@ pub mod announcements;
 pub mod apns;
 pub mod audit;
 pub mod broker;
+pub mod canary;
 pub mod database;
 pub mod devices;
 pub mod dispatch;
@@ -87,6 +88,8 @@ pub struct Config {
     pub webpush: webpush::WebPush,
     /// Whom drills reach, and with which credentials.
     pub drill: drill::Drill,
+    /// Which of the operator's own devices are probed.
+    pub canary: canary::Canary,
     /// How phones register.
     pub devices: devices::Devices,
     /// Logs, traces and metrics.
@@ -171,6 +174,7 @@ impl Config {
         self.apns.check(self.mode, &mut problems);
         self.webpush.check(self.mode, &mut problems);
         self.check_drill(&mut problems);
+        self.canary.check(self.mode, &mut problems);
         self.devices.check(&mut problems);
         self.telemetry.check(&mut problems);
         problems

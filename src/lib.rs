@@ -33,6 +33,9 @@ pub mod registry;
 /// Beside the broadcasts: what became of a person's feedback.
 pub mod notice;
 
+/// Beside the broadcasts: is the road to each provider open?
+pub mod canary;
+
 /// One approved alert to every device: plan → dispatch → settle → tally.
 pub mod broadcast;
 

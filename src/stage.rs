@@ -12,6 +12,7 @@ mod servers;
 mod simulators;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,6 +32,9 @@ pub use wire::Wire;
 
 /// How long a process may take until it is ready.
 const START: Duration = Duration::from_mins(1);
+
+/// The canary group.
+const CANARIES: &str = "canaries.ndjson";
 
 /// What a stage is to be like.
 #[derive(Clone, Debug)]
@@ -99,7 +103,32 @@ impl Stage {
         let file = self.file("devices.ndjson");
         self.simulators.write_devices(self.population, &file)?;
         self.loa(&["devices", "import", &file.to_string_lossy()])?;
+        self.list_canaries(&file)?;
         Ok(fs::remove_file(file)?)
+    }
+
+    /// Two devices of each kind stand for the operator's own.
+    fn list_canaries(&self, devices: &Path) -> anyhow::Result<()> {
+        use std::io::{BufRead as _, BufReader};
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in BufReader::new(fs::File::open(devices)?).lines().take(1000) {
+            let line = line?;
+            let device: serde_json::Value = serde_json::from_str(&line)?;
+            let kind = device["kind"].as_str().context("a device has a kind")?;
+            let of = found.entry(kind.to_owned()).or_default();
+            if of.len() < 2 {
+                of.push(line);
+            }
+        }
+        let lines: Vec<String> = found.into_values().flatten().collect();
+        Ok(fs::write(self.file(CANARIES), lines.join("\n"))?)
+    }
+
+    /// Has the dispatchers that are started from now on probe two devices of each kind.
+    pub fn probe(&mut self) -> anyhow::Result<()> {
+        let list = absolute(&self.file(CANARIES))?;
+        self.set("LOA__CANARY__GROUP_FILE", list);
+        Ok(())
     }
 
     /// Sets a variable for the processes that are started from now on.

@@ -44,6 +44,9 @@ mod place;
 /// What an approval now would meet.
 pub mod meets;
 
+/// Whether providers took the last probe.
+pub mod road;
+
 /// How many approvers it takes, and who has approved so far.
 mod quorum;
 

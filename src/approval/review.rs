@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::meets::{Overlap, Reach, Traffic};
+use super::road::Road;
 use super::sealing::drill_reach;
 use super::{Approval, ApprovalError, need};
 use crate::domain::account::{Officer, Power};
@@ -15,7 +16,7 @@ use crate::domain::device::Language;
 use crate::domain::id::{AlertId, OfficerId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
-use crate::domain::seal::{SealedAgency, SealedAlert, digest};
+use crate::domain::seal::{Becomes, SealedAgency, SealedAlert, digest, example};
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
 use crate::store::{StoreError, broadcast, decision, liveness};
@@ -57,6 +58,12 @@ pub struct ReviewItem {
     pub expires: OffsetDateTime,
     /// Approvers who have approved it and wait for another one.
     pub endorsements: i64,
+    /// Not to be sent, but to be filled in later.
+    #[serde(default)]
+    pub is_template: bool,
+    /// It was made of a template: one approval sends it.
+    #[serde(default)]
+    pub is_filled: bool,
 }
 
 /// Everything the decision is about, on one screen.
@@ -68,9 +75,12 @@ pub struct ReviewSheet {
     pub digest: String,
     /// Those bytes, read: every word, and every platform's screen.
     pub sealed: SealedAlert,
-    /// Its prepared recall, read.
+    /// Of a template: what it becomes when it is filled in at its longest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub example: Option<SealedAlert>,
+    /// Its prepared recall, read; of a template, the example's.
     pub recall: Option<SealedAlert>,
-    /// Its prepared all-clear, read.
+    /// Its prepared all-clear, read; likewise.
     pub all_clear: Option<SealedAlert>,
     /// The published alert whose place it takes, read.
     pub replaces: Option<SealedAlert>,
@@ -110,6 +120,9 @@ pub struct ReviewSheet {
     pub reach: Reach,
     /// What its broadcast would find on its way, by provider.
     pub traffic: Vec<Traffic>,
+    /// Whether the road to each provider is open, as the last probe found it; of a drill, which takes another one, nothing.
+    #[serde(default)]
+    pub roads: Vec<Road>,
     /// Other alerts about the same thing that wait, or are public, while this one would hold.
     pub overlaps: Vec<Overlap>,
 }
@@ -157,29 +170,45 @@ impl Approval {
         let bytes = current.sealable.clone().ok_or(ApprovalError::NotFound)?;
         let sealed = read(id, &bytes)?;
         let endorsed = self.endorsed(&mut tx, &current, &bytes).await?;
-        let needed = self.quorum_of(&liveness::live_dispatchers(&mut *tx).await?).of(sealed.lane);
+        let needed =
+            self.quorum_of(&liveness::live_dispatchers(&mut *tx).await?).for_alert(&sealed);
         let own = decision::person(&mut tx, officer.id).await?;
         let is_one_of_them = endorsed.iter().any(|endorsement| endorsement.person == own);
         let prepared = |prepared: &Option<(AlertId, Vec<u8>)>| match prepared {
             Some((id, bytes)) => read(*id, bytes).map(Some),
             None => Ok(None),
         };
-        let (recall, all_clear) = (prepared(&current.recall)?, prepared(&current.all_clear)?);
+        let now = alert::database_now(&mut tx).await?;
+        let (example, recall, all_clear) = match example(&sealed, now) {
+            Some(Becomes { alert, recall, all_clear }) => (Some(alert), recall, all_clear),
+            None => (None, prepared(&current.recall)?, prepared(&current.all_clear)?),
+        };
         let (replaces, superseded_by) = beside(&mut tx, &found).await?;
         let reach = match sealed.status {
             Status::Actual => Reach::now(&mut tx).await?,
             Status::Exercise => drill_reach(&mut tx).await?,
         };
         let traffic = Traffic::before(&mut tx, sealed.lane).await?;
+        let roads = match sealed.status {
+            Status::Actual => Road::each(&mut tx).await?,
+            Status::Exercise => Vec::new(),
+        };
         let span = (sealed.effective, sealed.expires);
-        let overlaps = alert::overlapping(&mut tx, &found, sealed.category, span).await?;
+        let overlaps = match sealed.template {
+            // It is told of nothing that happens now.
+            Some(_) => Vec::new(),
+            None => alert::overlapping(&mut tx, &found, sealed.category, span).await?,
+        };
         let has_spoken = decision::has_spoken(&mut tx, id, found.revision, officer.id).await?;
         let are_known =
             decision::among_known_people(&mut tx, id, found.revision, officer.id).await?;
         let begins = match found.state {
-            AlertState::Submitted => self.begins(&mut tx, &sealed).await?,
+            AlertState::Submitted if sealed.template.is_none() => {
+                self.begins(&mut tx, &sealed).await?
+            }
             AlertState::Scheduled => scheduled(&mut tx, id).await?,
             AlertState::Draft
+            | AlertState::Submitted
             | AlertState::Returned
             | AlertState::Rejected
             | AlertState::Ready
@@ -199,6 +228,7 @@ impl Approval {
             state: found.state,
             digest: digest(&bytes),
             sealed,
+            example,
             recall,
             all_clear,
             replaces,
@@ -222,6 +252,7 @@ impl Approval {
             is_held,
             reach,
             traffic,
+            roads,
             overlaps: overlaps.into_iter().map(Overlap::from).collect(),
         })
     }
@@ -303,6 +334,8 @@ impl From<Listed> for ReviewItem {
             send_at: content.send_at,
             expires: alert.expires,
             endorsements: 0,
+            is_template: content.template.is_some(),
+            is_filled: content.filled.is_some(),
         }
     }
 }

@@ -280,6 +280,7 @@ async fn push(
         pass: &opened.pass,
         message: &message,
         expires: opened.alert.expires,
+        is_probe: false,
         trace,
     };
     let report = engine.sender.send(&slice, targets).await;

@@ -161,14 +161,24 @@ impl Engine {
     /// The broadcast with its seal verified, from memory if this process has verified it under its present lock. Parks the
     /// broadcast, with an alarm, when the seal does not hold.
     pub async fn open(&self, id: BroadcastId) -> Result<Arc<Opened>, OpenError> {
+        loop {
+            let list = self.trusted.list();
+            let opened = self.open_by(id, list).await?;
+            // Another list may have come into force meanwhile, and `reconsider` have passed before this was known.
+            if self.trusted.list() == list {
+                return Ok(opened);
+            }
+        }
+    }
+
+    async fn open_by(&self, id: BroadcastId, list: Option<u64>) -> Result<Arc<Opened>, OpenError> {
         let known = {
             let sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
             sealed.get(&id).cloned()
         };
-        let list = self.trusted.list();
         if let Some(opened) = known.filter(|opened| opened.pass.is_current() && opened.list == list)
         {
-            return self.own(opened);
+            return Ok(opened);
         }
         let mut conn = self.urgent.acquire().await?;
         let found = broadcast::find(&mut conn, id).await?.ok_or(OpenError::Missing)?;
@@ -192,19 +202,19 @@ impl Engine {
             // Only a row that says otherwise than the seal brings it here.
             tracing::error!(broadcast = %id, "broadcast {id} was let go before its sealed time; nothing of it starts until then");
         }
-        let opened = Arc::new(Opened {
+        // Before it is remembered: what is sealed for others is looked at anew each time.
+        let opened = self.own(Arc::new(Opened {
             alert: opened,
             pass,
             list,
             begun_at: found.later.map_or(found.created_at, |(at, _)| at),
             marked: AtomicBool::new(false),
-        });
+        }))?;
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         // A handful of broadcasts is live at any time; old ones go when new ones come.
         sealed.retain(|_, opened| opened.pass.is_current() && !opened.pass.has_expired());
         sealed.insert(id, Arc::clone(&opened));
-        drop(sealed);
-        self.own(opened)
+        Ok(opened)
     }
 
     /// The list of approvers has changed: verifies anew what this process has on air, and parks what is not believed any more. Parking is told

@@ -134,3 +134,80 @@ fn project(path: &std::path::Path) -> Option<String> {
     let account: serde_json::Value = serde_json::from_slice(content.expose()).ok()?;
     Some(account["project_id"].as_str()?.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::{Config, Mode, Problems};
+    use super::*;
+
+    type Change = fn(&mut Config);
+
+    /// A file of its own for each, so that only their content can be the same.
+    fn written(name: &str, content: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("loa-drill-{}-{name}", uuid::Uuid::new_v4()));
+        std::fs::write(&path, content).expect("a temporary file");
+        path
+    }
+
+    fn key(path: PathBuf) -> VapidKey {
+        VapidKey { id: "2026".into(), private_key_file: path }
+    }
+
+    fn complaints(mode: Mode, change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::for_testing();
+        config.mode = mode;
+        config.drill.group_file = Some(PathBuf::from("group.ndjson"));
+        config.fcm.service_account_file =
+            Some(written("real.json", r#"{"project_id":"cong-dan-so"}"#));
+        config.apns.key_file = Some(PathBuf::from("AuthKey.p8"));
+        config.apns.topic = "vn.congdanso".into();
+        config.webpush.vapid_keys = vec![key(written("real.pem", "the province's own"))];
+        change(&mut config);
+        let mut problems = Problems::default();
+        config.check_drill(&mut problems);
+        problems.to_string()
+    }
+
+    fn of_its_own(config: &mut Config) {
+        let account = written("drill.json", r#"{"project_id":"dien-tap"}"#);
+        config.drill.fcm.service_account_file = Some(account);
+        // One signing key serves all apps of a team.
+        config.drill.apns.key_file.clone_from(&config.apns.key_file);
+        config.drill.apns.topic = "vn.congdanso.dientap".into();
+        config.drill.webpush.vapid_keys = vec![key(written("drill.pem", "the drill's own"))];
+    }
+
+    #[test]
+    fn production_does_not_start_where_a_drill_has_the_credentials_of_real_alerts() {
+        assert_eq!(complaints(Mode::Production, of_its_own), "");
+        let ways: [(&str, Change); 5] = [
+            ("drill.fcm.service_account_file: ", |config| {
+                let real = config.fcm.service_account_file.clone();
+                config.drill.fcm.service_account_file = real;
+            }),
+            ("drill.fcm.service_account_file: ", |config| {
+                let same = r#"{"project_id":"cong-dan-so","private_key_id":"another"}"#;
+                config.drill.fcm.service_account_file = Some(written("copy.json", same));
+            }),
+            ("drill.apns.topic: ", |config| config.drill.apns.topic = config.apns.topic.clone()),
+            ("drill.webpush.vapid_keys: ", |config| {
+                config.drill.webpush.vapid_keys.clone_from(&config.webpush.vapid_keys);
+            }),
+            ("drill.webpush.vapid_keys: ", |config| {
+                let same = written("copy.pem", "the province's own");
+                config.drill.webpush.vapid_keys = vec![key(same)];
+            }),
+        ];
+        for (complaint, change) in ways {
+            let with = |config: &mut Config| {
+                of_its_own(config);
+                change(config);
+            };
+            let said = complaints(Mode::Production, with);
+            assert!(said.starts_with(complaint) && said.lines().count() == 1, "{said}");
+            assert_eq!(complaints(Mode::Demo, with), "", "a demo has but one");
+        }
+    }
+}

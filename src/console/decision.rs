@@ -15,6 +15,7 @@ use super::forecast::{forecast, in_words};
 use super::frame::{Frame, answer};
 use super::refusal::Words;
 use super::screens::{LanguageView, languages, platform};
+use super::templates::TemplateView;
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
@@ -88,6 +89,12 @@ pub struct Sheet {
     is_emergency: bool,
     /// Nothing of it is meant.
     is_drill: bool,
+    /// Nothing of it is sent: it is to be filled in later.
+    template: Option<TemplateView>,
+    /// Somebody may fill it in.
+    is_ready: bool,
+    /// It was made of a template, whose page this is.
+    made_of: Option<String>,
     classification: String,
     languages: Vec<LanguageView>,
     recall: Vec<LanguageView>,
@@ -110,6 +117,8 @@ pub struct Sheet {
     forecast: String,
     /// What is being sent before it.
     ahead: Option<String>,
+    /// What the last probe of each provider found, and whether an approver has to know more.
+    roads: Vec<(String, bool)>,
     agency: String,
     author: String,
     revision: u32,
@@ -302,6 +311,9 @@ impl Sheet {
             headline: super::broadcast::headline(sealed, t),
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
             is_drill: !sealed.status.is_actual(),
+            template: sealed.template.as_ref().map(|it| TemplateView::of(&it.template, t)),
+            is_ready: sheet.state == AlertState::Ready,
+            made_of: sealed.filled.as_ref().map(|filled| filled.template.to_string()),
             is_emergency: match sealed.lane {
                 Lane::Emergency => true,
                 Lane::Personal | Lane::Bulk | Lane::Drill => false,
@@ -314,7 +326,7 @@ impl Sheet {
                 wording::certainty(sealed.certainty, t),
             ]
             .join(" · "),
-            languages: languages(sealed),
+            languages: languages(sheet.example.as_ref().unwrap_or(sealed)),
             recall: sheet.recall.as_ref().map(languages).unwrap_or_default(),
             all_clear: sheet.all_clear.as_ref().map(languages).unwrap_or_default(),
             lacks_all_clear: sheet.all_clear.is_none() && threatens(sealed),
@@ -350,6 +362,7 @@ impl Sheet {
             overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
             forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
             ahead: ahead(&sheet.traffic, t),
+            roads: sheet.roads.iter().map(|road| (road.said(t).to_owned(), road.standing.is_doubtful())).collect(),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
             revision: sealed.revision,

@@ -87,6 +87,9 @@ pub mod broadcast;
 /// Pause, resume, stop, cancel, recall, all-clear.
 pub mod steer;
 
+/// Filling in a template, and reviewing its use afterwards.
+pub mod templates;
+
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -189,6 +192,11 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/alerts/{id}/cancel", post(steer::cancel))
         .route("/console/alerts/{id}/recall", post(steer::recall))
         .route("/console/alerts/{id}/all-clear", post(steer::all_clear))
+        .route(
+            "/console/alerts/{id}/after-review",
+            get(templates::review_form).post(templates::review),
+        )
+        .route("/console/templates/{id}", get(templates::form).post(templates::fill))
         .route("/console/broadcasts/{id}", get(broadcast::page))
         .route("/console/broadcasts/{id}/events", get(broadcast::events))
         .route("/console/broadcasts/{id}/pause", post(steer::pause))

@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 
 use super::broadcast::state_words;
 use super::frame::{Frame, answer};
+use super::templates::{TemplateLine, UseLine};
 use super::visit::Visit;
-use super::{Console, refusal};
+use super::{Console, refusal, templates};
 use crate::approval::ApprovalError;
 use crate::approval::review::ReviewItem;
 use crate::domain::alert::Status;
@@ -34,6 +35,10 @@ pub struct QueuePage {
     pub f: Frame,
     /// What waits.
     pub waiting: Vec<WaitingLine>,
+    /// Templates that may be filled in.
+    pub templates: Vec<TemplateLine>,
+    /// Uses of templates that nobody has reviewed.
+    pub uses: Vec<UseLine>,
     /// What was approved lately.
     pub recent: Vec<RecentLine>,
 }
@@ -51,6 +56,8 @@ pub struct WaitingLine {
     expires: String,
     /// Has somebody approved it who waits for another approver?
     is_endorsed: bool,
+    /// What it is, where it is not simply an alert.
+    nature: Option<&'static str>,
 }
 
 /// One alert that was approved.
@@ -76,12 +83,15 @@ pub async fn page(State(console): State<Arc<Console>>, visit: Visit) -> Response
 
 async fn load(console: &Console, visit: &Visit) -> Result<QueuePage, ApprovalError> {
     let waiting = console.approval.queue(visit.officer()).await?;
+    let (templates, uses) = templates::lines(console, visit).await?;
     let mut conn = console.pool.acquire().await?;
     let recent = recent(&mut conn, RECENT).await?;
     let (t, now) = (visit.t, console.clock.now());
     Ok(QueuePage {
         f: visit.frame(),
         waiting: waiting.iter().map(|item| WaitingLine::of(item, now, t)).collect(),
+        templates,
+        uses,
         recent: recent.iter().map(|line| RecentLine::of(line, t)).collect(),
     })
 }
@@ -94,7 +104,7 @@ impl WaitingLine {
             id: item.id.to_string(),
             band: Band::of(item.kind, item.risk_level, item.severity, t),
             is_emergency: match item.lane {
-                Lane::Emergency => true,
+                Lane::Emergency => !item.is_template,
                 Lane::Personal | Lane::Bulk | Lane::Drill => false,
             },
             headline: drilled(item.lane, marked(item.purpose, &item.headline, t), t),
@@ -103,6 +113,11 @@ impl WaitingLine {
             send_at: item.send_at.map(wording::moment),
             expires: wording::moment(item.expires),
             is_endorsed: item.endorsements > 0,
+            nature: match (item.is_template, item.is_filled) {
+                (true, _) => Some(t.pick("mẫu duyệt trước", "template to approve in advance")),
+                (false, true) => Some(t.pick("điền từ mẫu", "made of a template")),
+                (false, false) => None,
+            },
         }
     }
 }

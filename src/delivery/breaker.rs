@@ -56,6 +56,11 @@ impl Breaker {
         self.provider
     }
 
+    /// As people read it: the provider, or `drill fcm`.
+    pub fn label(&self) -> &'static str {
+        self.label
+    }
+
     /// Why it is parked, if it is.
     pub fn reason(&self) -> Option<String> {
         self.parked.borrow().clone()

@@ -103,6 +103,9 @@ pub struct Slice<'a> {
         &'a (dyn Fn(&Language) -> Option<crate::domain::message::PushMessage> + Send + Sync),
     /// When it expires.
     pub expires: OffsetDateTime,
+    /// A probe of the operator's own devices: nobody is forgotten on its word, because its numbers are lines of a file, and it takes no
+    /// permits, because a lease would begin, or keep warm, the ramp of a broadcast that may follow.
+    pub is_probe: bool,
     /// What its requests belong to in a trace. Not entered at each of the many turns of a slice: that would cost a twentieth of a push.
     pub trace: Span,
 }
@@ -116,6 +119,10 @@ pub struct Report {
     pub asked: Option<Duration>,
     /// Why it was broken off, if it was.
     pub broken_off: Option<BrokenOff>,
+    /// The provider called an address or the message wrong, without saying which, and nobody else's was accepted.
+    pub in_doubt: bool,
+    /// The first refusal in the provider's words, which hold no address.
+    pub refusal: Option<String>,
 }
 
 impl Report {
@@ -223,7 +230,7 @@ impl Sender {
         })
         .await;
         drop((hands, readying));
-        self.conclude(slice.provider, run).await
+        self.conclude(slice, run).await
     }
 
     /// Resolves when nothing more of a slice may be sent, however long that takes.
@@ -353,9 +360,10 @@ impl Sender {
     }
 
     /// Draws the conclusions that need all the answers.
-    async fn conclude(&self, provider: Provider, run: Run) -> Report {
+    async fn conclude(&self, slice: &Slice<'_>, run: Run) -> Report {
         let (mut report, dead) = run.conclude();
-        let Some(alive) = &self.alive else { return report };
+        let Some(alive) = self.alive.as_ref().filter(|_| !slice.is_probe) else { return report };
+        let provider = slice.provider;
         let answered = report.outcomes.len();
         let changed = match soon(forget::forget(&self.pool, alive, provider, answered, &dead)).await
         {

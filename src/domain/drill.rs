@@ -22,6 +22,8 @@ const TOLD: usize = 16;
 pub struct Member {
     /// Its number within its provider, from 1 on.
     pub number: i64,
+    /// In which line of the list it stands, from 1 on.
+    pub line: i32,
     /// Where.
     pub address: Address,
     /// In which language.
@@ -88,7 +90,8 @@ impl Group {
             let of = &mut members[registration.address.provider().index()];
             let number = i64::try_from(of.len() + 1).unwrap_or(i64::MAX);
             let language = Arc::new(registration.language);
-            of.push(Member { number, address: registration.address, language });
+            let line = i32::try_from(line_number).unwrap_or(i32::MAX);
+            of.push(Member { number, line, address: registration.address, language });
         }
         let devices = [0, 1, 2].map(|at| i64::try_from(members[at].len()).unwrap_or(i64::MAX));
         if devices == [0; 3] {

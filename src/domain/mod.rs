@@ -59,6 +59,9 @@ pub mod dossier;
 /// Feedback events, and what the person is told.
 pub mod notice;
 
+/// What the operator's own devices are told every few minutes, and what is known of it afterwards.
+pub mod canary;
+
 /// When to try again, as pure functions.
 pub mod retry;
 

@@ -40,7 +40,7 @@ pub use keys::{
     TrustedKeys, passkey_id,
 };
 pub(crate) use passkey::base64url;
-pub use template::{SealedTemplate, check_filling};
+pub use template::{Becomes, SealedTemplate, check_filling, example};
 
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;

@@ -12,45 +12,56 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{APPROVERS, digest};
 use crate::domain::wording::{self, Tongue, moment, number};
 
+/// Lines of a revision that stay with its number: down to what it says.
+const REVISION_KEPT: u8 = 7;
+/// Lines of a seal.
+const SEAL_KEPT: u8 = 4;
+/// Lines of what became of a broadcast: all its providers.
+const REACH_KEPT: u8 = 5;
+
 /// Sets it. The same dossier always gives the same bytes.
 pub fn set(dossier: &Dossier) -> Vec<u8> {
     let mut paper = Paper::new();
     head(&mut paper, dossier);
-    paper.part("1. Căn cứ pháp lý");
+    paper.part("1. Căn cứ pháp lý", 3);
     for clause in &dossier.legal_basis {
         paper.line(&clause.cited, &clause.says, Look::Plain);
     }
-    paper.part("2. Ai đã làm gì, khi nào");
+    paper.part("2. Ai đã làm gì, khi nào", 3);
     for step in &dossier.steps {
         step_line(&mut paper, step);
     }
-    paper.part("3. Quyết định");
+    paper.part("3. Quyết định", 3);
     for decision in &dossier.decisions {
         decided(&mut paper, decision);
     }
-    paper.part("4. Nội dung từng bản");
+    paper.part("4. Nội dung từng bản", REVISION_KEPT);
     for revision in &dossier.revisions {
         written(&mut paper, revision);
     }
-    paper.part("5. Niêm phong");
+    paper.part("5. Niêm phong", SEAL_KEPT);
     for seal in &dossier.sealed {
         sealed(&mut paper, seal);
     }
-    paper.part("6. Kết quả gửi đến thiết bị");
+    paper.part("6. Kết quả gửi đến thiết bị", REACH_KEPT);
     for reach in &dossier.reach {
         reached(&mut paper, reach);
     }
-    paper.part("7. Nhật ký kiểm toán");
+    paper.part("7. Nhật ký kiểm toán", 3);
     trail(&mut paper, dossier);
     let foot = format!("Hồ sơ {} · lập lúc {}", dossier.alert, moment(dossier.at));
-    paper.finish(&format!("Hồ sơ tin {}", dossier.alert), &foot)
+    let head = format!("Hồ sơ tin: {}", headline(dossier));
+    paper.finish(&format!("Hồ sơ tin {}", dossier.alert), &head, &foot)
+}
+
+fn headline(dossier: &Dossier) -> &str {
+    let last = dossier.revisions.last();
+    last.and_then(|revision| revision.content.vietnamese()).map_or("", |text| &text.headline)
 }
 
 fn head(paper: &mut Paper, dossier: &Dossier) {
-    let last = dossier.revisions.last();
-    let headline = last.and_then(|revision| revision.content.vietnamese());
     paper.say("HỒ SƠ TIN", Look::Strong);
-    paper.say(headline.map_or("", |text| &text.headline), Look::Title);
+    paper.say(headline(dossier), Look::Title);
     paper.gap(6.0);
     paper.line("Mã tin", &dossier.alert.to_string(), Look::Plain);
     paper.line("Cơ quan chịu trách nhiệm", &dossier.agency.name, Look::Plain);
@@ -145,6 +156,7 @@ fn written(paper: &mut Paper, revision: &Written) {
     let Written { content, .. } = revision;
     let title = format!("{} soạn lúc {}", revision.author_name, moment(revision.at));
     paper.gap(3.0);
+    paper.keep(REVISION_KEPT);
     paper.line(&format!("Bản {}", revision.revision), &title, Look::Strong);
     paper.line("Phân loại", &classified(content), Look::Plain);
     let effective = content.effective.map_or("khi duyệt".to_owned(), moment);
@@ -221,6 +233,7 @@ fn purpose(purpose: Purpose) -> &'static str {
 }
 
 fn sealed(paper: &mut Paper, seal: &Sealed) {
+    paper.keep(SEAL_KEPT);
     let state = match &seal.broken {
         None => "Chữ ký khớp khi lập hồ sơ".to_owned(),
         Some(why) => format!("KHÔNG KHỚP khi lập hồ sơ: {why}"),
@@ -237,6 +250,7 @@ fn sealed(paper: &mut Paper, seal: &Sealed) {
 }
 
 fn reached(paper: &mut Paper, reach: &Reach) {
+    paper.keep(REACH_KEPT);
     let tally = reach.providers.iter().fold(Tally::default(), |sum, (_, tally)| sum + *tally);
     let lane = match reach.lane {
         Lane::Emergency => "khẩn cấp",

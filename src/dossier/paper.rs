@@ -3,12 +3,13 @@
 //! The font is inside (Be Vietnam Pro, cut down to Latin with every Vietnamese letter); each glyph says which letter it is, so that words can
 //! be searched and copied. Nothing of the clock or of chance is in the file: the same words give the same bytes.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use pdf_writer::types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap};
-use pdf_writer::{Content, Finish as _, Name, Pdf, Rect, Ref, Str, TextStr};
-use ttf_parser::{Face, GlyphId};
+use pdf_writer::{Content, Finish as _, Pdf, Rect, Ref, Str, TextStr};
+use typeface::{FACES, Typeface};
+
+/// The font, and how it goes into the file.
+mod typeface;
 
 /// A4, in points.
 const WIDTH: f32 = 595.0;
@@ -62,65 +63,12 @@ impl Look {
     }
 }
 
-/// The two weights, as the file names them.
-const FACES: [(&[u8], Name<'static>, Name<'static>); 2] = [
-    (
-        include_bytes!("../../templates/dossier/font/be-vietnam-pro-400.ttf"),
-        Name(b"R"),
-        Name(b"BVPREG+BeVietnamPro-Regular"),
-    ),
-    (
-        include_bytes!("../../templates/dossier/font/be-vietnam-pro-600.ttf"),
-        Name(b"S"),
-        Name(b"BVPSEM+BeVietnamPro-SemiBold"),
-    ),
-];
-
 /// A document being set, from top to bottom.
 pub struct Paper {
     faces: [Typeface; 2],
     pages: Vec<Content>,
     /// Where the next line's top is.
     y: f32,
-}
-
-struct Typeface {
-    face: Face<'static>,
-    scale: f32,
-    /// Which letter each glyph that was used stands for.
-    used: BTreeMap<u16, char>,
-}
-
-impl Typeface {
-    fn glyph(&self, letter: char) -> GlyphId {
-        // Only letters that the font has come here (`legible`).
-        self.face.glyph_index(letter).unwrap_or(GlyphId(0))
-    }
-
-    fn knows(&self, letter: char) -> bool {
-        self.face.glyph_index(letter).is_some()
-    }
-
-    /// In thousandths of the size.
-    fn advance(&self, glyph: GlyphId) -> f32 {
-        f32::from(self.face.glyph_hor_advance(glyph).unwrap_or(0)) * self.scale
-    }
-
-    fn width(&self, words: &str) -> f32 {
-        words.chars().map(|letter| self.advance(self.glyph(letter))).sum::<f32>() / 1000.0
-    }
-
-    fn encode(&mut self, words: &str) -> Vec<u8> {
-        let mut codes = Vec::with_capacity(words.len() * 2);
-        for letter in words.chars() {
-            let glyph = self.glyph(letter);
-            if glyph.0 != 0 {
-                self.used.insert(glyph.0, letter);
-            }
-            codes.extend(glyph.0.to_be_bytes());
-        }
-        codes
-    }
 }
 
 impl Default for Paper {
@@ -132,12 +80,7 @@ impl Default for Paper {
 impl Paper {
     /// An empty first page.
     pub fn new() -> Self {
-        let faces = FACES.map(|(bytes, ..)| {
-            // Unwrap safety: the fonts are part of the program, and a test sets a page with them.
-            let face = Face::parse(bytes, 0).expect("our own font");
-            let scale = 1000.0 / f32::from(face.units_per_em());
-            Typeface { face, scale, used: BTreeMap::new() }
-        });
+        let faces = FACES.map(|(bytes, ..)| Typeface::of(bytes));
         Self { faces, pages: vec![Content::new()], y: HEIGHT - MARGIN }
     }
 
@@ -146,14 +89,12 @@ impl Paper {
         self.column(words, look, MARGIN);
     }
 
-    /// The title of a part, never alone at the foot of a page.
-    pub fn part(&mut self, words: &str) {
+    /// The title of a part, and beneath it, on the same page, so many lines of it.
+    pub fn part(&mut self, words: &str, lines: u8) {
         self.gap(10.0);
-        self.room(Look::Heading.leading() + 3.0 * Look::Plain.leading());
+        self.room(Look::Heading.leading() + 10.0 + f32::from(lines) * Look::Plain.leading());
         self.say(words, Look::Heading);
-        let y = self.y + 2.0;
-        let page = self.page();
-        page.set_fill_gray(0.75).rect(MARGIN, y - 2.0, WIDTH - 2.0 * MARGIN, 0.6).fill_nonzero();
+        self.rule(self.pages.len() - 1, self.y);
         self.gap(5.0);
     }
 
@@ -162,7 +103,8 @@ impl Paper {
         let label = self.legible(label);
         let labels = self.wrap(&label, Look::Fine, COLUMN - 10.0);
         // A label stays whole, with the words beside it.
-        let height = labels.iter().fold(0.0, |height, _| height + Look::Plain.leading());
+        let height = labels.iter().fold(0.0, |height, _| height + Look::Fine.leading());
+        let height = height.max(Look::Plain.leading());
         self.room(height);
         let (top, page) = (self.y, self.pages.len());
         let mut y = top - (Look::Plain.size() - Look::Fine.size()) * 0.8;
@@ -175,6 +117,11 @@ impl Paper {
             self.y = self.y.min(top - height);
         }
         self.gap(1.5);
+    }
+
+    /// What follows stays together: a new page, unless so many lines still fit on this one.
+    pub fn keep(&mut self, lines: u8) {
+        self.room(f32::from(lines) * Look::Plain.leading());
     }
 
     /// Nothing for a while.
@@ -260,19 +207,33 @@ impl Paper {
             .end_text();
     }
 
-    fn page(&mut self) -> &mut Content {
-        let last = self.pages.len() - 1;
-        &mut self.pages[last]
-    }
-
-    /// The file. `foot` stands at the foot of each page, before the page's number.
-    pub fn finish(mut self, title: &str, foot: &str) -> Vec<u8> {
+    /// The file. `foot` stands at the foot of each page, with the page's number at its end, and `head` over each page after the first: a page
+    /// that was taken out of the others still says whose it is.
+    pub fn finish(mut self, title: &str, head: &str, foot: &str) -> Vec<u8> {
+        let head = self.legible(head);
+        let mut head = self.wrap(&head, Look::Fine, WIDTH - 2.0 * MARGIN - 10.0);
+        let mut first = head.remove(0);
+        if !head.is_empty() {
+            first.push('…');
+        }
         let count = self.pages.len();
         for page in 0..count {
-            let words = format!("{foot}   ·   {}/{count}", page + 1);
-            self.set_on(page, &words, Look::Fine, MARGIN, BOTTOM - 18.0);
+            if page > 0 {
+                self.set_on(page, &first, Look::Fine, MARGIN, HEIGHT - MARGIN + 24.0);
+                self.rule(page, HEIGHT - MARGIN + 10.0);
+            }
+            self.set_on(page, foot, Look::Fine, MARGIN, BOTTOM - 18.0);
+            let number = format!("Trang {}/{count}", page + 1);
+            let wide = self.faces[Look::Fine.face()].width(&number) * Look::Fine.size();
+            self.set_on(page, &number, Look::Fine, WIDTH - MARGIN - wide, BOTTOM - 18.0);
         }
         self.write(title)
+    }
+
+    /// A hairline over the whole width.
+    fn rule(&mut self, page: usize, y: f32) {
+        let page = &mut self.pages[page];
+        page.set_fill_gray(0.75).rect(MARGIN, y, WIDTH - 2.0 * MARGIN, 0.6).fill_nonzero();
     }
 
     fn write(self, title: &str) -> Vec<u8> {
@@ -284,7 +245,7 @@ impl Paper {
         pdf.document_info(info).title(TextStr(title)).producer(TextStr("loa"));
         let fonts: Vec<Ref> = self.faces.iter().map(|_| next()).collect();
         for ((typeface, id), (bytes, _, name)) in self.faces.iter().zip(&fonts).zip(FACES) {
-            write_font(&mut pdf, typeface, *id, name, bytes, &mut next);
+            typeface.write(&mut pdf, *id, name, bytes, &mut next);
         }
         let kids: Vec<Ref> = self.pages.iter().map(|_| next()).collect();
         pdf.pages(tree).kids(kids.iter().copied()).count(i32::try_from(kids.len()).unwrap_or(0));
@@ -304,52 +265,6 @@ impl Paper {
         }
         pdf.finish()
     }
-}
-
-fn write_font(
-    pdf: &mut Pdf,
-    typeface: &Typeface,
-    id: Ref,
-    name: Name<'_>,
-    bytes: &[u8],
-    next: &mut impl FnMut() -> Ref,
-) {
-    let (descendant, descriptor, cmap, file) = (next(), next(), next(), next());
-    let system = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
-    pdf.type0_font(id)
-        .base_font(name)
-        .encoding_predefined(Name(b"Identity-H"))
-        .descendant_font(descendant)
-        .to_unicode(cmap);
-    let mut cid = pdf.cid_font(descendant);
-    cid.subtype(CidFontType::Type2).base_font(name).system_info(system);
-    cid.font_descriptor(descriptor).default_width(0.0).cid_to_gid_map_predefined(Name(b"Identity"));
-    let mut widths = cid.widths();
-    widths.consecutive(0, [typeface.advance(GlyphId(0))]);
-    for glyph in typeface.used.keys() {
-        widths.consecutive(*glyph, [typeface.advance(GlyphId(*glyph))]);
-    }
-    widths.finish();
-    cid.finish();
-    let (face, scale) = (&typeface.face, typeface.scale);
-    let of = |units: i16| f32::from(units) * scale;
-    let bounds = face.global_bounding_box();
-    pdf.font_descriptor(descriptor)
-        .name(name)
-        .flags(FontFlags::NON_SYMBOLIC)
-        .bbox(Rect::new(of(bounds.x_min), of(bounds.y_min), of(bounds.x_max), of(bounds.y_max)))
-        .italic_angle(0.0)
-        .ascent(of(face.ascender()))
-        .descent(of(face.descender()))
-        .cap_height(of(face.capital_height().unwrap_or(face.ascender())))
-        .stem_v(90.0)
-        .font_file2(file);
-    let mut letters = UnicodeCmap::new(Name(b"Custom"), system);
-    for (glyph, letter) in &typeface.used {
-        letters.pair(*glyph, *letter);
-    }
-    pdf.cmap(cmap, &letters.finish());
-    pdf.stream(file, bytes).pair(Name(b"Length1"), i32::try_from(bytes.len()).unwrap_or(0));
 }
 
 #[cfg(test)]
@@ -388,11 +303,11 @@ mod tests {
     fn the_same_words_are_the_same_bytes_and_long_ones_take_more_pages() {
         let set = || {
             let mut paper = Paper::new();
-            paper.part("Phần");
+            paper.part("Phần", 3);
             for _ in 0..80 {
                 paper.line("Nội dung", "Mưa rất to.", Look::Plain);
             }
-            paper.finish("Hồ sơ", "chân trang")
+            paper.finish("Hồ sơ", "đầu trang", "chân trang")
         };
         let file = set();
         assert_eq!(file, set());

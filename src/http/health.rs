@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use crate::domain::wording::Tongue;
-use crate::store::{StoreError, liveness, readiness};
+use crate::store::{StoreError, canary, liveness, readiness};
 use crate::telemetry;
 use crate::web::locale::tongue;
 use crate::web::problem::Said;
@@ -58,7 +58,7 @@ pub struct Readiness {
 /// One thing that stands in the way.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Reason {
-    /// `database`, `broker`, `dispatchers`, `fcm`, `apns`, `webpush`, `forgetting`, `broadcast`, `sealing`, `approvers`.
+    /// `database`, `broker`, `dispatchers`, `fcm`, `apns`, `webpush`, `drill fcm` and so on, `forgetting`, `canary`, `broadcast`, `sealing`, `approvers`.
     pub part: String,
     /// What is wrong, in words.
     pub detail: String,
@@ -131,13 +131,16 @@ async fn look(app: &AppState, found: &mut Found) -> Result<(), StoreError> {
         for (provider, reason) in dispatcher.parked.as_object().into_iter().flatten() {
             let reason = reason.as_str().map_or_else(|| reason.to_string(), str::to_owned);
             let host = &dispatcher.host;
-            found.add(
-                provider,
-                Said::new(
-                    format!("Tạm ngừng ở {host}: {reason}"),
-                    format!("Parked at {host}: {reason}"),
-                ),
+            let said = Said::new(
+                format!("Tạm ngừng ở {host}: {reason}"),
+                format!("Parked at {host}: {reason}"),
             );
+            // What a drill's own credentials are refused keeps no real alert back.
+            if provider.starts_with("drill ") {
+                found.notes.push((provider.clone(), said));
+            } else {
+                found.add(provider, said);
+            }
         }
     }
     let mut conn = app.pool.acquire().await?;
@@ -150,6 +153,13 @@ async fn look(app: &AppState, found: &mut Found) -> Result<(), StoreError> {
                 format!("Forgetting dead addresses of {provider} is suspended: {gone} of {sent} answers within an hour."),
             ),
         ));
+    }
+    for sight in canary::sights(&mut conn).await? {
+        // It tells a person to look; whether a provider is parked, answers to real pushes decide.
+        if sight.standing().is_doubtful() {
+            let said = Said::new(sight.in_detail(Tongue::Vi), sight.in_detail(Tongue::En));
+            found.notes.push(("canary".to_owned(), said));
+        }
     }
     for (id, reason) in readiness::parked_broadcasts(&mut conn).await? {
         found.add(

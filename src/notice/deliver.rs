@@ -70,7 +70,15 @@ impl Courier for Sender {
             notice.devices = targets.len()
         );
         let lane = Lane::Personal;
-        let slice = Slice { provider, lane, pass: &pass, message: &message, expires, trace };
+        let slice = Slice {
+            provider,
+            lane,
+            pass: &pass,
+            message: &message,
+            expires,
+            is_probe: false,
+            trace,
+        };
         Self::send(self, &slice, targets).await
     }
 }

@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::approvers::ApproversFile;
 use super::database::Pools;
-use super::drills;
 use super::refusal;
 use super::status::{self, Status};
 use super::trust;
+use super::{drills, groups};
 use crate::broadcast::{Engine, Ground, dispatch, plan};
+use crate::canary::Canary;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, dispatch as settings};
 use crate::delivery::breaker::Breaker;
@@ -29,6 +30,7 @@ use crate::delivery::room::Rooms;
 use crate::delivery::send::Sender;
 use crate::delivery::services::Services;
 use crate::domain::broadcast::Lane;
+use crate::domain::canary;
 use crate::domain::device::Provider;
 use crate::domain::drill::Group;
 use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES, TrustedKeys};
@@ -60,6 +62,8 @@ pub struct Dispatcher {
     pub pools: Pools,
     /// The engine.
     pub engine: Arc<Engine>,
+    /// For the readiness page: those of drills; the engine has the others.
+    pub of_drills: [Breaker; 3],
     /// For the readiness page: one publishes, one consumes.
     pub brokers: [Broker; 2],
     consumers: Vec<(Option<Provider>, Arc<Consumer>)>,
@@ -75,8 +79,11 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("dispatch.status_listen: {listen} cannot be used"))?;
     let dispatcher = Dispatcher::start(config, shutdown).await?;
-    let status =
-        Status { engine: Arc::clone(&dispatcher.engine), brokers: dispatcher.brokers.clone() };
+    let status = Status {
+        engine: Arc::clone(&dispatcher.engine),
+        of_drills: dispatcher.of_drills.clone(),
+        brokers: dispatcher.brokers.clone(),
+    };
     shutdown.essential("status pages", status::show(listener, status, shutdown.clone()));
     tracing::info!(%listen, "dispatching; status on {listen}");
     shutdown.requested().await;
@@ -92,9 +99,10 @@ impl Dispatcher {
         let providers = Providers::of(config, &clock).context("a provider cannot be set up")?;
         let pools = Pools::open(&config.database, "dispatch", shutdown).await?;
         refusal::demo_accounts(config, &pools.urgent).await?;
-        let group = drills::group(config)?;
+        let (group, canaries) = (groups::drill(config)?, groups::canary(config)?);
         let gate = Gate::new(Arc::clone(&clock));
         let breakers = Provider::ALL.map(|provider| Breaker::new(provider, config.waits));
+        let of_drills = Provider::ALL.map(|provider| Breaker::of_drills(provider, config.waits));
         let alive = Arc::new(Alive::default());
         let sender = Arc::new(Sender {
             pool: pools.urgent.clone(),
@@ -109,10 +117,15 @@ impl Dispatcher {
             alive: Some(Arc::clone(&alive)),
         });
         let end = CancellationToken::new();
+        let groups: Vec<String> = group
+            .iter()
+            .map(|group| group.word().announced())
+            .chain(canaries.iter().map(|group| canary::announced(group)))
+            .collect();
         let announcement = watch::Sender::new(Announcement {
             host: host(),
             release: env!("CARGO_PKG_VERSION").to_owned(),
-            trusted_keys: announced(&trusted, group.as_deref()),
+            trusted_keys: announced(&trusted, &groups),
         });
         let heartbeat = Heartbeat {
             url: config.database.url.expose().clone(),
@@ -120,7 +133,7 @@ impl Dispatcher {
             clock: Arc::clone(&clock),
             gate,
             announcement: announcement.subscribe(),
-            breakers,
+            breakers: breakers.iter().chain(&of_drills).cloned().collect(),
         };
         let heartbeat = shutdown.essential("heartbeat", heartbeat.run(end.clone()));
         let publishing = Broker::start(&config.broker, "dispatch publish");
@@ -139,9 +152,12 @@ impl Dispatcher {
         shutdown.spawn(alive.tell(pools.common.clone(), end.clone()));
         let mut consumers = consumers(&engine, &consuming, &publisher, &clock, &config.dispatch);
         spawn_attending(&engine, &consumers, shutdown, &end);
+        if let Some(group) = &canaries {
+            spawn_canaries(config, &engine, group, shutdown, &end);
+        }
         let mut engines = vec![Arc::clone(&engine)];
-        if let Some(group) = &group {
-            let drills = drills::engine(config, &engine, Arc::clone(group), &clock)?;
+        if let Some(group) = group {
+            let drills = drills::engine(config, &engine, group, of_drills.clone(), &clock)?;
             let taking =
                 drills::consumers(&drills, &consuming, &publisher, &clock, &config.dispatch);
             spawn_attending(&drills, &taking, shutdown, &end);
@@ -155,14 +171,14 @@ impl Dispatcher {
                     for engine in &engines {
                         engine.reconsider().await;
                     }
-                    let trusted_keys = announced(&trusted, group.as_deref());
+                    let trusted_keys = announced(&trusted, &groups);
                     announcement.send_modify(|it| it.trusted_keys = trusted_keys);
                 }
             });
         }
         let drain = config.dispatch.drain();
         let brokers = [publishing, consuming];
-        Ok(Self { pools, engine, brokers, consumers, end, heartbeat, drain })
+        Ok(Self { pools, engine, of_drills, brokers, consumers, end, heartbeat, drain })
     }
 
     /// Takes no more work, finishes what is in hand, gives up the lock.
@@ -197,6 +213,28 @@ pub fn spawn_upkeep(
         bulk_hold: time::Duration::hours(config.dispatch.bulk_hold_max_hours.into()),
     };
     shutdown.essential("due-scan", due.run(end.clone()));
+}
+
+/// Probes each provider of which the group has devices.
+fn spawn_canaries(
+    config: &Config,
+    engine: &Engine,
+    group: &Arc<Group>,
+    shutdown: &Shutdown,
+    end: &CancellationToken,
+) {
+    let canary = Arc::new(Canary {
+        pool: engine.urgent.clone(),
+        sender: Arc::clone(&engine.sender),
+        trusted: engine.trusted.clone(),
+        group: Arc::clone(group),
+        every: config.canary.every(),
+        host: host(),
+    });
+    let watched = |provider: &Provider| group.word().devices[provider.index()] > 0;
+    for provider in Provider::ALL.into_iter().filter(watched) {
+        shutdown.essential("canary", Arc::clone(&canary).run(provider, end.clone()));
+    }
 }
 
 fn spawn_attending(
@@ -375,11 +413,11 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
     }
 }
 
-/// What an approval may be sealed with, and what the bytes may hold, as far as this process is concerned.
-fn announced(trusted: &TrustedKeys, group: Option<&Group>) -> Vec<String> {
+/// What an approval may be sealed with, what the bytes may hold, and whom this process reaches beside the registry.
+fn announced(trusted: &TrustedKeys, groups: &[String]) -> Vec<String> {
     let mut ids = trusted.ids();
     ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES].map(str::to_owned));
-    ids.extend(group.map(|group| group.word().announced()));
+    ids.extend_from_slice(groups);
     ids
 }
 

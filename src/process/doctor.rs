@@ -8,14 +8,17 @@ use std::time::Duration;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use super::{command, database, refusal, runtime, serve, trust};
+use super::{command, database, groups, refusal, runtime, serve, trust};
+use crate::canary;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Mode};
 use crate::console;
 use crate::delivery::providers::Providers;
+use crate::domain::canary::Standing;
 use crate::domain::device::Provider;
+use crate::domain::wording::Tongue;
 use crate::queue::Broker;
-use crate::store::{account, device, forgetting, liveness, schema};
+use crate::store::{self, account, device, forgetting, liveness, schema};
 
 /// Our clock may differ from the database's by this much before tokens and expiries suffer.
 const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
@@ -210,6 +213,50 @@ async fn look_into_database(config: &Config, pool: &PgPool, findings: &mut Findi
     }
     people(pool, findings).await;
     dispatchers(config, pool, findings).await;
+    canaries(config, pool, findings).await;
+}
+
+/// The list of this machine, the template of probes, and what the last of them found.
+async fn canaries(config: &Config, pool: &PgPool, findings: &mut Findings) {
+    match groups::canary(config) {
+        Ok(None) => findings.note("canary", "no group here: this machine probes nothing"),
+        Ok(Some(group)) => {
+            let [fcm, apns, webpush] = group.word().devices;
+            let what = format!("the group has {fcm} fcm, {apns} apns and {webpush} webpush");
+            findings.well("canary", &what);
+        }
+        Err(error) => findings.ill(
+            "canary",
+            &format!("{error:#}"),
+            "mend canary.group_file: one device a line, as for `loa devices import`",
+        ),
+    }
+    let trusted = trust::believed(config).unwrap_or_default();
+    match canary::template::open(pool, &trusted).await {
+        Ok(_) => findings.well("canary", "the template of probes is sealed by a trusted key"),
+        Err(error) => {
+            findings.ill("canary", &error.to_string(), "start `loa serve` with the sealing key");
+        }
+    }
+    let sights = match pool.acquire().await {
+        Ok(mut conn) => store::canary::sights(&mut conn).await,
+        Err(error) => Err(error.into()),
+    };
+    match sights {
+        Ok(sights) => {
+            for sight in sights {
+                let what = sight.in_detail(Tongue::En);
+                match sight.standing() {
+                    Standing::Open => findings.well("canary", &what),
+                    Standing::Unwatched | Standing::Awaited => findings.note("canary", &what),
+                    Standing::Failed | Standing::Stale => {
+                        findings.ill("canary", &what, "docs/runbooks/canary-fails.md");
+                    }
+                }
+            }
+        }
+        Err(error) => findings.ill("canary", &error.to_string(), "see the database's log"),
+    }
 }
 
 /// Nobody approves who is not known, or what such a person wrote.

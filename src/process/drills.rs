@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
-use super::command::web_push_rules;
 use super::dispatch::handle;
 use crate::broadcast::{Engine, Ground};
 use crate::clock::Clock;
@@ -26,33 +25,12 @@ use crate::queue::{Broker, Consumer, Delivery, Publisher, Queue, Subscription, c
 /// Drills planned at once by one dispatcher.
 const PLANS_AT_ONCE: u16 = 2;
 
-/// The drill group, if this process has one.
-pub fn group(config: &Config) -> anyhow::Result<Option<Arc<Group>>> {
-    if !config.drill.is_configured() {
-        return Ok(None);
-    }
-    let list = config.drill.group().map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    let own = config.of_drills();
-    let group = Group::parse(&list, &web_push_rules(&own)).context("drill.group_file")?;
-    for provider in Provider::ALL {
-        let is_configured = match provider {
-            Provider::Fcm => own.fcm.is_configured(),
-            Provider::Apns => own.apns.is_configured(),
-            Provider::WebPush => own.webpush.is_configured(),
-        };
-        ensure!(
-            is_configured || group.word().devices[provider.index()] == 0,
-            "drill.group_file: it lists devices of {provider}, and [drill.{provider}] has no credentials; set them, or take the devices out"
-        );
-    }
-    Ok(Some(Arc::new(group)))
-}
-
 /// The engine that reaches the group and nobody else.
 pub fn engine(
     config: &Config,
     live: &Engine,
     group: Arc<Group>,
+    breakers: [Breaker; 3],
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<Engine>> {
     let providers = Providers::of(&config.of_drills(), clock)
@@ -63,7 +41,7 @@ pub fn engine(
         gate: Arc::clone(&live.sender.gate),
         permits: permits.of_drills(),
         providers,
-        breakers: Provider::ALL.map(|provider| Breaker::of_drills(provider, config.waits)),
+        breakers,
         services: Services::new(Arc::clone(clock), config.waits),
         rooms: Rooms::default(),
         precedence: Arc::clone(&live.sender.precedence),

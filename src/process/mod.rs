@@ -12,6 +12,9 @@ pub mod serve;
 /// The part of a dispatcher that sends drills.
 mod drills;
 
+/// Lists of devices in the configuration.
+mod groups;
+
 /// The operator's commands.
 pub mod command;
 

@@ -13,6 +13,7 @@ use super::approvers::ApproversFile;
 use super::database::Pools;
 use super::{dispatch, refusal, trust};
 use crate::approval::Keys;
+use crate::canary;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::console::{self, Console};
@@ -51,6 +52,9 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         templates::seal_built_in(&pools.urgent, key, &public_url)
             .await
             .context("the templates of notices could not be sealed")?;
+        canary::template::seal(&pools.urgent, key)
+            .await
+            .context("the template of probes could not be sealed")?;
     }
     let checkpoints = checkpoints(config, &pools, key.as_ref())?.map(|turn| {
         shutdown.essential("checkpoints", turn.run(config.audit.checkpoint_every(), end.clone()))

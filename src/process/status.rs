@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::broadcast::Engine;
+use crate::delivery::breaker::Breaker;
 use crate::queue::Broker;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
@@ -21,6 +22,8 @@ use crate::web::refusal;
 pub struct Status {
     /// Gate and breakers.
     pub engine: Arc<Engine>,
+    /// Breakers of the drill's own credentials.
+    pub of_drills: [Breaker; 3],
     /// To the broker, each of them needed.
     pub brokers: [Broker; 2],
 }
@@ -55,9 +58,9 @@ async fn ready(State(status): State<Status>) -> Response {
     if let Some(why) = status.engine.trusted.refused_list() {
         reasons.push(json!({"part": "approvers", "detail": why.as_str()}));
     }
-    for breaker in &status.engine.sender.breakers {
+    for breaker in status.engine.sender.breakers.iter().chain(&status.of_drills) {
         if let Some(reason) = breaker.reason() {
-            reasons.push(json!({"part": breaker.provider().as_str(), "detail": reason}));
+            reasons.push(json!({"part": breaker.label(), "detail": reason}));
         }
     }
     let ready = alive && trouble.is_none();

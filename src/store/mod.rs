@@ -66,6 +66,9 @@ pub mod batch;
 /// The bytes that were approved.
 pub mod seal;
 
+/// Probes of the operator's own devices.
+pub mod canary;
+
 /// Leases of a provider's quota.
 pub mod permit;
 

@@ -47,14 +47,16 @@ pub struct Road {
     pub closed_seconds: f64,
 }
 
-/// Each provider's, in the order of their numbers, for what takes this lane.
+/// Each provider's, in the order of their numbers, for what takes this lane. A drill has quotas of its own: it meets drills, and nothing else
+/// meets them.
 pub async fn roads(conn: &mut PgConnection, lane: Lane) -> Result<[Road; 3], StoreError> {
     let mut roads = [Road { share: 1.0, ..Road::default() }; 3];
-    let emergencies_only = lane == Lane::Emergency;
     let ahead = sqlx::query!(
         r#"select b.provider, sum(b.pending)::bigint as "devices!" from batch b join broadcast c on c.id = b.broadcast_id
-           where c.state <> 'completed' and b.state < 2 and not c.paused and (c.lane = 'emergency' or not $1) group by b.provider"#,
-        emergencies_only
+           where c.state <> 'completed' and b.state < 2 and not c.paused
+             and case $1::text when 'emergency' then c.lane = 'emergency' when 'drill' then c.lane = 'drill' else c.lane <> 'drill' end
+           group by b.provider"#,
+        lane.as_str()
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -62,12 +64,14 @@ pub async fn roads(conn: &mut PgConnection, lane: Lane) -> Result<[Road; 3], Sto
         roads[provider(row.provider)?.index()].ahead = row.devices;
     }
     let taken = sqlx::query!(
-        r#"select split_part(name, ':', 1) as "service!", max(case when closed_until > clock_timestamp() then extract(epoch from closed_until - clock_timestamp())::float8 else 0 end) as "closed!",
+        r#"select split_part(name, ':', case when $2 then 2 else 1 end) as "service!", max(case when closed_until > clock_timestamp() then extract(epoch from closed_until - clock_timestamp())::float8 else 0 end) as "closed!",
                   min(least(1, share + case when share_at = '-infinity' then 1
                       else greatest(0, extract(epoch from clock_timestamp() - share_at)::float8) * $1 end)) as "share!"
            from permit where greatest(next_at, share_at, closed_until) > clock_timestamp() - interval '2 minutes'
+             and (name like 'drill:%') = $2
            group by 1"#,
-        super::permit::RECOVERY_PER_SECOND
+        super::permit::RECOVERY_PER_SECOND,
+        lane == Lane::Drill
     )
     .fetch_all(conn)
     .await?;

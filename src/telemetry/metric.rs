@@ -79,6 +79,9 @@ metrics! {
     ProviderConnections = Gauge "loa_provider_connections" ["1"] "Open connections, by provider.";
     Gone = Counter "loa_addresses_gone_total" ["1"] "Addresses the provider called dead, by provider.";
     ForgettingSuspended = Gauge "loa_forgetting_suspended" ["1"] "1 while too many dead answers suspend forgetting, by provider.";
+    CanaryProbes = Counter "loa_canary_probes_total" ["1"] "Probes of the operator's own devices, by provider and outcome.";
+    CanarySeconds = Histogram "loa_canary_seconds" ["s"] "From beginning a probe to its answer, by provider.";
+    CanaryAccepted = Gauge "loa_canary_accepted_timestamp_seconds" ["s"] "When a provider last took a probe, Unix time, by provider.";
     // What waits in PostgreSQL
     OutboxWaiting = Gauge "loa_outbox_waiting" ["1"] "Outbox rows not yet confirmed by the broker.";
     OutboxAgeSeconds = Gauge "loa_outbox_age_seconds" ["s"] "Age of the oldest outbox row not yet confirmed.";

@@ -42,8 +42,8 @@ pub struct Heartbeat {
     pub gate: Arc<Gate>,
     /// What the process says of itself; said anew when it changes.
     pub announcement: watch::Receiver<Announcement>,
-    /// Reported with each acknowledgement.
-    pub breakers: [Breaker; 3],
+    /// Reported with each acknowledgement: those of real alerts, and of drills.
+    pub breakers: Vec<Breaker>,
 }
 
 impl Heartbeat {
@@ -125,7 +125,7 @@ impl Heartbeat {
 
     fn parked(&self) -> Value {
         let reasons = self.breakers.iter().filter_map(|breaker| {
-            breaker.reason().map(|reason| (breaker.provider().to_string(), Value::from(reason)))
+            breaker.reason().map(|reason| (breaker.label().to_owned(), Value::from(reason)))
         });
         Value::Object(reasons.collect::<Map<_, _>>())
     }

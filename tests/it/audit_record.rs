@@ -312,16 +312,18 @@ fn rewritten(export: &str, change: impl FnOnce(&mut Vec<Entry>)) -> String {
     change(&mut entries);
     let mut previous = vec![0; 32];
     for (entry, seq) in entries.iter_mut().zip(1..) {
-        (entry.seq, entry.previous) = (seq, previous);
+        (entry.seq, entry.previous) = (seq, previous.clone());
         entry.hash = entry.expected_hash().expect("plain JSON");
-        previous = entry.hash.clone();
+        previous.clone_from(&entry.hash);
     }
     let header = others.remove(0);
     let mut all = vec![header];
     all.extend(entries.into_iter().map(Record::Entry));
     all.extend(others);
     let mut end = End::default();
-    all.iter().for_each(|record| end.count(record));
+    for record in &all {
+        end.count(record);
+    }
     all.push(Record::End(end));
     let line = |record: &Record| format!("{}\n", serde_json::to_string(record).expect("JSON"));
     all.iter().map(line).collect::<Vec<_>>().concat()

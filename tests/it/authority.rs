@@ -487,7 +487,7 @@ async fn two_administrators_who_close_each_other_at_once_wait_for_one_another(po
     // Both come as far as they can before either goes on.
     let mut holding = unit.pool.begin().await.unwrap();
     sqlx::query("select id from officer for share").fetch_all(&mut *holding).await.unwrap();
-    let (one, other, _) = tokio::join!(
+    let (one, other, ()) = tokio::join!(
         unit.desk.close(&first, second.id),
         unit.desk.close(&second, first.id),
         async {

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 
 use crate::console_desk::Desk;
 use crate::support::app::{Person, TestApp, id};
+use crate::support::seed;
 
 async fn sheet(app: &TestApp, who: &Person, alert: &Value) -> Value {
     app.get(who, &format!("/v1/review/alerts/{}", id(alert))).await.expect(200)
@@ -110,4 +111,35 @@ async fn devices_are_counted_by_provider_and_language(pool: PgPool) {
     let share = seen["traffic"][0]["share"].as_f64().unwrap();
     let closed = seen["traffic"][0]["closed_seconds"].as_f64().unwrap();
     assert!((0.25..0.5).contains(&share) && (50.0..=60.0).contains(&closed), "{seen:#}");
+}
+
+#[sqlx::test]
+async fn a_drills_pushes_go_before_nothing_but_drills(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    let (writer, approver) = (app.writer().await, app.approver().await);
+    for (lane, devices) in [("drill", 50), ("bulk", 7)] {
+        let alert = seed::live_alert(&app.pool).await;
+        sqlx::query(
+            "with own as (
+                 insert into broadcast (id, alert_id, lane, state, expires_at)
+                 values (gen_random_uuid(), $1, $2, 'sending', now() + interval '1 hour') returning id)
+             insert into batch (broadcast_id, provider, first, last, planned, pending) select id, 0, 1, $3, $3, $3 from own",
+        )
+        .bind(alert.0)
+        .bind(lane)
+        .bind(devices)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    }
+    let mut news = app.flood();
+    news["kind"] = json!("announcement");
+    news["severity"] = json!("minor");
+    let mut drill = app.flood();
+    drill["status"] = json!("exercise");
+    for (request, ahead) in [(news, 7), (drill, 50), (app.flood(), 0)] {
+        let alert = app.submitted_as(&writer, &request).await;
+        let seen = sheet(&app, &approver, &alert).await;
+        assert_eq!(seen["traffic"][0]["ahead"], ahead, "{}", seen["sealed"]["lane"]);
+    }
 }

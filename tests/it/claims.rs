@@ -346,7 +346,7 @@ async fn a_successor_waits_until_nothing_more_starts_and_not_for_what_is_in_flig
         counts_for_day: false,
     };
     let id = broadcast::create(&mut conn, new, None).await.expect("a broadcast");
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let mut let_go = async || {
         broadcast::release(&mut conn, minute, minute, time::Duration::hours(6)).await.unwrap()
     };

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use loa::approval::Keys;
 use loa::console::assets;
 use loa::domain::account::Role;
-use loa::domain::seal::SealingKey;
+use loa::domain::seal::{Quorum, SealingKey, TrustedKeys};
 use loa::identity::accounts;
 use sqlx::PgPool;
+use time::format_description::well_known::Rfc3339;
 
 use crate::console_desk::{Desk, PASSWORD, Page, devices};
+use crate::one_time_codes::{HERE as CODES, enter, set_up, typed};
 use crate::public_world::World;
 use crate::support::app::{FOCAL, account};
 
@@ -51,6 +54,10 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     desk.get("/console?lang=vi").await;
     pages.insert("decision-en", english);
 
+    let storm = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
+    let beside = desk.get(&format!("/console/alerts/{}", storm.id)).await;
+    pages.insert("decision-overlapping", beside);
+
     let page = &pages["decision"];
     let (csrf, digest) = (page.csrf(), page.field("digest"));
     let path = format!("/console/alerts/{}", flood.id);
@@ -75,8 +82,84 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     pages.insert("broadcast-recall", desk.get(&recall).await);
     pages.insert("decision-decided", desk.get(&path).await);
     pages.insert("not-found", desk.get("/console/alerts/none").await);
+    two_approvers(world, &mut pages).await;
+    codes(world, &mut pages).await;
     administration(world, &mut pages).await;
     pages
+}
+
+/// An emergency that waits for its second approver, and news that waits for its time.
+async fn two_approvers(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
+    let agency = accounts::agency_by_code(&world.pool, FOCAL).await.unwrap();
+    let new = account(agency, "duyet2", Role::Approver);
+    let other = accounts::create_officer(&world.pool, "test", new, false).await.unwrap();
+    accounts::set_password(&world.pool, "test", other, PASSWORD).await.unwrap();
+    let key = SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap();
+    let trusted = TrustedKeys::default().with_quorum(Quorum::of_an_emergency(2));
+    let keys = Keys { sealing: Some(key.into()), trusted };
+    let mut first = Desk::before(world, keys, true);
+    first.sign_in("duyet", PASSWORD).await;
+    let mut second = first.beside("duyet2").await;
+
+    let emergency = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
+    let path = format!("/console/alerts/{}", emergency.id);
+    let after = approve(&mut first, &path).await.location;
+    pages.insert("decision-endorsed-own", first.get(&after).await);
+    pages.insert("decision-endorsed", second.get(&path).await);
+    pages.insert("queue-endorsed", second.get("/console").await);
+
+    let tomorrow = world.now + time::Duration::days(1);
+    let at_a_time = |request: &mut loa::domain::alert::AlertRequest| {
+        request.send_at = Some(tomorrow.format(&Rfc3339).unwrap());
+        request.expires = Some((tomorrow + time::Duration::days(2)).format(&Rfc3339).unwrap());
+    };
+    let news = world.submitted("07-tiem-vac-xin-soi", at_a_time).await;
+    let path = format!("/console/alerts/{}", news.id);
+    pages.insert("decision-scheduled", first.get(&path).await);
+    let broadcast = approve(&mut first, &path).await.location;
+    pages.insert("broadcast-scheduled", first.get(&broadcast).await);
+    pages.insert("decision-scheduled-decided", first.get(&path).await);
+}
+
+async fn approve(desk: &mut Desk, path: &str) -> Page {
+    let page = desk.get(path).await;
+    let (csrf, digest) = (page.csrf(), page.field("digest"));
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("digest", &digest),
+        ("whole_province", "y"),
+        ("no_state_secret", "y"),
+    ];
+    desk.post(&format!("{path}/approve"), &fields).await
+}
+
+/// One-time codes: set up after an invitation, and entered.
+async fn codes(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
+    let agency = accounts::agency_by_code(&world.pool, FOCAL).await.unwrap();
+    let new = account(agency, "soanthao", Role::Auditor);
+    let officer = accounts::create_officer(&world.pool, "test", new, false).await.unwrap();
+    let (one, other) = accounts::invite(&world.pool, "test", officer).await.expect("founding");
+    let mut desk = Desk::before(world, Keys::default(), false);
+    pages.insert("invitation", desk.get("/console/invitation").await);
+    let csrf = pages["invitation"].csrf();
+    let (one, other) = (one.to_string(), other.to_string());
+    let fields =
+        [("csrf", csrf.as_str()), ("login", "soanthao"), ("first", &one), ("second", &other)];
+    let within = desk.post("/console/invitation", &fields).await.location;
+    pages.insert("passkeys-first", desk.get(&within).await);
+    pages.insert("totp", desk.get(CODES).await);
+    let csrf = pages["totp"].csrf();
+    let begun = desk.post(&format!("{CODES}/begin"), &[("csrf", &csrf)]).await;
+    let app = typed(&begun);
+    pages.insert("totp-set-up", begun);
+    pages.insert("totp-wrong", set_up(&mut desk, PASSWORD, &app.wrong(world)).await);
+    set_up(&mut desk, PASSWORD, &app.code(world, 0)).await;
+    let mut outside = Desk::before(world, Keys::default(), false);
+    pages.insert("sign-in-code", outside.get("/console/sign-in").await);
+    let wrong = enter(&mut outside, "soanthao", PASSWORD, &app.wrong(world)).await;
+    pages.insert("sign-in-code-wrong", wrong);
+    enter(&mut outside, "soanthao", PASSWORD, &app.code(world, 30)).await;
+    pages.insert("totp-on", outside.get(CODES).await);
 }
 
 /// What two administrators and an auditor see.
@@ -168,6 +251,13 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     let folder = format!("{}/target/gallery", env!("CARGO_MANIFEST_DIR"));
     std::fs::create_dir_all(format!("{folder}/font")).unwrap();
     std::fs::write(format!("{folder}/console.css"), assets::STYLE).unwrap();
+    for (name, file) in [("latin", "latin"), ("vi", "vietnamese")] {
+        for weight in [400, 600] {
+            let font =
+                format!("templates/console/font/be-vietnam-pro-{file}-{weight}-normal.woff2");
+            std::fs::copy(font, format!("{folder}/font/{name}-{weight}.woff2")).unwrap();
+        }
+    }
     for (name, page) in &pages {
         let html = &page.html;
         assert!(html.trim_end().ends_with("</html>"), "{name} is whole: {html}");
@@ -208,6 +298,16 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     pages["accounts-wrong"].says("Chưa thực hiện được");
     pages["key"].says("loa_");
     pages["conflict"].says("Nội dung đã thay đổi");
+    pages["decision-overlapping"].says("Có tin khác về cùng loại sự việc");
+    pages["queue-endorsed"].says("đã có một người duyệt, cần thêm một người");
+    pages["totp-set-up"].says("<svg");
+    for (name, words) in [
+        ("broadcast-scheduled", "/cancel\""),
+        ("totp-on", "Thiết lập lại với ứng dụng khác"),
+        ("sign-in-code", "name=\"code\""),
+    ] {
+        pages[name].says(words);
+    }
 }
 
 #[test]

@@ -43,6 +43,10 @@ async fn a_dossier_tells_all_of_an_alert_that_was_returned_approved_and_recalled
     assert_eq!(told["steps"][0]["person"]["name"], "bch.soanthao");
     assert_eq!(told["trail"]["checkpoint"]["checkpoint"]["serial"], 1);
     assert!(std::fs::read(paper).expect("the PDF").starts_with(b"%PDF-"));
+    // To be looked at.
+    let gallery = format!("{}/target/gallery", env!("CARGO_MANIFEST_DIR"));
+    std::fs::create_dir_all(&gallery).expect("a folder");
+    std::fs::copy(paper, format!("{gallery}/dossier.pdf")).expect("a copy");
 
     let held = machine.loa(&auditing, &["verify", "--dossier", file]).await;
     assert_eq!(held.code, 0, "{}{}", held.out, held.err);

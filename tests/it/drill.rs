@@ -10,13 +10,16 @@ use loa::store::liveness::{Announcement, Liveness};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::support::app::{Person, TestApp, id};
+use crate::support::app::{Person, TestApp, id, send};
 use crate::support::broker::{Vhost, within};
 use crate::support::fleet::{Fleet, OnAir, Setup};
 use crate::support::seed;
 
 /// Members of the group: the first Androids and iPhones that are installed.
 const MEMBERS: usize = 6;
+
+/// And the first browsers.
+const BROWSERS: usize = 2;
 
 fn setup(vhost: &Vhost) -> Setup {
     Setup { devices: 300, batch_size: 100, pace: 0, amqp_url: vhost.config().url.expose().clone() }
@@ -35,9 +38,10 @@ fn group_list(fleet: &Fleet) -> String {
             let device: Value = serde_json::from_str(line).expect("a device");
             kinds.contains(&device["kind"].as_str().expect("a kind"))
         };
-        installed.lines().filter(fits).take(MEMBERS)
+        installed.lines().filter(fits)
     };
-    let members = of(&["fcm_token", "fcm_fid"]).chain(of(&["apns"]));
+    let phones = of(&["fcm_token", "fcm_fid"]).take(MEMBERS).chain(of(&["apns"]).take(MEMBERS));
+    let members = phones.chain(of(&["webpush"]).take(BROWSERS));
     members.fold(String::new(), |file, line| file + line + "\n")
 }
 
@@ -56,6 +60,14 @@ fn configure(fleet: &mut Fleet) {
     ] {
         fleet.set(name, text(value));
     }
+    let key = json!([{"id": site["vapid_key_id"], "private_key_file": site["files"]["vapid"]}]);
+    let key = key.to_string().replace("\":", "\" = ");
+    fleet.set("LOA__DRILL__WEBPUSH__VAPID_KEYS", key);
+}
+
+/// All members.
+fn everybody() -> i64 {
+    i64::try_from(2 * MEMBERS + BROWSERS).expect("few")
 }
 
 /// A dispatcher that is alive and says this of itself, without doing anything.
@@ -68,7 +80,8 @@ async fn stands_by(pool: &PgPool, words: &[String]) -> Liveness {
 }
 
 fn word_of(list: &str) -> String {
-    let group = Group::parse(list.as_bytes(), &WebPushRules::default()).expect("a group");
+    let rules = WebPushRules { allow_loopback: true, ..WebPushRules::default() };
+    let group = Group::parse(list.as_bytes(), &rules).expect("a group");
     group.word().announced()
 }
 
@@ -93,12 +106,11 @@ async fn saw(fleet: &Fleet, on_air: &OnAir, provider: &str) -> Vec<usize> {
 /// Nobody but members, and nobody of another provider.
 async fn only_members_saw(fleet: &Fleet, on_air: &OnAir) -> usize {
     let mut all = 0;
-    for provider in ["fcm", "apns"] {
+    for (provider, members) in [("fcm", MEMBERS), ("apns", MEMBERS), ("webpush", BROWSERS)] {
         let seen = saw(fleet, on_air, provider).await;
-        assert!(seen.iter().all(|at| *at < MEMBERS), "{provider}: {seen:?}");
+        assert!(seen.iter().all(|at| *at < members), "{provider}: {seen:?}");
         all += seen.len();
     }
-    assert_eq!(saw(fleet, on_air, "webpush").await, Vec::<usize>::new());
     all
 }
 
@@ -111,23 +123,42 @@ async fn invariant_7_a_drill_reaches_the_drill_group_and_nobody_else(pool: PgPoo
     let vhost = Vhost::create().await;
     let mut fleet = Fleet::start(pool, &setup(&vhost)).await;
     configure(&mut fleet);
+    // A member whose number is that of the same phone in the registry is dead: taken for the registry's, it would be forgotten.
+    let list = group_list(&fleet);
+    let first: Value = serde_json::from_str(list.lines().next().expect("a member")).expect("JSON");
+    let gone = json!({"provider": "fcm", "match": {"token": first["token"]}, "answer": {"status": 404, "error": "UNREGISTERED"}});
+    fleet.control("POST", "script", Some(gone)).await;
     fleet.dispatch().await;
 
     let drill = drill_of(fleet.app.flood());
     let submitted = fleet.app.submitted_as(&fleet.writer, &drill).await;
     let path = format!("/v1/review/alerts/{}", id(&submitted));
     let sheet = fleet.app.get(&fleet.approver, &path).await.expect(200);
-    assert_eq!(sheet["reach"]["total"], 2 * MEMBERS, "what the approver is told");
+    assert_eq!(sheet["reach"]["total"], everybody(), "what the approver is told");
     let answer = fleet.app.approve(&fleet.approver, &submitted).await.expect(200);
     let on_air = fleet.on_air(&submitted, &answer).await;
     let told = fleet.completed(&on_air).await;
-    assert_eq!(told.audience, i64::try_from(2 * MEMBERS).expect("few"), "{told:#?}");
+    assert_eq!(told.audience, everybody(), "{told:#?}");
     assert!(only_members_saw(&fleet, &on_air).await >= MEMBERS, "and they do see it");
+    assert!(!saw(&fleet, &on_air, "webpush").await.is_empty(), "browsers, too");
+    assert!(told.tally.gone >= 1, "one is dead: {told:#?}");
 
+    // What calls it back goes to the same people.
+    let path = format!("/v1/review/alerts/{}/recall", id(&submitted));
+    let recalled = fleet.app.post(&fleet.approver, &path, &Value::Null).await.expect(200);
+    let recall = OnAir {
+        broadcast: recalled["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
+        ..on_air.clone()
+    };
+    let told = fleet.completed(&recall).await;
+    assert_eq!(told.audience, everybody());
+    assert!(told.tally.gone >= 1, "and still dead: {told:#?}");
+    only_members_saw(&fleet, &on_air).await;
     let gone = "select count(*) from device where state <> 0";
     assert_eq!(fleet.app.count(gone).await, 0, "nobody is forgotten on a drill's word");
 
-    // It is nobody's emergency: an ordinary announcement is not held, and names nothing that is live.
+    // Another, that is live: it is nobody's emergency. An ordinary announcement is not held, and names nothing that is live.
+    fleet.app.live_as(&fleet.writer, &fleet.approver, &drill_of(fleet.app.flood())).await;
     let mut conn = fleet.app.pool.acquire().await.expect("a connection");
     let live = loa::store::broadcast::live_emergencies(&mut conn).await.expect("asked");
     assert_eq!(live, []);
@@ -139,17 +170,30 @@ async fn invariant_7_a_drill_reaches_the_drill_group_and_nobody_else(pool: PgPoo
     fleet.app.approve(&fleet.approver, &news).await.expect(200);
     let held = fleet.app.count("select count(*) from broadcast where state = 'waiting'").await;
     assert_eq!(held, 0, "bulk is not held for a drill");
+}
 
-    // What calls it back goes to the same people.
-    let path = format!("/v1/review/alerts/{}/recall", id(&submitted));
-    let recalled = fleet.app.post(&fleet.approver, &path, &Value::Null).await.expect(200);
-    let recall = OnAir {
-        broadcast: recalled["broadcast"].as_str().expect("an id").parse().expect("a UUID"),
-        ..on_air.clone()
-    };
-    let told = fleet.completed(&recall).await;
-    assert_eq!(told.audience, i64::try_from(2 * MEMBERS).expect("few"));
-    only_members_saw(&fleet, &on_air).await;
+#[sqlx::test]
+async fn what_a_drills_credentials_are_refused_is_shown_and_keeps_no_real_alert_back(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost)).await;
+    configure(&mut fleet);
+    fleet.set("LOA__DRILL__APNS__KEY_ID", "NOBODYSKEY");
+    fleet.dispatch().await;
+    let drill = fleet.app.submitted_as(&fleet.writer, &drill_of(fleet.app.flood())).await;
+    fleet.app.approve(&fleet.approver, &drill).await.expect(200);
+    let parked = "select count(*) from dispatcher where parked ? 'drill apns'";
+    within(async {
+        while fleet.app.count(parked).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let ready = send(fleet.app.anonymous(reqwest::Method::GET, "/readyz")).await.expect(200);
+    let reasons = ready["reasons"].as_array().expect("reasons");
+    assert!(reasons.iter().any(|reason| reason["part"] == "drill apns"), "{ready:#}");
+    assert_eq!(ready["can_broadcast"], true, "{ready:#}");
+    let on_air = fleet.approve().await;
+    assert_eq!(fleet.completed(&on_air).await.audience, 300);
 }
 
 #[sqlx::test]
@@ -222,7 +266,7 @@ async fn invariant_7_whatever_the_database_says_of_the_audience_only_members_are
     configure(&mut fleet);
     fleet.dispatch().await;
     let told = fleet.completed(&on_air).await;
-    assert_eq!(told.audience, 150 + i64::try_from(MEMBERS).expect("few"));
+    assert_eq!(told.audience, 150 + everybody() - i64::try_from(MEMBERS).expect("few"));
     assert_eq!(told.tally.withdrawn, 150 - i64::try_from(MEMBERS).expect("few"), "{told:#?}");
     assert!(only_members_saw(&fleet, &on_air).await >= MEMBERS);
 }

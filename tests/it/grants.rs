@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgPool, raw_sql};
 
 use crate::support::broker::Vhost;
 use crate::support::fleet::{Fleet, Setup};
+use crate::support::phones::android_address;
 use crate::support::seed;
 
 /// The two roles of one test: roles belong to the whole server.
@@ -75,6 +76,11 @@ async fn the_handbooks_roles_can_do_their_work_and_no_more(pool: PgPool) {
         amqp_url: vhost.config().url.expose().clone(),
     };
     let mut fleet = Fleet::start_at(serve, roles.url(&roles.dispatch), &setup).await;
+    let canary = json!({"kind": "fcm_token", "token": android_address(), "locale": "vi-VN"});
+    let list = fleet.write("canaries.ndjson", canary.to_string().as_bytes());
+    fleet.set("LOA__CANARY__GROUP_FILE", list);
+    let sealing = loa::canary::template::seal(&fleet.app.pool, &fleet.app.key);
+    sealing.await.expect("serve seals the template of probes");
     fleet.dispatch().await;
     let on_air = fleet.approve().await;
     let told = fleet.completed(&on_air).await;
@@ -89,6 +95,10 @@ async fn the_handbooks_roles_can_do_their_work_and_no_more(pool: PgPool) {
         collapse: on_air.collapse.clone(),
     };
     fleet.completed(&recall).await;
+    let taken = fleet.app.count("select count(*) from canary_probe where outcome = 'accepted'");
+    assert_eq!(taken.await, 1, "a dispatcher probes: {}", fleet.logs());
+    let forged = fleet.app.pool.execute("update canary_probe set outcome = 'accepted'").await;
+    assert!(forged.is_err(), "serve says nothing about probes, it only reads");
     let logs = fleet.logs();
     assert!(!logs.contains("permission denied"), "{logs}");
 

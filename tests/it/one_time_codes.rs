@@ -18,21 +18,21 @@ use crate::public_world::World;
 use crate::support::app::account;
 use crate::support::passkey::Authenticator;
 
-const HERE: &str = "/console/totp";
+pub const HERE: &str = "/console/totp";
 /// Of the person's own choosing, at the time the codes are set up.
 const CHOSEN: &str = "bảy con vịt xuống sông Hiến";
 
 /// An authenticator app: knows what the page showed, and the time.
-struct App(Secret);
+pub struct App(Secret);
 
 impl App {
-    fn code(&self, world: &World, late: i64) -> String {
+    pub fn code(&self, world: &World, late: i64) -> String {
         let now = world.clock.now().unix_timestamp() + late;
         let app = Builder::new().with_secret(Secret::new(self.0.as_bytes().into()));
         app.build_noncompliant().generate(u64::try_from(now).unwrap()).to_string()
     }
 
-    fn wrong(&self, world: &World) -> String {
+    pub fn wrong(&self, world: &World) -> String {
         let near: Vec<String> = [-30, 0, 30].map(|late| self.code(world, late)).into();
         (0..1_000_000).map(|n| format!("{n:06}")).find(|code| !near.contains(code)).unwrap()
     }
@@ -99,18 +99,19 @@ async fn scan(desk: &mut Desk) -> App {
     typed(&page)
 }
 
-fn typed(page: &Page) -> App {
+/// What the page showed, typed into an app.
+pub fn typed(page: &Page) -> App {
     let text = page.html.split("<strong class=\"mono\">").nth(1).expect("a key to type");
     let text = text.split('<').next().unwrap().replace(' ', "");
     App(Secret::try_from_base32(text).expect("base32"))
 }
 
-async fn set_up(desk: &mut Desk, password: &str, code: &str) -> Page {
+pub async fn set_up(desk: &mut Desk, password: &str, code: &str) -> Page {
     let csrf = desk.get(HERE).await.csrf();
     desk.post(HERE, &[("csrf", &csrf), ("password", password), ("code", code)]).await
 }
 
-async fn enter(desk: &mut Desk, login: &str, password: &str, code: &str) -> Page {
+pub async fn enter(desk: &mut Desk, login: &str, password: &str, code: &str) -> Page {
     let csrf = desk.get("/console/sign-in").await.csrf();
     let fields =
         [("csrf", csrf.as_str()), ("login", login), ("password", password), ("code", code)];

@@ -65,6 +65,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let people = People::hire(&stage).await.context("agencies and officers")?;
     stage.install_devices().context("devices")?;
     stage.start_serve().await?;
+    stage.probe()?;
     stage.start_dispatch().await?;
     let journey = Journey::new(&stage, &people);
     let told = journey.warn_the_province().await?;

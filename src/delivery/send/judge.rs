@@ -46,6 +46,7 @@ impl Sender {
                 self.services.answered(&load.quota);
             }
         }
+        run.refused(error);
         match verdict {
             Verdict::Forget { since } => run.dead(target, since),
             Verdict::Refused(_) => run.record(target, Outcome::Refused),

@@ -73,6 +73,9 @@ impl Sender {
     }
 
     async fn permit(&self, slice: &Slice<'_>, quota: &str, count: usize) -> Result<(), NotNow> {
+        if slice.is_probe {
+            return Ok(());
+        }
         let pacing = self.permits.pacing();
         let per_second = match slice.provider {
             Provider::Fcm => pacing.fcm_per_second,

@@ -10,6 +10,7 @@ use super::{BrokenOff, Report, Target};
 use crate::delivery::forget::Dead;
 use crate::domain::address::AddressHash;
 use crate::domain::broadcast::Outcome;
+use crate::push::PushError;
 
 /// A running slice.
 #[derive(Default)]
@@ -56,6 +57,11 @@ impl Run {
     pub(super) fn suspect(&self, target: &Target) {
         let address = target.address.hash();
         self.gathered().suspects.push((target.number, address));
+    }
+
+    /// The first of them is told with the report.
+    pub(super) fn refused(&self, error: &PushError) {
+        self.gathered().report.refusal.get_or_insert_with(|| error.to_string());
     }
 
     /// From here until this is dropped somebody is sending to `target`.
@@ -118,6 +124,7 @@ impl Run {
     pub(super) fn conclude(self) -> (Report, Vec<Dead>) {
         let gathered = self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Gathered { mut report, accepted, mut dead, suspects, faulty, left_out, .. } = gathered;
+        report.in_doubt = !accepted && !suspects.is_empty();
         for (number, address) in suspects {
             if accepted {
                 dead.push(Dead { number, address, since: None });
@@ -213,7 +220,7 @@ mod tests {
     fn a_short_word_of_the_provider_does_not_bring_the_refused_back_at_once() {
         let waits = crate::domain::retry::Waits::default();
         let again = |outcome, asked| {
-            let report = Report { outcomes: vec![(1, outcome)], asked, broken_off: None };
+            let report = Report { outcomes: vec![(1, outcome)], asked, ..Report::default() };
             report.left_alone(Duration::ZERO, &waits).as_secs()
         };
         assert_eq!(again(Outcome::Due, None), 10);

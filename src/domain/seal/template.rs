@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{Identity, SealError, SealedAlert, page, prepared, sealed};
@@ -123,6 +124,40 @@ pub fn check_filling(
         return Err(not("what was prepared with it has other words"));
     }
     Ok(())
+}
+
+/// What a template becomes, with what is prepared with it.
+#[derive(Clone, Debug)]
+pub struct Becomes {
+    /// The warning.
+    pub alert: SealedAlert,
+    /// Its recall.
+    pub recall: Option<SealedAlert>,
+    /// Its all-clear.
+    pub all_clear: Option<SealedAlert>,
+}
+
+/// What a template becomes when it is filled in at its longest: for whoever decides about it. Nothing is ever sealed of this.
+pub fn example(template: &SealedAlert, now: OffsetDateTime) -> Option<Becomes> {
+    let of = template.template.as_ref()?;
+    let filling = of.template.example(now);
+    let filled = Filled { template: template.id, digest: String::new(), filling, at: now };
+    let becomes = becomes(template, &filled).ok()?;
+    let identity = Identity {
+        id: template.id,
+        incident: template.incident,
+        version: 1,
+        revision: 1,
+        agency: template.agency.clone(),
+        public_url: template.public_url().to_owned(),
+        replaces: None,
+    };
+    let alert = sealed(&identity, &becomes, &template.document);
+    let ends =
+        |purpose, texts: &_| prepared(&alert, (purpose, alert.id, 2), texts, &identity.public_url);
+    let recall = becomes.recall.as_ref().map(|texts| ends(Purpose::Recall, texts));
+    let all_clear = becomes.all_clear.as_ref().map(|texts| ends(Purpose::AllClear, texts));
+    Some(Becomes { alert, recall, all_clear })
 }
 
 fn becomes(template: &SealedAlert, filled: &Filled) -> Result<AlertContent, SealError> {

@@ -42,7 +42,8 @@ pub async fn overlapping(
                   coalesce(a.published_at, a.submitted_at) as since, a.expires_at
            from alert a join agency g on g.id = a.agency_id
            join alert_revision r on r.alert_id = a.id and r.revision = a.revision
-           where a.state not in ('draft', 'returned', 'rejected', 'cancelled', 'expired', 'superseded', 'recalled')
+           where a.state not in ('draft', 'returned', 'rejected', 'ready', 'cancelled', 'expired', 'superseded', 'recalled')
+             and not r.content ? 'template'
              and a.purpose in ('alert', 'correction') and a.id <> $1 and a.incident_id <> $2
              and r.content ->> 'category' = $3
              and a.expires_at > greatest(clock_timestamp(), coalesce($4::timestamptz, '-infinity'))

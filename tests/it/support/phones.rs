@@ -65,25 +65,40 @@ fn letters(count: usize) -> String {
     letters
 }
 
+/// An FCM token that nobody has registered.
+pub fn android_address() -> String {
+    format!("{}:APA91b{}", letters(22), letters(134))
+}
+
+/// An APNs token that nobody has registered.
+pub fn apple_address() -> String {
+    letters(64)
+}
+
+/// A browser's subscription, as it registers.
+pub async fn browser_registration(fleet: &Fleet) -> Value {
+    let path = format!("subscription?opaque=gAAAAAB{}", letters(93));
+    let mut subscription = fleet.control("GET", &path, None).await;
+    let keys = subscription["keys"].take();
+    json!({"kind": "webpush", "endpoint": subscription["endpoint"], "p256dh": keys["p256dh"], "auth": keys["auth"],
+        "vapid_key_id": fleet.site["vapid_key_id"]})
+}
+
 pub async fn android(fleet: &Fleet, subject: &str, locale: &str) -> Phone {
-    let address = format!("{}:APA91b{}", letters(22), letters(134));
+    let address = android_address();
     let registration = json!({"kind": "fcm_token", "token": address, "locale": locale});
     register(fleet, subject, ("fcm", address), registration).await
 }
 
 pub async fn apple(fleet: &Fleet, subject: &str) -> Phone {
-    let address = letters(64);
+    let address = apple_address();
     let registration =
         json!({"kind": "apns", "token": address, "environment": "production", "locale": "en-GB"});
     register(fleet, subject, ("apns", address), registration).await
 }
 
 pub async fn browser(fleet: &Fleet, subject: &str) -> Phone {
-    let path = format!("subscription?opaque=gAAAAAB{}", letters(93));
-    let mut subscription = fleet.control("GET", &path, None).await;
-    let address = subscription["endpoint"].as_str().expect("an endpoint").to_owned();
-    let keys = subscription["keys"].take();
-    let registration = json!({"kind": "webpush", "endpoint": address, "p256dh": keys["p256dh"], "auth": keys["auth"],
-        "vapid_key_id": fleet.site["vapid_key_id"]});
+    let registration = browser_registration(fleet).await;
+    let address = registration["endpoint"].as_str().expect("an endpoint").to_owned();
     register(fleet, subject, ("webpush", address), registration).await
 }

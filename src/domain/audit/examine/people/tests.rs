@@ -227,7 +227,7 @@ fn whoever_spoke_before_the_decision_is_compared_by_person() {
     }
     let people = trail.people;
     assert!(people.spoke_and_decided(alert, &second_account, &[]));
-    assert!(!people.spoke_and_decided(alert, &other, &[writer.clone()]));
-    assert!(people.spoke_and_decided(alert, &other, &[other.clone()]));
+    assert!(!people.spoke_and_decided(alert, &other, std::slice::from_ref(&writer)));
+    assert!(people.spoke_and_decided(alert, &other, std::slice::from_ref(&other)));
     assert!(people.spoke_and_decided(AlertId::new(), &second_account, &[writer]));
 }
