@@ -162,27 +162,51 @@ async fn invariant_3_a_beginning_that_dies_at_any_await_is_whole_or_nothing(pool
     assert_eq!(traces(&app).await, BEGUN);
 }
 
+/// A transaction waits for a lock that another one holds.
+async fn until_somebody_waits(app: &TestApp) {
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while app.count(waiting).await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 #[sqlx::test]
 async fn of_a_beginning_and_a_cancellation_one_happens_and_the_other_is_told(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let (writer, approver) = (app.writer().await, app.approver().await);
     let who = officer(&app, &approver).await;
     let (mut begun, mut called_off) = (0, 0);
-    for _ in 0..12 {
+    for is_first in [true, false] {
         let submitted = scheduled(&app, &writer, &approver).await;
         let alert: AlertId = id(&submitted).parse().unwrap();
         time_passes(&app).await;
-        let (began, cancelled) =
-            tokio::join!(begin(&app.pool), app.state.approval.cancel(&who, alert));
-        // A scan leaves what somebody is about to call off; should that fail, the next one finds it.
-        let began = began.expect("no deadlock") == 1;
-        assert_eq!(cancelled.is_ok(), !began, "{cancelled:?}");
+        // One of them holds the alert's row and has not committed when the other comes.
+        let mut tx = app.pool.begin().await.unwrap();
+        let (began, cancelled) = if is_first {
+            assert_eq!(schedule::begin_due(&mut tx).await.unwrap(), 1);
+            let (late, ()) = tokio::join!(app.state.approval.cancel(&who, alert), async {
+                until_somebody_waits(&app).await;
+                tx.commit().await.unwrap();
+            });
+            (true, late)
+        } else {
+            schedule::cancel(&mut tx, alert).await.unwrap().expect("it has not begun");
+            let began = begin(&app.pool).await.expect("it waits for nobody");
+            assert_eq!(began, 0, "a scan leaves what somebody is about to call off");
+            tx.commit().await.unwrap();
+            let again = begin(&app.pool).await.unwrap();
+            assert_eq!(again, 0, "it was called off");
+            let late = app.state.approval.cancel(&who, alert).await;
+            assert!(late.is_err(), "once");
+            (false, late)
+        };
+        assert!(cancelled.is_err(), "{cancelled:?}");
         let seen = follow(&app, &writer, &submitted).await;
         let state = if began { "live" } else { "cancelled" };
         assert_eq!((&seen["state"], seen["published_at"].is_string()), (&json!(state), began));
         *(if began { &mut begun } else { &mut called_off }) += 1;
     }
-    assert_eq!(begun + called_off, 12);
+    assert_eq!((begun, called_off), (1, 1));
     let plans = app.count("select count(*) from outbox where routing_key = 'plan'").await;
     assert_eq!(plans, begun, "what was called off is never planned");
 }
@@ -204,6 +228,10 @@ async fn an_approver_or_the_agency_calls_it_off_before_it_begins_and_not_after(p
     assert_eq!(seen["broadcast"]["id"], cancelled["broadcast"]);
     assert_eq!(seen["broadcast"]["state"], "completed");
     assert_eq!(traces(&app).await, CANCELLED);
+    let back =
+        sqlx::query("update alert set state = 'scheduled' where id = $1::uuid").bind(id(&first));
+    let refused = back.execute(&app.pool).await.unwrap_err();
+    assert!(refused.to_string().contains("stays so"), "{refused}");
     let again = app.post(&approver, &review(&first, "cancel"), &Value::Null).await;
     assert_eq!((again.status.as_u16(), again.problem()), (409, "wrong-state"));
 
