@@ -110,6 +110,8 @@ async fn what_has_a_time_is_public_and_planned_then_and_once(pool: PgPool) {
     assert_eq!(begin(&app.pool).await.unwrap(), 1);
     assert_eq!(traces(&app).await, BEGUN);
     assert_eq!(begin(&app.pool).await.unwrap(), 0, "once");
+    let begun = "select count(*) from audit where (actor, action) = ('system', 'alert.begun')";
+    assert_eq!(app.count(begun).await, 1);
     assert_eq!(traces(&app).await, BEGUN);
     let recall = format!("{path}/recall");
     let recalled = app.post(&approver, &recall, &Value::Null).await.expect(200);
