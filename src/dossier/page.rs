@@ -65,7 +65,8 @@ fn head(paper: &mut Paper, dossier: &Dossier) {
     paper.gap(6.0);
     paper.line("Mã tin", &dossier.alert.to_string(), Look::Plain);
     paper.line("Cơ quan chịu trách nhiệm", &dossier.agency.name, Look::Plain);
-    if last.is_some_and(|revision| revision.content.status == Status::Exercise) {
+    if dossier.revisions.last().is_some_and(|revision| revision.content.status == Status::Exercise)
+    {
         paper.line("Loại tin", "DIỄN TẬP: chỉ tới nhóm diễn tập", Look::Strong);
     }
     paper.line("Trạng thái", wording::state(dossier.state, Tongue::Vi), Look::Strong);
