@@ -16,7 +16,7 @@ use super::{Approval, ApprovalError, need, place};
 use crate::domain::account::{Officer, Power};
 use crate::domain::alert::Attestations;
 use crate::domain::id::{AlertId, BroadcastId};
-use crate::domain::lifecycle::{Action, Refusal};
+use crate::domain::lifecycle::{Action, AlertState, Refusal};
 use crate::domain::seal::{OneSeal, SealedAlert, digest};
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::domain::violation::Violation;
@@ -331,6 +331,8 @@ async fn meanwhile(
     refusal: Refusal,
 ) -> Result<ApprovalError, StoreError> {
     Ok(match decision::of_alert(conn, id).await?.pop() {
+        // What was called off afterwards was not decided about by whoever approved it.
+        Some(_) if refusal.state == AlertState::Cancelled => refusal.into(),
         Some(decision) => ApprovalError::Decided { refusal, decision: Box::new(decision) },
         None => refusal.into(),
     })

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::AlertId;
-use crate::domain::lifecycle::Refusal;
+use crate::domain::lifecycle::{AlertState, Refusal};
 use crate::domain::timing::WaitsFor;
 use crate::domain::violation::Violation;
 use crate::domain::wording::{self, Tongue};
@@ -228,8 +228,11 @@ impl From<OnceError> for ApprovalError {
 }
 
 /// What somebody has decided, for whoever comes second.
-pub fn meanwhile(decision: &Decision, t: Tongue) -> String {
+pub fn meanwhile(decision: &Decision, state: AlertState, t: Tongue) -> String {
     let what = match decision.kind {
+        DecisionKind::Approve if state == AlertState::Scheduled => {
+            t.pick("duyệt, hẹn giờ phát", "approved, to be sent at its time")
+        }
         DecisionKind::Endorse => {
             t.pick("duyệt, chờ người duyệt thứ hai", "approved, waits for a second")
         }
@@ -237,7 +240,7 @@ pub fn meanwhile(decision: &Decision, t: Tongue) -> String {
         DecisionKind::Return => t.pick("trả lại để sửa", "returned to be mended"),
         DecisionKind::Reject => t.pick("từ chối", "rejected"),
         DecisionKind::Recall => t.pick("thu hồi", "called back"),
-        DecisionKind::AllClear => t.pick("báo an toàn", "said that the danger is over"),
+        DecisionKind::AllClear => t.pick("báo yên", "said that the danger is over"),
     };
     let (who, at) = (&decision.officer_name, wording::moment(decision.at));
     match t {

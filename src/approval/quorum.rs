@@ -1,11 +1,14 @@
 //! How many approvers it takes, and who has approved so far.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 
 use super::sealing::{Sealers, With, believed_by_all};
 use super::{Approval, ApprovalError};
-use crate::domain::seal::{Approvers, Quorum, TemplateSeal, digest, passkey_id};
-use crate::store::alert::Revision;
+use crate::domain::id::AlertId;
+use crate::domain::seal::{Quorum, TemplateSeal, digest, passkey_id};
+use crate::store::alert::{self, Revision};
 use crate::store::endorsement::{self, Endorsement};
 use crate::store::liveness::{self, LiveDispatcher};
 
@@ -30,15 +33,34 @@ impl Approval {
         Ok(endorsed)
     }
 
-    /// A passkey may have been revoked since; and where approvers seal alone, whoever sealed nothing has approved nothing.
+    /// How many have endorsed what waits for a decision, in a way that still counts.
+    pub(super) async fn endorsements(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<BTreeMap<AlertId, i64>, ApprovalError> {
+        let mut counted = BTreeMap::new();
+        for id in endorsement::waiting(conn).await? {
+            let Some(found) = alert::find(conn, id).await? else { continue };
+            let current = alert::revision(conn, id, found.revision).await?;
+            let Some(bytes) = &current.sealable else { continue };
+            let count = self.endorsed(conn, &current, bytes).await?.len();
+            counted.insert(id, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        Ok(counted)
+    }
+
+    /// A passkey may have been revoked since; and who must seal with their own, and sealed nothing, has approved nothing.
     fn counts(&self, endorsement: &Endorsement, bytes: &[u8]) -> bool {
         match (self.keys.trusted.approvers().as_deref(), &endorsement.seal) {
-            (None | Some(Approvers { alone: false, .. }), None) => true,
+            (None, None) => true,
+            (Some(approvers), None) => {
+                !approvers.must_seal(endorsement.officer, &endorsement.person)
+            }
             (Some(approvers), Some(seal)) => {
                 let verified = approvers.trust.verify(bytes, &seal.credential, &seal.assertion);
                 verified.is_ok_and(|approver| approver.officer == endorsement.officer)
             }
-            (None, Some(_)) | (Some(Approvers { alone: true, .. }), None) => false,
+            (None, Some(_)) => false,
         }
     }
 

@@ -54,6 +54,12 @@ impl Approval {
         if let Some(done) = executed(&mut tx, &asked, &published).await? {
             return Ok(done);
         }
+        // Twice has the effect of once, of what never began as well.
+        if let (AlertState::Cancelled, Some(recalled_at), Some(broadcast)) =
+            (asked.state, asked.ended_at, broadcast::of_alert(&mut tx, id).await?)
+        {
+            return Ok(Recalled { original: id, recall: None, broadcast, recalled_at });
+        }
         if asked.state.after(Action::Recall)? == AlertState::Cancelled {
             // A brake must not be refused because it came early.
             let cancelled = call_off(&mut tx, id, asked.state).await?;

@@ -19,7 +19,7 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{Becomes, SealedAgency, SealedAlert, digest, example};
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
-use crate::store::{StoreError, broadcast, decision, endorsement, liveness};
+use crate::store::{StoreError, broadcast, decision, liveness};
 
 /// More than this many at once means something else is wrong.
 const QUEUE_MAX: i64 = 500;
@@ -146,7 +146,7 @@ impl Approval {
         let mut conn = self.pool.acquire().await?;
         let filter = Filter { state: Some(AlertState::Submitted), ..Filter::default() };
         let listed = alert::list(&mut conn, filter, QUEUE_MAX).await?;
-        let endorsed = endorsement::waiting(&mut conn).await?;
+        let endorsed = self.endorsements(&mut conn).await?;
         let item = |listed: Listed| {
             let endorsements = endorsed.get(&listed.alert.id).copied().unwrap_or_default();
             ReviewItem { endorsements, ..ReviewItem::from(listed) }
@@ -220,7 +220,7 @@ impl Approval {
         };
         let is_held = match (found.state, sealed.lane) {
             (AlertState::Submitted | AlertState::Scheduled, Lane::Bulk) => {
-                broadcast::must_wait(&mut tx, id).await?
+                broadcast::must_wait(&mut tx, id, sealed.lane).await?
             }
             (_, Lane::Emergency | Lane::Personal | Lane::Bulk | Lane::Drill) => false,
         };

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use crate::clock::Clock;
 use crate::delivery::gate::SILENCE;
 use crate::domain::id::{BroadcastId, OfficerId};
-use crate::store::{StoreError, audit, broadcast, liveness};
+use crate::domain::lifecycle::AlertState;
+use crate::store::{StoreError, alert, audit, broadcast, liveness};
 
 /// How long a stop waits for dispatchers. One that has been silent this long starts nothing by its own rule (invariant 5).
 pub const PATIENCE: Duration = SILENCE.saturating_mul(2);
@@ -100,6 +101,14 @@ async fn steer(
     .ok_or(SteerError::NothingToDo)?;
     let actor = officer.to_string();
     audit::append(&mut tx, &actor, action, &id.to_string(), json!({"epoch": epoch})).await?;
+    // To stop what has not begun is to call it off.
+    if let Some(stopped) = broadcast::find(&mut tx, id).await?
+        && let Some(found) = alert::find(&mut tx, stopped.alert).await?
+        && (action, found.state) == ("broadcast.stop", AlertState::Cancelled)
+    {
+        let detail = json!({"broadcast": id});
+        audit::append(&mut tx, &actor, "alert.cancelled", &found.id.to_string(), detail).await?;
+    }
     tx.commit().await?;
     Ok(epoch)
 }

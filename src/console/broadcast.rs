@@ -332,6 +332,12 @@ fn remark(progress: &Progress, t: Tongue) -> String {
     };
     let until = |words: &str, at| format!("{words} {}.", wording::moment(at));
     match progress.state {
+        BroadcastState::Scheduled if progress.paused => t
+            .pick(
+                "Chưa công khai, và đang tạm dừng: đến giờ cũng không phát cho đến khi có người bỏ tạm dừng.",
+                "Not public yet, and paused: its time may come, it does not go out until somebody lets it.",
+            )
+            .to_owned(),
         BroadcastState::Scheduled => {
             let why = progress.waits_for.map(|waits_for| wording::waits_for(waits_for, t));
             let at = progress.begins_at.map(wording::moment).unwrap_or_default();

@@ -133,6 +133,7 @@ pub struct Sheet {
     digest_short: String,
     /// Who has approved it, and since when.
     endorsers: Vec<(String, String)>,
+    approvers_needed: usize,
     standing: Standing,
 }
 
@@ -282,6 +283,12 @@ impl Sheet {
         self.media_type == "application/pdf"
     }
 
+    /// Does it wait for another approver?
+    fn takes_more(&self) -> bool {
+        let waits = !matches!(self.standing, Standing::Decided { .. });
+        waits && self.endorsers.len() < self.approvers_needed
+    }
+
     /// Does approving take the passkey of whoever is looking?
     fn seals_with_passkey(&self) -> bool {
         matches!(self.standing, Standing::MayDecide { by_passkey: true, .. })
@@ -378,6 +385,7 @@ impl Sheet {
                 .iter()
                 .map(|by| (by.name.clone(), wording::moment(by.at)))
                 .collect(),
+            approvers_needed: sheet.approvers_needed,
             standing: Standing::of(sheet, role, broadcast, t),
         }
     }

@@ -144,10 +144,10 @@ impl Words {
                     t.pick("Thao tác của bạn không thay đổi gì.", "What you did changed nothing.")
                 )],
             },
-            ApprovalError::Decided { decision, .. } => Self {
+            ApprovalError::Decided { decision, refusal } => Self {
                 status: StatusCode::CONFLICT,
                 title: t.pick("Tin này đã được xử lý", "Already dealt with"),
-                lines: vec![meanwhile(decision, t)],
+                lines: vec![meanwhile(decision, refusal.state, t)],
             },
             ApprovalError::Invalid(broken) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,

@@ -172,7 +172,9 @@ impl AlertContent {
             }
             _ => false,
         };
-        let goes_at_once = is_emergency.then_some(AtOnce::Emergency);
+        // A drill of one rings at its time, so that those who drill can be ready.
+        let goes_at_once =
+            (is_emergency && status == Some(Status::Actual)).then_some(AtOnce::Emergency);
         let goes_at_once = goes_at_once.or(raw.follows.is_some().then_some(AtOnce::FollowUp));
         let send_at = raw.send_at.as_deref();
         let send_at =

@@ -172,9 +172,9 @@ pub struct Reach {
     pub purpose: Purpose,
     /// Which lane.
     pub lane: Lane,
-    /// When it began.
-    #[serde(with = "time::serde::rfc3339")]
-    pub began: OffsetDateTime,
+    /// When it became public; nothing when it never did.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub began: Option<OffsetDateTime>,
     /// When the first push was accepted.
     #[serde(with = "time::serde::rfc3339::option")]
     pub first_push: Option<OffsetDateTime>,

@@ -147,7 +147,7 @@ pub enum Begins {
     Later {
         /// When.
         at: OffsetDateTime,
-        /// For what it waits last.
+        /// For what it waits last; a day that had had its announcements before anything else.
         waits_for: WaitsFor,
     },
 }
@@ -227,6 +227,11 @@ pub fn begins(
             (start_of_next_day(at), WaitsFor::NextDay)
         } else {
             return begins;
+        };
+        // A day that was full stays the reason, though the night comes after it.
+        let waits_for = match begins.waits_for() {
+            Some(WaitsFor::NextDay) => WaitsFor::NextDay,
+            Some(WaitsFor::SendAt | WaitsFor::QuietHours) | None => waits_for,
         };
         begins = Begins::Later { at: off_quarter(free), waits_for };
     }

@@ -142,7 +142,7 @@ async fn reach_of(
         alert,
         purpose,
         lane: progress.lane,
-        began: progress.created_at,
+        began: alert::find(conn, alert).await?.and_then(|alert| alert.published_at),
         first_push: progress.first_push_at,
         completed: progress.completed_at,
         stopped: progress.stopped_at,

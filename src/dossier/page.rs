@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::paper::{Look, Paper};
 use crate::domain::account::Role;
-use crate::domain::alert::{AlertContent, Attestations, Text};
+use crate::domain::alert::{AlertContent, Attestations, Status, Text};
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::{Language, Provider};
 use crate::domain::dossier::{Decided, Dossier, Reach, Sealed, Step, Written};
@@ -65,6 +65,10 @@ fn head(paper: &mut Paper, dossier: &Dossier) {
     paper.gap(6.0);
     paper.line("Mã tin", &dossier.alert.to_string(), Look::Plain);
     paper.line("Cơ quan chịu trách nhiệm", &dossier.agency.name, Look::Plain);
+    if dossier.revisions.last().is_some_and(|revision| revision.content.status == Status::Exercise)
+    {
+        paper.line("Loại tin", "DIỄN TẬP: chỉ tới nhóm diễn tập", Look::Strong);
+    }
     paper.line("Trạng thái", wording::state(dossier.state, Tongue::Vi), Look::Strong);
     paper.line("Lập hồ sơ lúc", &moment(dossier.at), Look::Plain);
     paper.line("Mã tóm lược của hồ sơ", &dossier.digest(), Look::Fine);
@@ -94,9 +98,11 @@ fn action(word: &str) -> &str {
         "alert.returned" => "Trả lại để sửa",
         "alert.rejected" => "Từ chối",
         "alert.endorsed" => "Duyệt, chờ người duyệt thứ hai",
-        "alert.approved" => "Duyệt và đăng tải",
+        "alert.approved" => "Duyệt",
+        "alert.begun" => "Đến giờ: đăng tải và gửi",
+        "alert.lapsed" => "Hết hiệu lực trước khi gửi",
         "alert.recalled" => "Thu hồi",
-        "alert.cleared" => "Báo an toàn",
+        "alert.cleared" => "Báo yên",
         "alert.cancelled" => "Hủy khi chưa gửi",
         "dossier.made" => "Lập hồ sơ",
         "broadcast.pause" => "Tạm dừng gửi",
@@ -113,7 +119,7 @@ fn verdict(word: &str) -> &str {
         "return" => "Trả lại để sửa",
         "reject" => "Từ chối",
         "recall" => "Thu hồi",
-        "all_clear" => "Báo an toàn",
+        "all_clear" => "Báo yên",
         other => other,
     }
 }
@@ -157,11 +163,17 @@ fn written(paper: &mut Paper, revision: &Written) {
     let effective = content.effective.map_or("khi duyệt".to_owned(), moment);
     let holds = format!("từ {effective} đến {}", moment(content.expires));
     paper.line("Hiệu lực", &holds, Look::Plain);
+    if let Some(at) = content.send_at {
+        paper.line("Hẹn phát", &moment(at), Look::Plain);
+    }
     for (language, text) in &content.texts {
         words(paper, "", language, text);
     }
     for (language, text) in content.recall.iter().flatten() {
         words(paper, "Khi thu hồi: ", language, text);
+    }
+    for (language, text) in content.all_clear.iter().flatten() {
+        words(paper, "Khi báo yên: ", language, text);
     }
     let source = &content.source;
     let cited = format!(
@@ -217,7 +229,7 @@ fn purpose(purpose: Purpose) -> &'static str {
         Purpose::Alert => "Tin",
         Purpose::Recall => "Tin thu hồi",
         Purpose::Correction => "Tin đính chính",
-        Purpose::AllClear => "Tin báo an toàn",
+        Purpose::AllClear => "Tin báo yên",
     }
 }
 
@@ -250,7 +262,9 @@ fn reached(paper: &mut Paper, reach: &Reach) {
     let devices = number(tally.audience(), Tongue::Vi);
     let title = format!("{devices} thiết bị, luồng {lane}");
     paper.line(purpose(reach.purpose), &title, Look::Strong);
-    let mut times = format!("bắt đầu {}", moment(reach.began));
+    let mut times = reach
+        .began
+        .map_or_else(|| "chưa bắt đầu".to_owned(), |began| format!("bắt đầu {}", moment(began)));
     for (what, at) in [
         ("; lượt đầu tiên được nhận ", reach.first_push),
         ("; dừng ", reach.stopped),

@@ -97,9 +97,9 @@ impl From<ApprovalError> for Problem {
                 "Nobody has said whose account the approver's or an author's is, so it cannot be approved. Tell an administrator.",
             ),
             ApprovalError::State(refusal) => refusal.into(),
-            ApprovalError::Decided { decision, .. } => Self::new(Kind::WrongState).because(
-                meanwhile(&decision, Tongue::Vi),
-                meanwhile(&decision, Tongue::En),
+            ApprovalError::Decided { decision, refusal } => Self::new(Kind::WrongState).because(
+                meanwhile(&decision, refusal.state, Tongue::Vi),
+                meanwhile(&decision, refusal.state, Tongue::En),
             ),
             ApprovalError::AlreadyEndorsed => Self::new(Kind::AlreadyEndorsed).because(
                 "Bạn đã duyệt bản này. Tin khẩn cấp cần thêm một người duyệt khác.",

@@ -75,12 +75,14 @@ impl Intake {
             return Ok(answer);
         }
         let (found, _) = lock_for(&mut tx, officer, id, Action::Revise).await?;
-        let mut content =
-            AlertContent::parse(request, self.clock.now()).map_err(IntakeError::Invalid)?;
-        let asked = (content.follows, content.status);
-        let place = follow_up::place_again(&mut tx, officer, &found, asked).await?;
         let last = alert::revision(&mut tx, id, found.revision).await?;
-        content.follows = content.follows.or(last.content.follows);
+        // Before it is parsed: what follows something may say less, and more, than a first alert.
+        let whole = request.following(last.content.follows);
+        let content =
+            AlertContent::parse(&whole, self.clock.now()).map_err(IntakeError::Invalid)?;
+        let asked = content.follows.filter(|_| request.follows.is_some());
+        let asked = (asked, content.status);
+        let place = follow_up::place_again(&mut tx, officer, &found, asked).await?;
         self.write_revision(&mut tx, officer, &found, place, &content, last.document).await?;
         let deed = Deed { action: "alert.revised", alert: id };
         self.finish(tx, officer, once, &deed).await

@@ -361,7 +361,7 @@ pub async fn unattended(
          from batch b join broadcast c on c.id = b.broadcast_id
          where b.state = 0 and c.state <> 'completed' and c.lane = $1 and b.provider = $2
            and ((not c.paused and c.parked_reason is null) or c.stopped_at is not null or c.expires_at <= clock_timestamp())
-           and c.created_at < clock_timestamp() - interval '1 second'
+           and greatest(c.created_at, c.begins_at) < clock_timestamp() - interval '1 second'
            and b.holder is null
          order by c.created_at, b.first limit $3",
         lane,
@@ -389,7 +389,7 @@ fn key_of(
 /// Broadcasts whose planning nobody may be doing: their plan task is published again when the plan queue is empty.
 pub async fn unplanned(conn: &mut PgConnection) -> Result<Vec<(BroadcastId, Lane)>, StoreError> {
     let rows = sqlx::query!(
-        "select id, lane from broadcast where state = 'planning' and created_at < clock_timestamp() - interval '1 second'
+        "select id, lane from broadcast where state = 'planning' and greatest(created_at, begins_at) < clock_timestamp() - interval '1 second'
            and (parked_reason is null or stopped_at is not null or expires_at <= clock_timestamp())
          order by created_at limit 100 for update skip locked"
     )

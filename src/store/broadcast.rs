@@ -107,11 +107,7 @@ pub async fn create(
     trace: Option<&str>,
 ) -> Result<BroadcastId, StoreError> {
     let id = BroadcastId::new();
-    let held = new.after_epoch.is_some()
-        || match new.lane {
-            Lane::Bulk => must_wait(conn, new.alert).await?,
-            Lane::Emergency | Lane::Personal | Lane::Drill => false,
-        };
+    let held = new.after_epoch.is_some() || must_wait(conn, new.alert, new.lane).await?;
     let (begins_at, waits_for, state) = match new.begins {
         Begins::Later { at, waits_for } => (Some(at), Some(waits_for.as_str()), "scheduled"),
         Begins::Now if held => (None, None, "waiting"),
@@ -143,7 +139,7 @@ pub async fn create(
 
 /// Lets go what waited long enough: whatever waits for a stop, when every live dispatcher has acknowledged it and every lost one must have
 /// noticed by its own `silence` (or that waited `patience`, which is longer than a silent dispatcher can go on sending), and bulk when no
-/// emergency is live (or after `bulk_hold`). Returns how many.
+/// emergency is live (or `bulk_hold` after it began, however late that was). Returns how many.
 pub async fn release(
     conn: &mut PgConnection,
     silence: Duration,
@@ -151,8 +147,8 @@ pub async fn release(
     bulk_hold: time::Duration,
 ) -> Result<usize, StoreError> {
     let ready = sqlx::query!(
-        r#"update broadcast b set state = 'planning'
-           where b.state = 'waiting' and not b.paused and case
+        r#"update broadcast b set state = 'planning' from alert own
+           where own.id = b.alert_id and b.state = 'waiting' and not b.paused and case
                when b.after_epoch is not null then
                    b.created_at + make_interval(secs => $1) < clock_timestamp()
                    or not exists (
@@ -161,8 +157,8 @@ pub async fn release(
                            when l.id is not null then l.acked_epoch < b.after_epoch
                            else d.lost_at is null or d.lost_at > clock_timestamp() - make_interval(secs => $3) end)
                else
-                   coalesce(b.begins_at, b.created_at) + make_interval(secs => $2) < clock_timestamp()
-                   or exists (select from alert r where r.id = b.alert_id and r.purpose <> 'alert')
+                   coalesce(own.published_at, b.created_at) + make_interval(secs => $2) < clock_timestamp()
+                   or own.purpose <> 'alert'
                    or not exists (
                        select from broadcast e join alert a on a.id = e.alert_id
                        where e.lane = 'emergency' and a.state = 'live' and a.purpose in ('alert', 'correction') and e.expires_at > clock_timestamp())
@@ -181,8 +177,8 @@ pub async fn release(
     }
     // For people who look: what is still waiting, and is not for a stop, is held.
     sqlx::query!(
-        "update broadcast set held_until = coalesce(begins_at, created_at) + make_interval(secs => $1)
-         where state = 'waiting' and after_epoch is null and held_until is null",
+        "update broadcast b set held_until = coalesce(a.published_at, b.created_at) + make_interval(secs => $1) from alert a
+         where a.id = b.alert_id and b.state = 'waiting' and b.after_epoch is null and b.held_until is null",
         bulk_hold.as_seconds_f64()
     )
     .execute(conn)
@@ -216,8 +212,16 @@ pub(super) async fn add_plan_task(
     outbox::add(conn, "loa.work", queue, &task, trace).await
 }
 
-/// While an emergency is live. What corrects, ends or recalls an alert never waits for one.
-pub async fn must_wait(conn: &mut PgConnection, alert: AlertId) -> Result<bool, StoreError> {
+/// Bulk, while an emergency is live. What corrects, ends or recalls an alert never waits for one.
+pub async fn must_wait(
+    conn: &mut PgConnection,
+    alert: AlertId,
+    lane: Lane,
+) -> Result<bool, StoreError> {
+    match lane {
+        Lane::Bulk => {}
+        Lane::Emergency | Lane::Personal | Lane::Drill => return Ok(false),
+    }
     Ok(sqlx::query_scalar!(
         r#"select exists (
                select from broadcast e join alert a on a.id = e.alert_id

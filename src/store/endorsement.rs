@@ -1,7 +1,5 @@
 //! Approvers who have endorsed a revision and wait for another one. Append-only; of a revision that is not current they say nothing any more.
 
-use std::collections::BTreeMap;
-
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -46,7 +44,8 @@ pub async fn insert(
     Ok(())
 }
 
-/// Those of a revision that are about exactly these bytes, by people who may still approve, in order.
+/// Those of a revision that are about exactly these bytes, by people who may still approve, in order; of each the newest, because a passkey
+/// may have been revoked since.
 pub async fn standing(
     conn: &mut PgConnection,
     (alert, revision): (AlertId, u32),
@@ -55,10 +54,17 @@ pub async fn standing(
     let rows = sqlx::query!(
         "select o.id, o.name, o.person, d.decided_at, e.seal
          from decision d
-         join endorsement e on (e.alert_id, e.revision, e.officer_id) = (d.alert_id, d.revision, d.officer_id)
+         cross join lateral (
+             select seal from endorsement
+             where (alert_id, revision, officer_id) = (d.alert_id, d.revision, d.officer_id) order by id desc limit 1
+         ) e
          join officer o on o.id = d.officer_id
          where d.alert_id = $1 and d.revision = $2 and d.verdict = 'endorse' and d.digest = $3
            and o.role = 'approver' and o.disabled_at is null
+           and not exists (
+               select from decision newer
+               where (newer.alert_id, newer.revision, newer.officer_id, newer.verdict) = (d.alert_id, d.revision, d.officer_id, d.verdict)
+                 and newer.id > d.id)
          order by d.id",
         alert.0,
         stored(alert, revision)?,
@@ -80,14 +86,14 @@ pub async fn standing(
         .collect()
 }
 
-/// How many have endorsed what waits for a decision.
-pub async fn waiting(conn: &mut PgConnection) -> Result<BTreeMap<AlertId, i64>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select a.id, count(*) as "endorsements!" from alert a
-           join decision d on d.alert_id = a.id and d.revision = a.revision and d.verdict = 'endorse'
-           where a.state = 'submitted' group by a.id"#
+/// What waits for a decision and was endorsed, whether that still counts or not.
+pub async fn waiting(conn: &mut PgConnection) -> Result<Vec<AlertId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select a.id from alert a
+         where a.state = 'submitted' and exists (
+             select from decision d where d.alert_id = a.id and d.revision = a.revision and d.verdict = 'endorse')"
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (AlertId(row.id), row.endorsements)).collect())
+    Ok(ids.into_iter().map(AlertId).collect())
 }

@@ -3,12 +3,13 @@
 //! The alert and its broadcast change together, in one transaction. Whoever does it locks the alert first and the broadcast after it, as
 //! everybody does: so of a cancellation and a beginning at the same moment one is first, and the other finds what happened.
 
+use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::alert::database_now;
 use super::broadcast::{add_plan_task, must_wait, tell};
-use super::{StoreError, lock};
+use super::{StoreError, audit, lock};
 use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::{self, Announcements, Asked, Begins};
@@ -22,8 +23,8 @@ async fn taken(
     since: OffsetDateTime,
 ) -> Result<Vec<OffsetDateTime>, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"select coalesce(b.begins_at, b.created_at) as "begins!" from broadcast b join alert a on a.id = b.alert_id
-           where b.counts_for_day and coalesce(b.begins_at, b.created_at) >= $1 and a.state <> 'cancelled'"#,
+        r#"select coalesce(a.published_at, b.begins_at, b.created_at) as "begins!" from broadcast b join alert a on a.id = b.alert_id
+           where b.counts_for_day and coalesce(a.published_at, b.begins_at, b.created_at) >= $1 and a.state <> 'cancelled'"#,
         since
     )
     .fetch_all(conn)
@@ -55,7 +56,7 @@ pub async fn lock_places(conn: &mut PgConnection) -> Result<(), StoreError> {
 /// is called off. Whoever is being cancelled at this moment is left to the next scan. Returns how many began.
 pub async fn begin_due(conn: &mut PgConnection) -> Result<usize, StoreError> {
     let due = sqlx::query!(
-        r#"select a.id as alert, b.id as broadcast, b.expires_at <= clock_timestamp() as "is_over!"
+        r#"select a.id as alert, b.id as broadcast, b.lane, b.expires_at <= clock_timestamp() as "is_over!"
            from alert a join broadcast b on b.alert_id = a.id
            where a.state = 'scheduled' and b.state = 'scheduled'
              and (b.expires_at <= clock_timestamp() or (b.begins_at <= clock_timestamp() and not b.paused))
@@ -64,14 +65,24 @@ pub async fn begin_due(conn: &mut PgConnection) -> Result<usize, StoreError> {
     .fetch_all(&mut *conn)
     .await?;
     let mut begun = 0;
+    // Written down at the end: the trail is locked from the first entry to the commit.
+    let mut happened = Vec::new();
     for row in due {
         let (alert, broadcast) = (AlertId(row.alert), BroadcastId(row.broadcast));
+        let lane = Lane::from_word(&row.lane)
+            .ok_or_else(|| StoreError::inconsistent("broadcast", "lane", broadcast))?;
         if row.is_over {
             tracing::warn!(alert.id = %alert, "alert {alert} has ended before it could begin");
             call_off(conn, alert, broadcast).await?;
-        } else if begin(conn, alert, broadcast).await? {
+            happened.push(("alert.lapsed", alert, broadcast));
+        } else if begin(conn, alert, broadcast, lane).await? {
             begun += 1;
+            happened.push(("alert.begun", alert, broadcast));
         }
+    }
+    for (action, alert, broadcast) in happened {
+        let detail = json!({"broadcast": broadcast});
+        audit::append(conn, "system", action, &alert.to_string(), detail).await?;
     }
     Ok(begun)
 }
@@ -80,19 +91,20 @@ async fn begin(
     conn: &mut PgConnection,
     alert: AlertId,
     broadcast: BroadcastId,
+    lane: Lane,
 ) -> Result<bool, StoreError> {
-    let held = must_wait(conn, alert).await?;
+    let held = must_wait(conn, alert, lane).await?;
     // An officer may have paused it since it was read.
-    let begun = sqlx::query_scalar!(
-        "update broadcast set state = $2 where id = $1 and state = 'scheduled' and not paused returning lane",
+    let begun = sqlx::query!(
+        "update broadcast set state = $2 where id = $1 and state = 'scheduled' and not paused",
         broadcast.0,
         if held { "waiting" } else { "planning" }
     )
-    .fetch_optional(&mut *conn)
+    .execute(&mut *conn)
     .await?;
-    let Some(begun) = begun else { return Ok(false) };
-    let lane = Lane::from_word(&begun)
-        .ok_or_else(|| StoreError::inconsistent("broadcast", "lane", broadcast))?;
+    if begun.rows_affected() == 0 {
+        return Ok(false);
+    }
     sqlx::query!(
         "update alert set state = 'live', published_at = clock_timestamp() where id = $1 and state = 'scheduled'",
         alert.0

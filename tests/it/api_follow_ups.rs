@@ -269,7 +269,14 @@ async fn a_correction_that_is_revised_without_a_word_about_it_still_corrects_the
     let live = app.live(&writer, &approver).await;
     let draft = app.post(&writer, "/v1/alerts", &app.correction_of(&live)).await.expect(201);
     let path = format!("/v1/alerts/{}", id(&draft));
-    let revised = app.put(&writer, &path, &app.flood()).await.expect(200);
+    // It is read as what it is: it goes at once, and may say that what it corrects was a drill.
+    let mut later = app.flood();
+    (later["severity"], later["send_at"]) = (json!("minor"), later["expires"].clone());
+    let refused = app.put(&writer, &path, &later).await.expect(422);
+    assert_eq!(refused["violations"][0]["rule"], "follow_up_goes_at_once", "{refused:#}");
+    let mut text = app.flood();
+    text["texts"]["vi"]["body"] = json!("Tin trước đã nói nhầm: đây là diễn tập.");
+    let revised = app.put(&writer, &path, &text).await.expect(200);
     assert_eq!((&revised["refers_to"], &revised["purpose"]), (&live["id"], &json!("correction")));
     app.attach(&writer, &draft, crate::support::app::pdf()).await.expect(200);
     app.post(&writer, &format!("{path}/submit"), &Value::Null).await.expect(200);

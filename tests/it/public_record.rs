@@ -211,6 +211,10 @@ async fn what_took_an_alerts_place_is_named_and_only_its_seal_is_believed(pool: 
     for rows_lie in [false, true] {
         if rows_lie {
             sqlx::query("drop index alert_one_live").execute(&app.pool).await.unwrap();
+            sqlx::query("drop trigger alert_ended_for_good on alert")
+                .execute(&app.pool)
+                .await
+                .unwrap();
             sqlx::query("update alert set state = 'live', ended_at = null")
                 .execute(&app.pool)
                 .await
@@ -250,6 +254,7 @@ async fn a_recalled_original_stays_recalled_even_if_its_row_claims_to_live(pool:
     world.recall(&original).await;
     // Whoever writes into the database can take this line of defence away, too.
     sqlx::query("drop index alert_one_live").execute(&world.pool).await.unwrap();
+    sqlx::query("drop trigger alert_ended_for_good on alert").execute(&world.pool).await.unwrap();
     sqlx::query("update alert set state = 'live', ended_at = null where id = $1")
         .bind(original.id.0)
         .execute(&world.pool)

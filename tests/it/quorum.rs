@@ -162,9 +162,25 @@ async fn both_passkeys_are_in_the_seal_and_one_that_was_revoked_is_not(pool: PgP
     safe.revoke(&own);
     let now = loa::clock::Clock::now(app.clock.as_ref());
     let two = Quorum::of_an_emergency(2);
-    let later = TestApp::start_asking(pool, now, Some(safe.approvers()), two).await;
+    let later = TestApp::start_asking(pool.clone(), now, Some(safe.approvers()), two).await;
     by_passkey(&later, &other, &others, &alert).await.expect(202);
     nothing_happened(&app).await;
+    let queue = later.get(&other, "/v1/review/alerts").await.expect(200);
+    assert_eq!(queue["items"][0]["endorsements"], 1, "one of two still counts");
+
+    // With a new one the first endorses again: it is the second who does.
+    let anew = Authenticator::new("anew");
+    safe.certify(one.id, &anew);
+    let certified = TestApp::start_asking(
+        pool.clone(),
+        now,
+        Some(safe.approvers()),
+        Quorum::of_an_emergency(3),
+    )
+    .await;
+    by_passkey(&certified, &one, &anew, &alert).await.expect(202);
+    let queue = certified.get(&other, "/v1/review/alerts").await.expect(200);
+    assert_eq!(queue["items"][0]["endorsements"], 2, "the newest of each");
     let alert = app.submitted(&writer).await;
     by_passkey(&app, &one, &own, &alert).await.expect(202);
     by_passkey(&app, &other, &others, &alert).await.expect(200);

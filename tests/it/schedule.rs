@@ -110,6 +110,8 @@ async fn what_has_a_time_is_public_and_planned_then_and_once(pool: PgPool) {
     assert_eq!(begin(&app.pool).await.unwrap(), 1);
     assert_eq!(traces(&app).await, BEGUN);
     assert_eq!(begin(&app.pool).await.unwrap(), 0, "once");
+    let begun = "select count(*) from audit where (actor, action) = ('system', 'alert.begun')";
+    assert_eq!(app.count(begun).await, 1);
     assert_eq!(traces(&app).await, BEGUN);
     let recall = format!("{path}/recall");
     let recalled = app.post(&approver, &recall, &Value::Null).await.expect(200);
@@ -162,27 +164,51 @@ async fn invariant_3_a_beginning_that_dies_at_any_await_is_whole_or_nothing(pool
     assert_eq!(traces(&app).await, BEGUN);
 }
 
+/// A transaction waits for a lock that another one holds.
+async fn until_somebody_waits(app: &TestApp) {
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while app.count(waiting).await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 #[sqlx::test]
 async fn of_a_beginning_and_a_cancellation_one_happens_and_the_other_is_told(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let (writer, approver) = (app.writer().await, app.approver().await);
     let who = officer(&app, &approver).await;
     let (mut begun, mut called_off) = (0, 0);
-    for _ in 0..12 {
+    for is_first in [true, false] {
         let submitted = scheduled(&app, &writer, &approver).await;
         let alert: AlertId = id(&submitted).parse().unwrap();
         time_passes(&app).await;
-        let (began, cancelled) =
-            tokio::join!(begin(&app.pool), app.state.approval.cancel(&who, alert));
-        // A scan leaves what somebody is about to call off; should that fail, the next one finds it.
-        let began = began.expect("no deadlock") == 1;
-        assert_eq!(cancelled.is_ok(), !began, "{cancelled:?}");
+        // One of them holds the alert's row and has not committed when the other comes.
+        let mut tx = app.pool.begin().await.unwrap();
+        let (began, cancelled) = if is_first {
+            assert_eq!(schedule::begin_due(&mut tx).await.unwrap(), 1);
+            let (late, ()) = tokio::join!(app.state.approval.cancel(&who, alert), async {
+                until_somebody_waits(&app).await;
+                tx.commit().await.unwrap();
+            });
+            (true, late)
+        } else {
+            schedule::cancel(&mut tx, alert).await.unwrap().expect("it has not begun");
+            let began = begin(&app.pool).await.expect("it waits for nobody");
+            assert_eq!(began, 0, "a scan leaves what somebody is about to call off");
+            tx.commit().await.unwrap();
+            let again = begin(&app.pool).await.unwrap();
+            assert_eq!(again, 0, "it was called off");
+            let late = app.state.approval.cancel(&who, alert).await;
+            assert!(late.is_err(), "once");
+            (false, late)
+        };
+        assert!(cancelled.is_err(), "{cancelled:?}");
         let seen = follow(&app, &writer, &submitted).await;
         let state = if began { "live" } else { "cancelled" };
         assert_eq!((&seen["state"], seen["published_at"].is_string()), (&json!(state), began));
         *(if began { &mut begun } else { &mut called_off }) += 1;
     }
-    assert_eq!(begun + called_off, 12);
+    assert_eq!((begun, called_off), (1, 1));
     let plans = app.count("select count(*) from outbox where routing_key = 'plan'").await;
     assert_eq!(plans, begun, "what was called off is never planned");
 }
@@ -204,6 +230,10 @@ async fn an_approver_or_the_agency_calls_it_off_before_it_begins_and_not_after(p
     assert_eq!(seen["broadcast"]["id"], cancelled["broadcast"]);
     assert_eq!(seen["broadcast"]["state"], "completed");
     assert_eq!(traces(&app).await, CANCELLED);
+    let back =
+        sqlx::query("update alert set state = 'scheduled' where id = $1::uuid").bind(id(&first));
+    let refused = back.execute(&app.pool).await.unwrap_err();
+    assert!(refused.to_string().contains("stays so"), "{refused}");
     let again = app.post(&approver, &review(&first, "cancel"), &Value::Null).await;
     assert_eq!((again.status.as_u16(), again.problem()), (409, "wrong-state"));
 
@@ -231,6 +261,7 @@ async fn calling_back_or_stopping_what_has_not_begun_calls_it_off(pool: PgPool) 
     let recall = format!("/v1/review/alerts/{}/recall", id(&first));
     let recalled = app.post(&approver, &recall, &Value::Null).await.expect(200);
     assert_eq!(recalled.get("recall"), None, "nobody has seen it, so nobody is told: {recalled:#}");
+    assert_eq!(app.post(&approver, &recall, &Value::Null).await.expect(200), recalled, "once");
     assert_eq!(traces(&app).await, CANCELLED);
 
     let second = scheduled(&app, &writer, &approver).await;
@@ -400,6 +431,13 @@ async fn what_begins_while_an_emergency_is_live_is_public_and_held_and_says_unti
     let sheet = app.get(&approver, &format!("/v1/review/alerts/{}", id(&submitted))).await;
     assert_eq!(sheet.expect(200)["is_held"], true);
     time_passes(&app).await;
+    // However late: everything was down for the night.
+    sqlx::query(
+        "update broadcast set begins_at = begins_at - interval '7 hours' where state = 'scheduled'",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
     assert_eq!(begin(&app.pool).await.unwrap(), 1);
     let mut conn = app.pool.acquire().await.unwrap();
     let (short, hold) = (std::time::Duration::from_secs(2), Duration::hours(6));
@@ -408,7 +446,7 @@ async fn what_begins_while_an_emergency_is_live_is_public_and_held_and_says_unti
     assert_eq!((&seen["state"], &seen["broadcast"]["state"]), (&json!("live"), &json!("waiting")));
     let path = format!("/v1/broadcasts/{}", seen["broadcast"]["id"].as_str().unwrap());
     let progress = app.get(&writer, &path).await.expect(200);
-    assert_eq!(at(&progress, "held_until"), at(&progress, "begins_at") + hold);
+    assert_eq!(at(&progress, "held_until"), at(&seen, "published_at") + hold);
     let recall = format!("/v1/review/alerts/{}/recall", id(&flood));
     app.post(&approver, &recall, &Value::Null).await.expect(200);
     let together = broadcast::release(&mut conn, short, short, hold).await.unwrap();

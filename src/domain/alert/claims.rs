@@ -73,7 +73,8 @@ pub(super) fn check_claims<'a>(
                         broken.extend(calls_itself_real(words).then(|| claims_to_be_real(at())));
                     }
                     Status::Actual if is_own => {
-                        let found = calls_itself_a_drill(words, kind == Some(Kind::Warning));
+                        let found = calls_itself_a_drill(words, kind == Some(Kind::Warning))
+                            || (part == "headline" && is_marked(words));
                         broken.extend(found.then(|| claims_to_be_a_drill(at())));
                     }
                     Status::Actual => {}
@@ -84,14 +85,32 @@ pub(super) fn check_claims<'a>(
 }
 
 fn calls_itself_real(words: &str) -> bool {
-    let words = squeezed(words);
+    // *Thất* (lost, failed) is not *thật* (real): only the tone tells.
+    let words = words.nfc().collect::<String>().to_lowercase().replace("thất", " ");
+    let words = squeezed(&words);
     REAL.iter().any(|claim| words.contains(claim))
 }
 
 fn calls_itself_a_drill(words: &str, is_warning: bool) -> bool {
-    let words = spaced(words);
-    let any = |claims: &[&str]| claims.iter().any(|claim| words.contains(claim));
-    any(&DRILL) || (is_warning && any(&OF_DRILLS))
+    let spaced = spaced(words);
+    let any = |claims: &[&str]| claims.iter().any(|claim| spaced.contains(claim));
+    // Where nothing has accents these two words have none either; a full stop between them still parts them.
+    let bare = spaced.is_ascii() && words.to_lowercase().contains("dien tap");
+    let speaks_of_one = bare || any(&OF_DRILLS) || spaced.split(' ').any(|word| word == "drill");
+    any(&DRILL) || (is_warning && speaks_of_one)
+}
+
+/// Does it begin as the renderer begins a drill's? News of one may begin with the word; not in capitals, and not as a label.
+fn is_marked(headline: &str) -> bool {
+    let headline: String = headline.trim_start().nfc().collect();
+    let marks = ["vi", "en"].into_iter().filter_map(|tag| Status::Exercise.mark(tag));
+    marks.into_iter().any(|mark| {
+        let rest = headline.to_lowercase().strip_prefix(&mark.to_lowercase()).map(str::to_owned);
+        let is_label = |rest: String| {
+            rest.trim_start().chars().next().is_none_or(|next| !next.is_alphanumeric())
+        };
+        headline.starts_with(mark) || rest.is_some_and(is_label)
+    })
 }
 
 /// Letters and digits only, small, without accents.
@@ -150,9 +169,13 @@ mod tests {
         ] {
             assert!(calls_itself_real(claim), "{claim}");
         }
-        for honest in
-            ["Diễn tập sơ tán. Lên cao ngay.", "This is a drill.", "Lũ quét từ thượng nguồn."]
-        {
+        for honest in [
+            "Diễn tập sơ tán. Lên cao ngay.",
+            "This is a drill.",
+            "Lũ quét từ thượng nguồn.",
+            "Diễn tập: tình huống thất lạc trẻ em",
+            "Điều đáng sợ ở đây là thất bại",
+        ] {
             assert!(!calls_itself_real(honest), "{honest}");
         }
     }
@@ -160,11 +183,27 @@ mod tests {
     #[test]
     fn a_warning_that_calls_itself_a_drill_is_found_and_an_outage_is_none() {
         assert!(calls_itself_a_drill("DIỄN TẬP sơ tán", true));
+        assert!(calls_itself_a_drill("DIEN TAP SO TAN", true), "without accents");
+        assert!(calls_itself_a_drill("DRILL: flash flood", true));
+        assert!(!calls_itself_a_drill("MAT DIEN. TAP TRUNG TAI TRUONG", true));
+        assert!(!calls_itself_a_drill("Drilling rig adrift", true));
         assert!(calls_itself_a_drill("THIS is a\u{a0}drill", false));
         assert!(
             !calls_itself_a_drill("Bộ Chỉ huy quân sự tỉnh diễn tập ngày 25/11", false),
             "an announcement tells of one"
         );
         assert!(!calls_itself_a_drill("Mất điện. Tập trung tại trường học.", true));
+    }
+
+    #[test]
+    fn nothing_that_is_meant_looks_as_a_drill_is_rendered() {
+        for marked in ["DIỄN TẬP: sơ tán", " DIỄN TẬP sơ tán", "Diễn tập – sơ tán", "drill: flood"]
+        {
+            assert!(is_marked(marked), "{marked}");
+        }
+        for news in ["Diễn tập chữa cháy ngày 25/11", "Sắp diễn tập: 25/11", "Drilling begins"]
+        {
+            assert!(!is_marked(news), "{news}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Template;
+use super::{Follows, Template};
 
 /// What a client sends to create or revise an alert. Everything is optional here so that **every** broken rule is
 /// named in one answer.
@@ -61,6 +61,17 @@ pub struct AlertRequest {
     /// in them, and `expires` says until when it may be used, at most 366 days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
+}
+
+impl AlertRequest {
+    /// As it is to be read where it does not say itself what it takes the place of.
+    pub fn following(&self, follows: Option<Follows>) -> Self {
+        let follows = follows.map(|follows| FollowsRequest {
+            alert: follows.alert.to_string(),
+            how: follows.how.purpose().as_str().to_owned(),
+        });
+        Self { follows: self.follows.clone().or(follows), ..self.clone() }
+    }
 }
 
 /// One language's text, unparsed.

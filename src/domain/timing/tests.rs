@@ -66,13 +66,13 @@ fn a_full_day_is_followed_by_the_next_that_is_not() {
     let full = begins(announcement(None), shipped(), &today, NOON);
     assert_eq!(
         full,
-        later(MORNING, WaitsFor::QuietHours),
-        "past midnight, and then past the night"
+        later(MORNING, WaitsFor::NextDay),
+        "past midnight, and then past the night: the day was full"
     );
     assert_eq!(begins(announcement(None), shipped(), &today[1..], NOON), Begins::Now);
     let both: Vec<_> = today.into_iter().chain([MORNING; 3]).collect();
     let next = begins(announcement(None), shipped(), &both, NOON);
-    assert_eq!(next, later(datetime!(2026-11-25 06:33 +7), WaitsFor::QuietHours));
+    assert_eq!(next, later(datetime!(2026-11-25 06:33 +7), WaitsFor::NextDay));
     let day_and_night = Announcements { quiet: None, ..shipped() };
     let at_midnight = begins(announcement(None), day_and_night, &today, NOON);
     assert_eq!(at_midnight, later(datetime!(2026-11-24 00:03 +7), WaitsFor::NextDay));
