@@ -17,7 +17,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::issuer::Issuer;
 use super::issuer::fetch::{Fetch, NoAnswer};
 use super::issuer::jwt::Kind;
-use super::sessions::{Attempt, Reach, Sessions, SignInError, SignedIn};
+use super::sessions::{Reach, Sessions, SignInError, SignedIn};
 use super::{token, totp};
 use crate::config::oidc::Oidc;
 use crate::config::{Mode, Secret};
@@ -201,7 +201,8 @@ impl SingleSignOn {
         brought: &Brought,
         from: IpAddr,
     ) -> Result<(SignedIn, String), SingleSignOnError> {
-        let attempt = self.attempt(guest, from).await?;
+        // Nobody guesses a code of the issuer: a guest in the same office keeps nobody out.
+        let attempt = self.sessions.unguessable(from);
         let asked = self.take(guest, brought).await?;
         let told = match &asked {
             Some(asked) => self.told(asked, brought).await?,
@@ -241,7 +242,7 @@ impl SingleSignOn {
         if !self.sessions.is_fresh(session) {
             return Err(SingleSignOnError::SignInAgain);
         }
-        let attempt = self.attempt(token, from).await?;
+        let attempt = self.sessions.unguessable(from);
         let told = match self.take(token, brought).await? {
             Some(asked) => self.told(&asked, brought).await?,
             None => None,
@@ -251,6 +252,10 @@ impl SingleSignOn {
         // Locks the account: a passkey that is registered meanwhile comes before or after.
         if passkey::count(&mut tx, officer.id).await? > 0 {
             return Err(SingleSignOnError::HasPasskey);
+        }
+        // Nor by a session that its owner has ended meanwhile.
+        if !session::hold(&mut tx, &token::hash(token)).await? {
+            return Err(SingleSignOnError::SignInAgain);
         }
         let person = account::person_of(&mut tx, officer.id).await?;
         let told = told.filter(|told| {
@@ -273,11 +278,6 @@ impl SingleSignOn {
         tx.commit().await?;
         tracing::info!(officer.id = %officer.id, "an account was linked to the single sign-on");
         Ok(())
-    }
-
-    /// There is no login yet: counted are a browser and its address, so that nobody's failures lock everybody out.
-    async fn attempt(&self, cookie: &str, from: IpAddr) -> Result<Attempt<'_>, SignInError> {
-        self.sessions.attempt(&format!("single sign-on:{cookie}"), from).await
     }
 
     /// What this very browser was sent with, used up whatever it brings back; nothing if that is an answer to something else.
