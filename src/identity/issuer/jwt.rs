@@ -75,7 +75,8 @@ struct Key {
     alg: Option<String>,
     #[serde(rename = "use")]
     usage: Option<String>,
-    key_ops: Option<Vec<String>>,
+    #[serde(rename = "key_ops")]
+    operations: Option<Vec<String>>,
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -140,7 +141,7 @@ impl Key {
     fn signed(&self, alg: &str, bytes: &[u8], signature: &[u8]) -> bool {
         let is_ours = self.alg.as_deref().is_none_or(|own| own == alg)
             && self.usage.as_deref().is_none_or(|usage| usage == "sig")
-            && self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+            && self.operations.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         is_ours && self.verify(alg, bytes, signature).is_some()
     }
 
