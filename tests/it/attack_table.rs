@@ -28,6 +28,8 @@ pub enum About {
     Key,
     /// A RabbitMQ user that acts as an account.
     BrokerUser,
+    /// A client of the issuer of access tokens, linked to an account.
+    Client,
     /// A proposal of another administrator, about an account of the agency.
     Proposal,
     /// A session at the console.
@@ -233,10 +235,12 @@ pub const TABLE: &[Row] = &[
     row("POST /console/accounts/{id}/role", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/key", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/broker-user", About::Account, DESK_MANAGES, Reach::Every, 303),
+    row("POST /console/accounts/{id}/client", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/invite", About::Account, DESK_MANAGES, Reach::Every, 200),
     row("POST /console/accounts/{id}/lock-out", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/close", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/broker-users/remove", About::BrokerUser, DESK_MANAGES, Reach::Every, 303),
+    row("POST /console/clients/{id}/unlink", About::Client, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/keys/{id}/revoke", About::Key, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/changes/{id}/confirm", About::Proposal, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/changes/{id}/refuse", About::Proposal, DESK_MANAGES, Reach::Every, 303),

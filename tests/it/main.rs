@@ -24,6 +24,7 @@ mod attack_sign_in;
 mod attack_table;
 mod audit_record;
 mod authority;
+mod bearer_tokens;
 mod before_deciding;
 mod broadcast_faults;
 mod canary;
