@@ -108,6 +108,7 @@ impl Change {
             Self::ChangeRole { officer, .. }
             | Self::CreateKey { officer, .. }
             | Self::ActAs { officer, .. }
+            | Self::LinkClient { officer, .. }
             | Self::Invite { officer, .. } => Some(*officer),
         }
     }

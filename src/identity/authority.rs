@@ -247,7 +247,7 @@ impl Authority {
 
     /// Lets a client of the issuer act as nobody any more, at once.
     pub async fn unlink_client(&self, by: &Officer, link: Uuid) -> Result<(), AuthorityError> {
-        let mut tx = self.begin_as(by).await?;
+        let mut tx = self.begin_as(by, None).await?;
         let unlinked = accounts::end_client(&mut tx, &by.id.to_string(), link).await?;
         tx.commit().await?;
         if unlinked { Ok(()) } else { Err(AuthorityError::NotFound) }

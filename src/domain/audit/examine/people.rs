@@ -176,6 +176,9 @@ impl People {
             }
             "api_key.created" => (true, json!({"create_key": detail["officer"]})),
             "broker_user.set" => (true, json!({"act_as": subject})),
+            "client.linked" => {
+                (true, json!({"link_client": detail["officer"], "client": detail["client"]}))
+            }
             "officer.invited" => (true, json!({"invite": subject})),
             _ => return None,
         })
