@@ -16,6 +16,7 @@ use crate::domain::retry::Waits;
 pub mod announcements;
 pub mod apns;
 pub mod audit;
+pub mod bearer;
 pub mod broker;
 pub mod canary;
 pub mod database;
@@ -67,6 +68,8 @@ pub struct Config {
     pub sign_in: sign_in::SignIn,
     /// The province's single sign-on.
     pub oidc: oidc::Oidc,
+    /// Access tokens of agencies' systems.
+    pub bearer: bearer::Bearer,
     /// The key that seals and the keys that are trusted.
     pub seal: seal::Seal,
     /// Checkpoints of the audit trail.
@@ -164,6 +167,7 @@ impl Config {
         self.http.check(self.mode, &mut problems);
         self.sign_in.check(&mut problems);
         self.oidc.check(self.mode, &mut problems);
+        self.bearer.check(&self.oidc, self.mode, &mut problems);
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
         self.announcements.check(&mut problems);

@@ -249,6 +249,7 @@ impl Approval {
         request: &FindingRequest,
         once: Option<&Once>,
     ) -> Result<Reviewed, ApprovalError> {
+        need(officer, Power::Decide)?;
         let finding = parse_reason("finding", &request.finding)?;
         let mut tx = self.begin_as(officer, Power::Decide).await?;
         if let Some(once) = once

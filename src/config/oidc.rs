@@ -67,9 +67,7 @@ impl Oidc {
 
     pub(super) fn check(&self, mode: Mode, problems: &mut Problems) {
         let Some(issuer) = &self.issuer else { return };
-        let is_safe = issuer.starts_with("https://")
-            || (mode == Mode::Demo && issuer.starts_with("http://127.0.0.1:"));
-        if !is_safe || url::Url::parse(issuer).is_err() {
+        if !is_safe(issuer, mode) {
             problems.add("oidc.issuer", "is no https address", "write it as its tokens name it");
         }
         if self.client_id.is_empty() {
@@ -92,4 +90,11 @@ impl Oidc {
             }
         }
     }
+}
+
+/// May this issuer be believed? Only a demo's is asked without TLS.
+pub(super) fn is_safe(issuer: &str, mode: Mode) -> bool {
+    let is_safe = issuer.starts_with("https://")
+        || (mode == Mode::Demo && issuer.starts_with("http://127.0.0.1:"));
+    is_safe && url::Url::parse(issuer).is_ok()
 }

@@ -31,6 +31,8 @@ pub struct AccountsPage {
     pub wrong: Vec<String>,
     /// What was entered, so that it need not be entered again.
     pub kept: changes::OpenForm,
+    /// Whose clients may act as accounts.
+    pub token_issuer: Option<String>,
     /// May this person change anything?
     pub manages: bool,
     /// What waits for a second administrator.
@@ -70,11 +72,12 @@ pub struct AccountRow {
     closed: Option<String>,
     sessions: i64,
     keys: Vec<KeyRow>,
+    clients: Vec<KeyRow>,
     broker_users: Vec<String>,
     is_self: bool,
 }
 
-/// A key, in words.
+/// A key or a client, in words.
 #[derive(Clone, Debug)]
 pub struct KeyRow {
     id: String,
@@ -96,7 +99,10 @@ pub async fn show(
     kept: changes::OpenForm,
 ) -> Response {
     match console.authority.register(visit.officer()).await {
-        Ok(register) => answer(status, &AccountsPage::of(visit, &register, wrong, kept)),
+        Ok(register) => {
+            let page = AccountsPage::of(visit, &register, wrong, kept);
+            answer(status, &AccountsPage { token_issuer: console.token_issuer.clone(), ..page })
+        }
         Err(error) => refusal::authority::page(visit.frame(), &error),
     }
 }
@@ -125,6 +131,7 @@ impl AccountsPage {
             f: visit.frame(),
             wrong,
             kept,
+            token_issuer: None,
             manages: visit.officer().role.may(Power::ManageAccounts),
             waiting,
             decided,
@@ -191,6 +198,16 @@ impl Names<'_> {
                 t.pick("Mời đăng ký khóa truy cập", "Invite to register a passkey").to_owned(),
                 vec![(account, self.officer(*officer, t))],
             ),
+            Change::LinkClient { officer, client } => (
+                t.pick("Hệ thống gửi thay bằng mã truy cập", "A client acts by access tokens")
+                    .to_owned(),
+                vec![
+                    (account, self.officer(*officer, t)),
+                    (t.pick("Nơi cấp mã", "Issuer"), client.issuer.clone()),
+                    ("client_id", client.client_id.clone()),
+                    ("sub", client.subject.clone()),
+                ],
+            ),
             Change::ActAs { officer, user_id } => {
                 let title =
                     t.pick("Người dùng RabbitMQ gửi thay", "A RabbitMQ user acts as an account");
@@ -237,6 +254,7 @@ pub fn outcome_words(outcome: Outcome, t: Tongue) -> &'static str {
 impl AccountRow {
     fn of(account: &AccountLine, register: &Register, me: OfficerId, t: Tongue) -> Self {
         let own = register.keys.iter().filter(|key| key.officer == account.id);
+        let clients = register.clients.iter().filter(|line| line.officer == account.id);
         let acting = register.broker_users.iter().filter(|(_, officer)| *officer == account.id);
         Self {
             id: account.id.to_string(),
@@ -252,6 +270,13 @@ impl AccountRow {
                     id: key.id.to_string(),
                     label: key.label.clone(),
                     since: wording::moment(key.created_at),
+                })
+                .collect(),
+            clients: clients
+                .map(|line| KeyRow {
+                    id: line.id.to_string(),
+                    label: format!("{} · {}", line.client.client_id, line.client.issuer),
+                    since: wording::moment(line.linked_at),
                 })
                 .collect(),
             broker_users: acting.map(|(user_id, _)| user_id.clone()).collect(),

@@ -16,7 +16,7 @@ use super::frame::{Frame, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::domain::account::Role;
-use crate::domain::authority::{Change, NewAccount};
+use crate::domain::authority::{Change, Client, NewAccount};
 use crate::domain::id::{AgencyId, ChangeId, OfficerId};
 use crate::domain::violation::Violation;
 use crate::identity::authority::{AuthorityError, Wished};
@@ -65,6 +65,8 @@ pub struct AccountForm {
     role: String,
     label: String,
     user_id: String,
+    client_id: String,
+    subject: String,
 }
 
 impl Tokened for OpenForm {
@@ -126,6 +128,37 @@ pub async fn act_as(
 ) -> Response {
     let change = Change::ActAs { officer, user_id: form.user_id };
     wish(&console, &visit, OpenForm::default(), Ok(change)).await
+}
+
+/// `POST /console/accounts/{id}/client`
+pub async fn link_client(
+    State(console): State<Arc<Console>>,
+    At(officer): At<OfficerId>,
+    Ours { visit, form }: Ours<AccountForm>,
+) -> Response {
+    let AccountForm { client_id, subject, .. } = form;
+    let change = match console.token_issuer.clone() {
+        Some(issuer) => {
+            Ok(Change::LinkClient { officer, client: Client { issuer, client_id, subject } })
+        }
+        None => Err(vec![Violation::new(
+            "client_id",
+            "not_taken",
+            "Hệ thống chưa nhận mã truy cập (bearer.issuer).",
+            "No access tokens are taken here (bearer.issuer).",
+        )]),
+    };
+    wish(&console, &visit, OpenForm::default(), change).await
+}
+
+/// `POST /console/clients/{id}/unlink`
+pub async fn unlink_client(
+    State(console): State<Arc<Console>>,
+    At(link): At<Uuid>,
+    Ours { visit, .. }: Ours<Button>,
+) -> Response {
+    let done = console.authority.unlink_client(visit.officer(), link).await;
+    back(&visit, done)
 }
 
 /// `POST /console/accounts/{id}/invite`

@@ -91,8 +91,6 @@ pub struct Sheet {
     is_drill: bool,
     /// Nothing of it is sent: it is to be filled in later.
     template: Option<TemplateView>,
-    /// Somebody may fill it in.
-    is_ready: bool,
     /// It was made of a template, whose page this is.
     made_of: Option<String>,
     classification: String,
@@ -311,8 +309,10 @@ impl Sheet {
             headline: super::broadcast::headline(sealed, t),
             band: Band::of(sealed.kind, sealed.risk_level, sealed.severity, t),
             is_drill: !sealed.status.is_actual(),
-            template: sealed.template.as_ref().map(|it| TemplateView::of(&it.template, t)),
-            is_ready: sheet.state == AlertState::Ready,
+            template: sealed.template.as_ref().map(|it| {
+                let is_ready = sheet.state == AlertState::Ready;
+                TemplateView { is_ready, ..TemplateView::of(&it.template, t) }
+            }),
             made_of: sealed.filled.as_ref().map(|filled| filled.template.to_string()),
             is_emergency: match sealed.lane {
                 Lane::Emergency => true,

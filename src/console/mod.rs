@@ -103,6 +103,8 @@ pub struct Console {
     pub approval: Approval,
     /// Accounts and keys.
     pub authority: Authority,
+    /// Whose clients may act as accounts, where access tokens are taken.
+    pub token_issuer: Option<String>,
     /// For what is only shown.
     pub pool: PgPool,
     /// Ages and forecasts.
@@ -144,6 +146,7 @@ impl Console {
             doors: Doorkeeper::new(sessions, https),
             approval,
             authority: Authority::new(pool.clone()),
+            token_issuer: config.bearer.issuer.clone(),
             pool,
             clock,
             pacing: config.pacing.clone(),
@@ -209,10 +212,12 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/accounts/{id}/role", post(changes::change_role))
         .route("/console/accounts/{id}/key", post(changes::create_key))
         .route("/console/accounts/{id}/broker-user", post(changes::act_as))
+        .route("/console/accounts/{id}/client", post(changes::link_client))
         .route("/console/accounts/{id}/invite", post(changes::invite))
         .route("/console/accounts/{id}/lock-out", post(changes::lock_out))
         .route("/console/accounts/{id}/close", post(changes::close))
         .route("/console/broker-users/remove", post(changes::remove_broker_user))
+        .route("/console/clients/{id}/unlink", post(changes::unlink_client))
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))
         .route("/console/changes/{id}/confirm", post(changes::confirm))
         .route("/console/changes/{id}/refuse", post(changes::refuse))

@@ -40,6 +40,8 @@ pub struct TemplateView {
     pub blanks: Vec<(&'static str, String)>,
     /// The places to choose from.
     pub options: Vec<String>,
+    /// It may be filled in.
+    pub is_ready: bool,
 }
 
 impl TemplateView {
@@ -71,7 +73,7 @@ impl TemplateView {
         let life = wording::span(Duration::minutes(template.life_minutes.into()), t);
         named.push((t.pick("Hiệu lực sau khi điền", "Lives, once filled in"), life));
         let options = blanks.place.as_ref().map(|place| place.options.clone()).unwrap_or_default();
-        Self { name: template.name.clone(), blanks: named, options }
+        Self { name: template.name.clone(), blanks: named, options, is_ready: true }
     }
 }
 

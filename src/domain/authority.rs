@@ -42,6 +42,14 @@ pub enum Change {
         /// RabbitMQ's user.
         user_id: String,
     },
+    /// A client of the issuer of access tokens acts as an officer.
+    LinkClient {
+        /// As whom.
+        officer: OfficerId,
+        /// Which.
+        #[serde(flatten)]
+        client: Client,
+    },
     /// The person registers a first passkey, or begins anew after losing every one. Whoever holds both halves of the code is that person to
     /// us, so no administrator alone ever has both.
     Invite {
@@ -50,6 +58,17 @@ pub enum Change {
         /// SHA-256 of the half that the first administrator was shown, hexadecimal.
         first_hash: String,
     },
+}
+
+/// A client of an issuer of access tokens, as its tokens name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Whose client.
+    pub issuer: String,
+    /// `client_id`.
+    pub client_id: String,
+    /// `sub`: the client again, or what the issuer calls it when nobody has signed in. A person's would be another.
+    pub subject: String,
 }
 
 /// An account to be opened.
@@ -75,7 +94,10 @@ impl Change {
             Self::OpenAccount(NewAccount { role, .. }) | Self::ChangeRole { role, .. } => {
                 gives_authority(*role)
             }
-            Self::CreateKey { .. } | Self::ActAs { .. } | Self::Invite { .. } => true,
+            Self::CreateKey { .. }
+            | Self::ActAs { .. }
+            | Self::LinkClient { .. }
+            | Self::Invite { .. } => true,
         }
     }
 
@@ -111,6 +133,11 @@ impl Change {
                 let user_id = line("user_id", &user_id, LABEL_MAX, &mut broken);
                 Self::ActAs { officer, user_id }
             }
+            Self::LinkClient { officer, client } => {
+                let client_id = verbatim("client_id", &client.client_id, &mut broken);
+                let subject = verbatim("subject", &client.subject, &mut broken);
+                Self::LinkClient { officer, client: Client { client_id, subject, ..client } }
+            }
         };
         if broken.is_empty() { Ok(parsed) } else { Err(broken) }
     }
@@ -139,6 +166,20 @@ pub fn line(field: &'static str, raw: &str, max: usize, broken: &mut Vec<Violati
         ));
     }
     value
+}
+
+/// What is compared byte by byte with what an issuer writes.
+fn verbatim(field: &'static str, raw: &str, broken: &mut Vec<Violation>) -> String {
+    let value = raw.trim();
+    if !(1..=255).contains(&value.len()) || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        broken.push(Violation::new(
+            field,
+            "malformed",
+            "Đúng như trong mã truy cập: 1 đến 255 ký tự ASCII, không có khoảng trắng.",
+            "Exactly as in the access tokens: 1 to 255 ASCII characters without spaces.",
+        ));
+    }
+    value.to_owned()
 }
 
 fn login(raw: String, broken: &mut Vec<Violation>) -> String {
@@ -200,6 +241,12 @@ mod tests {
         assert!(Change::CreateKey { officer, label: "máy".into() }.takes_two());
         assert!(Change::ActAs { officer, user_id: "snnmt".into() }.takes_two());
         assert!(Change::Invite { officer, first_hash: "00".into() }.takes_two());
+        let client = Client {
+            issuer: "https://sso.example.vn".into(),
+            client_id: "snnmt".into(),
+            subject: "snnmt".into(),
+        };
+        assert!(Change::LinkClient { officer, client }.takes_two());
     }
 
     #[test]

@@ -165,7 +165,7 @@ async fn attach(
     request: Request,
 ) -> Result<Json<AlertView>, Problem> {
     // Before the file: who may not send one takes none of the few places.
-    let officer = caller.with(Power::WriteAlert)?;
+    caller.with(Power::WriteAlert)?;
     let _permit = UPLOADS.try_acquire().map_err(|_| {
         Problem::new(Kind::Unavailable)
             .because(
@@ -174,7 +174,10 @@ async fn attach(
             )
             .retry_after(5)
     })?;
+    let headers = request.headers().clone();
     let file = receive(&app, request).await?;
+    // It may have taken minutes: as whoever calls now.
+    let officer = Caller::of(&headers, &app).await?.with(Power::WriteAlert)?;
     let once = key.bind("attach", &(id, file.sha256()));
     let view = app.intake.attach(&officer, id, &file, once.as_ref()).await?;
     Ok(Json(view))

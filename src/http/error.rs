@@ -146,17 +146,11 @@ impl From<ApprovalError> for Problem {
                 "Chưa có khóa truy cập (passkey) nào của bạn được chứng thực ở đây.",
                 "No certified passkey of yours is known here.",
             ),
-            ApprovalError::OwnUse => {
-                let (vi, en) = error.of_templates();
-                Self::new(Kind::SamePerson).because(vi, en)
-            }
+            ApprovalError::OwnUse => of_templates(Kind::SamePerson, &error),
             ApprovalError::TemplateRefused(_)
             | ApprovalError::NotHandedBack
             | ApprovalError::NothingToReview
-            | ApprovalError::AlreadyReviewed => {
-                let (vi, en) = error.of_templates();
-                Self::new(Kind::WrongState).because(vi, en)
-            }
+            | ApprovalError::AlreadyReviewed => of_templates(Kind::WrongState, &error),
             ApprovalError::ChallengeGone => Self::new(Kind::ChallengeGone).because(
                 "Yêu cầu ký đã dùng, đã quá 5 phút, hoặc dành cho nội dung khác. Hãy xem lại nội dung rồi ký lại.",
                 "The challenge was used, is older than 5 minutes, or is about something else. Look again, then seal again.",
@@ -196,6 +190,11 @@ impl From<SteerError> for Problem {
             SteerError::Store(error) => error.into(),
         }
     }
+}
+
+fn of_templates(kind: Kind, error: &ApprovalError) -> Problem {
+    let (vi, en) = error.of_templates();
+    Problem::new(kind).because(vi, en)
 }
 
 /// The role does not include it.

@@ -17,7 +17,7 @@ use crate::identity::keys;
 use crate::store::idempotency::Once;
 use crate::web::problem::{Kind, Problem};
 
-/// The officer behind the API key. Without a valid one there is no handler.
+/// The officer behind the API key or the access token. Without a valid one there is no handler.
 #[derive(Debug)]
 pub struct Caller(pub Officer);
 
@@ -37,7 +37,7 @@ impl FromRequestParts<AppState> for Caller {
 }
 
 impl Caller {
-    /// The officer behind the key in these headers, as of now.
+    /// The officer behind the key or the token in these headers, as of now.
     pub async fn of(headers: &HeaderMap, state: &AppState) -> Result<Self, Problem> {
         let key = bearer(headers).ok_or_else(|| {
             Problem::new(Kind::Unauthenticated).because(
@@ -45,6 +45,16 @@ impl Caller {
                 "No API key: send Authorization: Bearer loa_…",
             )
         })?;
+        if let Some(tokens) = state.tokens.as_ref().filter(|_| !key.starts_with(keys::PREFIX)) {
+            // Which part of it was wrong is ours to know (RFC 6750 §3.1).
+            let officer = tokens.officer_of(key).await?;
+            return officer.map(Self).ok_or_else(|| {
+                Problem::new(Kind::InvalidToken).because(
+                    "Mã truy cập không hợp lệ, đã hết hạn, hoặc hệ thống không còn được gửi thay ai.",
+                    "The access token is not valid, has expired, or its client acts as nobody.",
+                )
+            });
+        }
         let officer = keys::officer_of(&state.pool, key).await?;
         officer.map(Self).ok_or_else(|| {
             Problem::new(Kind::Unauthenticated).because(

@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::approval::{Approval, Keys};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::identity::access_tokens::AccessTokens;
 use crate::intake::Intake;
 use crate::registry::Registrar;
 use crate::shutdown::Shutdown;
@@ -66,6 +67,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// As read at start.
     pub config: Arc<Config>,
+    /// Takes access tokens of agencies' systems; none: only API keys.
+    pub tokens: Option<AccessTokens>,
     /// Takes requests.
     pub intake: Intake,
     /// Takes decisions.
@@ -108,7 +111,18 @@ impl App {
         let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());
-        Self { pool, urgent, clock, config, intake, approval, registrar, broker, shutdown }
+        let tokens = None;
+        Self { pool, urgent, clock, config, tokens, intake, approval, registrar, broker, shutdown }
+    }
+
+    /// Takes access tokens too, where an issuer is configured.
+    ///
+    /// # Errors
+    /// When a file of the configuration cannot be read.
+    pub fn with_tokens(mut self) -> anyhow::Result<Self> {
+        let (config, clock) = (&self.config, Arc::clone(&self.clock));
+        self.tokens = AccessTokens::new(self.pool.clone(), &config.bearer, config.mode, clock)?;
+        Ok(self)
     }
 
     /// As state of a router.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router};
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Content, Info, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
     SecurityRequirement,
@@ -34,6 +34,12 @@ fn described() -> OpenApiRouter<AppState> {
     components
         .add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     components.add_security_scheme(
+        "access_token",
+        SecurityScheme::Http(
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
+        ),
+    );
+    components.add_security_scheme(
         "device_secret",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
     );
@@ -44,7 +50,11 @@ fn described() -> OpenApiRouter<AppState> {
         ViolationBody::name().into_owned(),
         <ViolationBody as utoipa::PartialSchema>::schema(),
     );
-    document.security = Some(vec![SecurityRequirement::new("api_key", Vec::<String>::new())]);
+    document.security = Some(
+        ["api_key", "access_token"]
+            .map(|way| SecurityRequirement::new(way, Vec::<String>::new()))
+            .to_vec(),
+    );
     router
 }
 

@@ -12,12 +12,13 @@ pub use super::change::{AccountError, ApiKey};
 use super::change::{Effect, carry_out};
 use super::invitation::Half;
 use super::{password, single_sign_on};
-use crate::domain::authority::{Change, NAME_MAX, NewAccount, claim, line};
+use crate::domain::authority::{Change, Client, NAME_MAX, NewAccount, claim, line};
 use crate::domain::id::{AgencyId, OfficerId};
 use crate::domain::seal::digest;
 use crate::domain::text;
 use crate::domain::violation::Violation;
 use crate::store::account::Origin;
+use crate::store::client::{self, ClientLine};
 use crate::store::{StoreError, account, audit, passkey};
 
 /// User-perceived characters of an agency's official code.
@@ -199,6 +200,48 @@ pub(super) async fn detach_broker_user(
         audit::append(conn, actor, "broker_user.removed", &officer.to_string(), detail).await?;
     }
     Ok(removed.is_some())
+}
+
+/// Lets a client of the issuer act as an officer.
+pub async fn link_client(
+    pool: &PgPool,
+    actor: &str,
+    officer: OfficerId,
+    client: Client,
+) -> Result<(), AccountError> {
+    change(pool, actor, Change::LinkClient { officer, client }, false).await.map(drop)
+}
+
+/// Every client that acts as somebody, and the login of whom.
+pub async fn clients(pool: &PgPool) -> Result<Vec<(ClientLine, String)>, StoreError> {
+    let mut conn = pool.acquire().await?;
+    let mut lines = Vec::new();
+    for line in client::linked(&mut conn).await? {
+        let login = account::login_of(&mut conn, line.officer).await?;
+        lines.push((line, login));
+    }
+    Ok(lines)
+}
+
+/// Lets a client act as nobody any more. Returns whether it acted as somebody.
+pub async fn unlink_client(pool: &PgPool, actor: &str, id: Uuid) -> Result<bool, AccountError> {
+    let mut tx = pool.begin().await?;
+    let done = end_client(&mut tx, actor, id).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+/// The same in the transaction of whoever decided it.
+pub(super) async fn end_client(
+    conn: &mut PgConnection,
+    actor: &str,
+    id: Uuid,
+) -> Result<bool, AccountError> {
+    let ended = client::unlink(conn, id).await?;
+    if ended {
+        audit::append(conn, actor, "client.unlinked", &id.to_string(), json!({})).await?;
+    }
+    Ok(ended)
 }
 
 /// Sets the password an officer signs in to the console with; their sessions end.

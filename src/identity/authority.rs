@@ -14,6 +14,7 @@ use crate::domain::id::{ChangeId, OfficerId};
 use crate::domain::seal::{canonical, digest};
 use crate::store::account::{self, Origin};
 use crate::store::authority::{self, AccountLine, KeyLine, Outcome, Proposal};
+use crate::store::client::{self, ClientLine};
 use crate::store::{StoreError, audit};
 
 /// How long a decided one is still listed.
@@ -85,6 +86,8 @@ pub struct Register {
     pub accounts: Vec<AccountLine>,
     /// Every valid key.
     pub keys: Vec<KeyLine>,
+    /// Which clients of the issuer of access tokens act as whom.
+    pub clients: Vec<ClientLine>,
     /// Which RabbitMQ users act as whom.
     pub broker_users: Vec<(String, OfficerId)>,
     /// Every agency: id, code, name.
@@ -131,6 +134,7 @@ impl Authority {
             proposals: authority::recent(&mut conn, now - LISTED).await?,
             accounts: authority::accounts(&mut conn).await?,
             keys: authority::keys(&mut conn).await?,
+            clients: client::linked(&mut conn).await?,
             broker_users: authority::broker_users(&mut conn).await?,
             agencies: authority::agencies(&mut conn).await?,
         })
@@ -241,6 +245,14 @@ impl Authority {
         if removed { Ok(()) } else { Err(AuthorityError::NotFound) }
     }
 
+    /// Lets a client of the issuer act as nobody any more, at once.
+    pub async fn unlink_client(&self, by: &Officer, link: Uuid) -> Result<(), AuthorityError> {
+        let mut tx = self.begin_as(by).await?;
+        let unlinked = accounts::end_client(&mut tx, &by.id.to_string(), link).await?;
+        tx.commit().await?;
+        if unlinked { Ok(()) } else { Err(AuthorityError::NotFound) }
+    }
+
     /// Revokes a key at once.
     pub async fn revoke_key(&self, by: &Officer, key: Uuid) -> Result<(), AuthorityError> {
         let mut tx = self.begin_as(by, None).await?;
@@ -260,6 +272,7 @@ async fn check_there(conn: &mut PgConnection, change: &Change) -> Result<(), Aut
         Change::ChangeRole { officer, .. }
         | Change::CreateKey { officer, .. }
         | Change::ActAs { officer, .. }
+        | Change::LinkClient { officer, .. }
         | Change::Invite { officer, .. } => account::is_open(conn, *officer).await?,
     };
     if is_there { Ok(()) } else { Err(AccountError::NotThere.into()) }
@@ -291,6 +304,7 @@ async fn write_down(
         Change::ChangeRole { officer, role } => json!({"change_role": role, "officer": officer}),
         Change::CreateKey { officer, .. } => json!({"create_key": officer}),
         Change::ActAs { officer, .. } => json!({"act_as": officer}),
+        Change::LinkClient { officer, client } => json!({"link_client": officer, "client": client}),
         Change::Invite { officer, .. } => json!({"invite": officer}),
     };
     detail["digest"] = json!(digest(&canonical(change)));

@@ -12,7 +12,7 @@ use crate::domain::seal::digest;
 use crate::domain::violation::Violation;
 use crate::random::{self, NoRandomness};
 use crate::store::account::Origin;
-use crate::store::{StoreError, account, audit, invitation};
+use crate::store::{StoreError, account, audit, client, invitation};
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +35,13 @@ pub enum AccountError {
     )]
     TakesTwo,
     /// Whoever confirms a key sees it, so none may decide or give authority.
-    #[error("approvers and administrators act in person: no key or RabbitMQ user acts as one")]
+    #[error(
+        "approvers and administrators act in person: no key, client or RabbitMQ user acts as one"
+    )]
     ActsInPerson,
+    /// A client acts as one account, until that is ended.
+    #[error("this client acts as an account already; end that first")]
+    ClientActs,
     /// Nobody has this login.
     #[error("nobody has the login {0:?}")]
     NoSuchLogin(String),
@@ -63,11 +68,13 @@ impl From<StoreError> for AccountError {
             Some("agency_one_focal_unit") => Self::SecondFocalUnit,
             Some("second_administrator") => Self::TakesTwo,
             Some("key_decides_nothing") => Self::ActsInPerson,
+            Some("system_client_linked") => Self::ClientActs,
             Some("officer_of_the_focal_unit") => Self::NotFocalUnit,
             Some(
                 "officer_agency_id_fkey"
                 | "api_key_officer_id_fkey"
                 | "broker_user_officer_id_fkey"
+                | "system_client_officer_id_fkey"
                 | "invitation_officer_id_fkey",
             ) => Self::NotThere,
             _ => Self::Store(error),
@@ -111,7 +118,7 @@ pub enum Effect {
     RoleChanged,
     /// This key works; its secret is shown once and kept nowhere.
     KeyCreated(ApiKey),
-    /// The RabbitMQ user acts as the officer.
+    /// The RabbitMQ user, or the client of the issuer, acts as the officer.
     ActsAs,
     /// The person may register a passkey, with the first half of the code and this one, shown once and kept nowhere.
     Invited(Half),
@@ -122,7 +129,10 @@ pub(super) async fn check_key(
     conn: &mut PgConnection,
     change: &Change,
 ) -> Result<(), AccountError> {
-    let (Change::CreateKey { officer, .. } | Change::ActAs { officer, .. }) = change else {
+    let (Change::CreateKey { officer, .. }
+    | Change::ActAs { officer, .. }
+    | Change::LinkClient { officer, .. }) = change
+    else {
         return Ok(());
     };
     match account::role_of(conn, *officer).await? {
@@ -190,6 +200,16 @@ pub(super) async fn carry_out(
             account::set_broker_user(conn, user_id, *officer, origin).await?;
             let detail = json!({"user_id": user_id, "granted_by": granted_by});
             audit::append(conn, actor, "broker_user.set", &officer.to_string(), detail).await?;
+            Ok(Effect::ActsAs)
+        }
+        Change::LinkClient { officer, client } => {
+            if !account::is_open(conn, *officer).await? {
+                return Err(AccountError::NotThere);
+            }
+            let id = Uuid::now_v7();
+            client::link(conn, id, *officer, client, origin).await?;
+            let detail = json!({"officer": officer, "client": client, "granted_by": granted_by});
+            audit::append(conn, actor, "client.linked", &id.to_string(), detail).await?;
             Ok(Effect::ActsAs)
         }
         Change::Invite { officer, first_hash } => {

@@ -33,6 +33,12 @@ pub mod totp;
 /// The province's single sign-on.
 pub mod single_sign_on;
 
+/// Access tokens of agencies' systems.
+pub mod access_tokens;
+
+/// An issuer of tokens, and its keys.
+mod issuer;
+
 /// How often a browser may ask before it has signed in.
 mod asking;
 

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::sessions::{Attempt, Reach, Sessions, SignInError, SignedIn};
+use super::issuer::Issuer;
+use super::issuer::fetch::{Fetch, NoAnswer};
+use super::issuer::jwt::Kind;
+use super::sessions::{Reach, Sessions, SignInError, SignedIn};
 use super::{token, totp};
 use crate::config::oidc::Oidc;
 use crate::config::{Mode, Secret};
@@ -25,12 +28,8 @@ use crate::store::session::Session;
 use crate::store::{StoreError, account, audit, passkey, session, single_sign_on};
 
 mod claims;
-mod fetch;
-mod issuer;
-mod jwt;
 
 use claims::Told;
-use issuer::Issuer;
 
 /// Where the issuer sends browsers back to.
 pub const CALLBACK: &str = "/console/sso/callback";
@@ -107,7 +106,7 @@ pub struct SingleSignOn {
     config: Arc<Oidc>,
     secret: Option<Secret<String>>,
     redirect: String,
-    issuer: Arc<Issuer>,
+    issuer: Issuer,
 }
 
 impl std::fmt::Debug for SingleSignOn {
@@ -129,12 +128,12 @@ impl SingleSignOn {
     ) -> anyhow::Result<Option<Self>> {
         let Some(name) = &config.issuer else { return Ok(None) };
         let ca = config.ca_file.as_ref().map(std::fs::read).transpose().context("oidc.ca_file")?;
-        let fetch = fetch::Fetch::new(ca.as_deref(), mode == Mode::Demo);
+        let fetch = Fetch::new(ca.as_deref(), mode == Mode::Demo);
         let fetch = fetch.map_err(|what| anyhow::anyhow!("oidc.ca_file: {what}"))?;
         Ok(Some(Self {
             secret: config.client_secret().map_err(|problem| anyhow::anyhow!("{problem}"))?,
             redirect: format!("{base}{CALLBACK}"),
-            issuer: Arc::new(Issuer::new(name.clone(), fetch, Arc::clone(&sessions.clock))),
+            issuer: Issuer::new(name.clone(), fetch, Arc::clone(&sessions.clock)),
             config: Arc::new(config.clone()),
             sessions,
         }))
@@ -148,7 +147,7 @@ impl SingleSignOn {
         from: IpAddr,
     ) -> Result<String, SingleSignOnError> {
         self.sessions.asking.check(from).map_err(SingleSignOnError::TooOften)?;
-        let known = self.issuer.known(None).await.map_err(away)?;
+        let known = self.issuer.known().await.map_err(away)?;
         let asked = Asked {
             state: random::token()?,
             nonce: random::token()?,
@@ -202,7 +201,8 @@ impl SingleSignOn {
         brought: &Brought,
         from: IpAddr,
     ) -> Result<(SignedIn, String), SingleSignOnError> {
-        let attempt = self.attempt(guest, from).await?;
+        // Nobody guesses a code of the issuer: a guest in the same office keeps nobody out.
+        let attempt = self.sessions.unguessable(from);
         let asked = self.take(guest, brought).await?;
         let told = match &asked {
             Some(asked) => self.told(asked, brought).await?,
@@ -242,7 +242,7 @@ impl SingleSignOn {
         if !self.sessions.is_fresh(session) {
             return Err(SingleSignOnError::SignInAgain);
         }
-        let attempt = self.attempt(token, from).await?;
+        let attempt = self.sessions.unguessable(from);
         let told = match self.take(token, brought).await? {
             Some(asked) => self.told(&asked, brought).await?,
             None => None,
@@ -252,6 +252,10 @@ impl SingleSignOn {
         // Locks the account: a passkey that is registered meanwhile comes before or after.
         if passkey::count(&mut tx, officer.id).await? > 0 {
             return Err(SingleSignOnError::HasPasskey);
+        }
+        // Nor by a session that its owner has ended meanwhile.
+        if !session::hold(&mut tx, &token::hash(token)).await? {
+            return Err(SingleSignOnError::SignInAgain);
         }
         let person = account::person_of(&mut tx, officer.id).await?;
         let told = told.filter(|told| {
@@ -269,16 +273,11 @@ impl SingleSignOn {
         }
         session::end_enrolling(&mut tx, &token::hash(token)).await?;
         let actor = officer.id.to_string();
-        let detail = json!({"issuer": self.issuer.name});
+        let detail = json!({"issuer": self.issuer.name()});
         audit::append(&mut tx, &actor, "single_sign_on.linked", &actor, detail).await?;
         tx.commit().await?;
         tracing::info!(officer.id = %officer.id, "an account was linked to the single sign-on");
         Ok(())
-    }
-
-    /// There is no login yet: counted are a browser and its address, so that nobody's failures lock everybody out.
-    async fn attempt(&self, cookie: &str, from: IpAddr) -> Result<Attempt<'_>, SignInError> {
-        self.sessions.attempt(&format!("single sign-on:{cookie}"), from).await
     }
 
     /// What this very browser was sent with, used up whatever it brings back; nothing if that is an answer to something else.
@@ -286,7 +285,7 @@ impl SingleSignOn {
         let mut conn = self.sessions.pool.acquire().await?;
         let asked: Option<Asked> =
             passkey::take(&mut conn, &token::hash(cookie), Ceremony::SingleSignOn).await?;
-        let is_ours = brought.iss.as_ref().is_none_or(|iss| *iss == self.issuer.name);
+        let is_ours = brought.iss.as_ref().is_none_or(|iss| iss == self.issuer.name());
         Ok(asked.filter(|asked| {
             // Compared once and then gone: nobody measures their way to it.
             is_ours && asked.state == brought.state && !brought.code.is_empty()
@@ -317,9 +316,9 @@ impl SingleSignOn {
         asked: &Asked,
         brought: &Brought,
     ) -> Result<Option<Told>, SingleSignOnError> {
-        let known = self.issuer.known(None).await.map_err(away)?;
+        let known = self.issuer.known().await.map_err(away)?;
         let (credentials, form) = self.exchange(asked, brought);
-        let answer = self.issuer.fetch.post(&known.token, credentials, form).await;
+        let answer = self.issuer.fetch().post(&known.token, credentials, form).await;
         let answer: Map<String, Value> = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -330,12 +329,9 @@ impl SingleSignOn {
         let Some(id_token) = answer.get("id_token").and_then(Value::as_str) else {
             return Ok(None);
         };
-        let known = self.issuer.known(jwt::head(id_token).as_ref()).await.map_err(away)?;
-        let Some(claims) = known.keys.claims(id_token) else {
-            tracing::warn!("a token of the single sign-on is signed by none of its keys");
-            return Ok(None);
-        };
-        let told = claims::told(&self.config, &claims, &asked.nonce, self.sessions.clock.now());
+        let claims = self.issuer.claims(id_token, Kind::Id).await.map_err(away)?;
+        let now = self.sessions.clock.now();
+        let told = claims.and_then(|claims| claims::told(&self.config, &claims, &asked.nonce, now));
         Ok(told
             .inspect_err(|what| tracing::warn!(what, "a token of the single sign-on does not hold"))
             .ok())
@@ -356,6 +352,6 @@ pub(super) async fn end_all_weaker(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
-fn away(error: fetch::NoAnswer) -> SingleSignOnError {
+fn away(error: NoAnswer) -> SingleSignOnError {
     SingleSignOnError::Away(error.to_string())
 }

@@ -102,7 +102,7 @@ impl Sessions {
     pub async fn draw_codes(&self, session: &Session, token: &str) -> Result<Shown, TotpError> {
         let officer = &session.officer;
         let mut tx = self.pool.begin().await?;
-        self.may_set_up(&mut tx, session).await?;
+        self.may_set_up(&mut tx, session, token).await?;
         let secret = random::bytes()?;
         let sealed = self.totp_keys.seal(officer.id, &secret)?.ok_or(TotpError::NotHere)?;
         passkey::ask(&mut tx, &token::hash(token), Ceremony::Totp, &sealed, MINUTES).await?;
@@ -134,7 +134,7 @@ impl Sessions {
         let (officer, holder, now) = (&session.officer, token::hash(token), self.clock.now());
         let password = accounts::hash_of(password).await?;
         let mut tx = self.pool.begin().await?;
-        self.may_set_up(&mut tx, session).await?;
+        self.may_set_up(&mut tx, session, token).await?;
         // A wrong code leaves the transaction, and the secret may be tried again.
         let sealed: Sealed =
             passkey::take(&mut tx, &holder, Ceremony::Totp).await?.ok_or(TotpError::Stale)?;
@@ -218,13 +218,19 @@ impl Sessions {
         &self,
         conn: &mut PgConnection,
         session: &Session,
+        token: &str,
     ) -> Result<(), TotpError> {
         self.check_here()?;
         self.check_fresh(session)?;
         if passkey::count(conn, session.officer.id).await? > 0 {
             return Err(TotpError::HasPasskey);
         }
-        Ok(())
+        // The owner may have ended the session since the request was let in.
+        if session::hold(conn, &token::hash(token)).await? {
+            Ok(())
+        } else {
+            Err(TotpError::SignInAgain)
+        }
     }
 
     fn check_here(&self) -> Result<(), TotpError> {

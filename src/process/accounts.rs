@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{command, runtime};
 use crate::config::{self, Config};
 use crate::domain::account::Role;
-use crate::domain::authority::NewAccount;
+use crate::domain::authority::{Client, NewAccount};
 use crate::identity::accounts;
 
 /// What is done about accounts.
@@ -90,6 +90,25 @@ pub enum Accounts {
         #[arg(long)]
         user_id: String,
     },
+    /// Lets a client of the issuer of access tokens (bearer.issuer) act as an officer.
+    Client {
+        /// `client_id` in its tokens.
+        #[arg(long)]
+        client_id: String,
+        /// `sub` in its tokens. Not given: the client's id.
+        #[arg(long)]
+        subject: Option<String>,
+        /// As whom.
+        #[arg(long)]
+        login: String,
+    },
+    /// Lists the clients that act as somebody.
+    Clients,
+    /// Lets a client act as nobody any more.
+    UnlinkClient {
+        /// The id that `clients` prints, or the trail.
+        id: Uuid,
+    },
     /// Closes an account: no signing in, no keys.
     Disable {
         /// Whose.
@@ -141,7 +160,7 @@ impl From<RoleName> for Role {
 pub fn run(config: &Config, command: Accounts) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let pool = command::pool(&config.database).await?;
-        act(&pool, &operator(), command).await
+        act(&pool, &operator(), config.bearer.issuer.as_deref(), command).await
     })
 }
 
@@ -167,7 +186,12 @@ fn actor(login_uid: &str, sudo_user: Option<&str>, effective: Option<u32>) -> St
     }
 }
 
-async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()> {
+async fn act(
+    pool: &PgPool,
+    actor: &str,
+    token_issuer: Option<&str>,
+    command: Accounts,
+) -> anyhow::Result<()> {
     match command {
         Accounts::Agency { code, name, focal } => {
             let id = accounts::upsert_agency(pool, actor, &code, &name, focal).await?;
@@ -219,6 +243,26 @@ async fn act(pool: &PgPool, actor: &str, command: Accounts) -> anyhow::Result<()
                 bail!("no such RabbitMQ user acts as anybody");
             }
             println!("removed");
+        }
+        Accounts::Client { client_id, subject, login } => {
+            let issuer = token_issuer.context("bearer.issuer is not set: no tokens are taken")?;
+            let officer = accounts::officer_by_login(pool, &login).await?;
+            let subject = subject.unwrap_or_else(|| client_id.clone());
+            let client = Client { issuer: issuer.to_owned(), client_id, subject };
+            accounts::link_client(pool, actor, officer, client).await?;
+            println!("linked");
+        }
+        Accounts::Clients => {
+            for (line, login) in accounts::clients(pool).await? {
+                let Client { issuer, client_id, subject } = line.client;
+                println!("{} {login} {issuer} {client_id} {subject}", line.id);
+            }
+        }
+        Accounts::UnlinkClient { id } => {
+            if !accounts::unlink_client(pool, actor, id).await? {
+                bail!("no such client acts as anybody");
+            }
+            println!("unlinked");
         }
         Accounts::Disable { login } => {
             let officer = accounts::officer_by_login(pool, &login).await?;

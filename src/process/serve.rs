@@ -77,6 +77,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         Arc::new(move || watched.trouble().map(|reason| reason.to_string())),
         shutdown.clone(),
     )
+    .with_tokens()?
     .into_state();
     let asked = Broker::start(&config.broker, "serve requests");
     let requests = http::requests::start(&app, &asked, &publisher);

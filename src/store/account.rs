@@ -102,7 +102,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn change(self) -> Option<Uuid> {
+    pub(super) fn change(self) -> Option<Uuid> {
         self.granted_by.map(|change| change.0)
     }
 }
@@ -131,7 +131,7 @@ pub async fn insert_officer(
     Ok(())
 }
 
-/// Gives an open account another role. What it could do until now ends: its sessions, its keys, its RabbitMQ users. Returns whether there
+/// Gives an open account another role. What it could do until now ends: its sessions, its keys, its RabbitMQ users, its clients. Returns whether there
 /// was one whose role this changes.
 pub async fn set_role(
     conn: &mut PgConnection,
@@ -159,6 +159,12 @@ pub async fn set_role(
     sqlx::query!("delete from broker_user where officer_id = $1", officer.0)
         .execute(&mut *conn)
         .await?;
+    sqlx::query!(
+        "update system_client set unlinked_at = clock_timestamp() where officer_id = $1 and unlinked_at is null",
+        officer.0
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!("delete from console_session where officer_id = $1", officer.0)
         .execute(conn)
         .await?;

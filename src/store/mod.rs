@@ -9,6 +9,9 @@ pub mod error;
 /// Agencies, officers, keys.
 pub mod account;
 
+/// Clients of the issuer of access tokens.
+pub mod client;
+
 /// Changes that take two administrators.
 pub mod authority;
 

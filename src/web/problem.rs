@@ -50,6 +50,8 @@ kinds!(
     BadRequest = BAD_REQUEST, "bad-request", "Không đọc được yêu cầu", "The request cannot be read";
     /// No key, or not a valid one.
     Unauthenticated = UNAUTHORIZED, "unauthenticated", "Chưa xác thực", "Not authenticated";
+    /// An access token that lets nobody in (RFC 6750 §3.1).
+    InvalidToken = UNAUTHORIZED, "invalid-token", "Mã truy cập không hợp lệ", "The access token is not valid";
     /// The role does not include it.
     Forbidden = FORBIDDEN, "forbidden", "Không có quyền thực hiện", "Not allowed";
     /// Invariant 2.
@@ -229,8 +231,13 @@ impl Problem {
         *response.status_mut() = self.kind.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if self.kind == Kind::Unauthenticated {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let challenge = match self.kind {
+            Kind::Unauthenticated => Some("Bearer"),
+            Kind::InvalidToken => Some(r#"Bearer error="invalid_token""#),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

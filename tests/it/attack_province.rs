@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, header};
 use futures_util::StreamExt as _;
 use loa::console::{self, Console};
 use loa::domain::account::{Officer, Role};
-use loa::domain::authority::Change;
+use loa::domain::authority::{Change, Client};
 use loa::domain::id::OfficerId;
 use loa::identity::accounts;
 use loa::identity::authority::{Authority, Wished};
@@ -61,6 +61,9 @@ pub struct Got {
     pub body: String,
 }
 
+/// Whose clients act as accounts.
+const TOKEN_ISSUER: &str = "https://sso.example.vn";
+
 impl Province {
     pub async fn found(pool: PgPool) -> Self {
         let app = TestApp::start(pool.clone()).await;
@@ -74,8 +77,10 @@ impl Province {
         let founder = app.person(FOCAL, "skhcn.lanhdao", Role::Approver).await;
         let publication =
             Arc::new(Publication::new(pool.clone(), app.clock.clone(), app.trusted()));
+        let mut config = loa::config::Config::clone(&app.state.config);
+        config.bearer.issuer = Some(TOKEN_ISSUER.to_owned());
         let console = Console::new(
-            &app.state.config,
+            &config,
             pool.clone(),
             pool.clone(),
             app.clock.clone(),
@@ -106,7 +111,7 @@ impl Province {
         province
     }
 
-    /// What only a founder makes: keys and RabbitMQ users.
+    /// What only a founder makes: keys, RabbitMQ users, clients.
     async fn stock(&mut self) {
         for foreign in [false, true] {
             for spare in 0..3 {
@@ -117,7 +122,15 @@ impl Province {
                 let user = format!("may-{foreign}-{spare}");
                 let made = accounts::set_broker_user(&self.app.pool, "test", &user, officer);
                 made.await.expect("a RabbitMQ user");
-                self.spare.entry((About::BrokerUser, foreign)).or_default().push(user);
+                self.spare.entry((About::BrokerUser, foreign)).or_default().push(user.clone());
+                let issuer = TOKEN_ISSUER.to_owned();
+                let client = Client { issuer, client_id: user.clone(), subject: user.clone() };
+                let linked = accounts::link_client(&self.app.pool, "test", officer, client);
+                linked.await.expect("a client");
+                let clients = accounts::clients(&self.app.pool).await.expect("clients");
+                let link = clients.into_iter().find(|(line, _)| line.client.client_id == user);
+                let link = link.expect("linked").0.id.to_string();
+                self.spare.entry((About::Client, foreign)).or_default().push(link);
             }
         }
     }
@@ -134,6 +147,7 @@ impl Province {
             A::Account,
             A::Key,
             A::BrokerUser,
+            A::Client,
             A::Proposal,
         ] {
             for foreign in [false, true] {
@@ -254,7 +268,7 @@ impl Province {
                 let made = accounts::create_officer(&self.app.pool, "test", new, false).await;
                 made.expect("one is enough").to_string()
             }
-            (About::Key | About::BrokerUser, _) => {
+            (About::Key | About::BrokerUser | About::Client, _) => {
                 self.spare.get_mut(&(about, foreign)).and_then(Vec::pop).expect("enough in stock")
             }
             (About::Proposal, _) => {
@@ -359,6 +373,7 @@ impl Province {
             ("whole_province", "yes"),
             ("no_state_secret", "yes"),
             ("reason", "Ghi rõ xã nào"),
+            ("finding", "Dùng mẫu đúng"),
             ("agency", &agency),
             ("name", "Người mới"),
             ("login", &login),
@@ -366,6 +381,8 @@ impl Province {
             ("role", "auditor"),
             ("label", "máy chủ"),
             ("user_id", if thing.is_empty() { "may-moi" } else { thing }),
+            ("client_id", &login),
+            ("subject", &login),
             ("password", "mat khau nao do"),
         ];
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
@@ -381,6 +398,8 @@ impl Province {
             "POST /v1/review/alerts/{id}/return" | "POST /v1/review/alerts/{id}/reject" => {
                 json!({"reason": "Ghi rõ xã nào"})
             }
+            "POST /v1/review/templates/{id}/fill" => json!({"filling": {"level": 4}}),
+            "POST /v1/review/alerts/{id}/after-review" => json!({"finding": "Dùng mẫu đúng"}),
             "PUT /v1/devices/{installation}" => handset(thing),
             "POST /v1/feedback-events" => {
                 let mut event = crate::support::notice::result();

@@ -28,6 +28,8 @@ pub enum About {
     Key,
     /// A RabbitMQ user that acts as an account.
     BrokerUser,
+    /// A client of the issuer of access tokens, linked to an account.
+    Client,
     /// A proposal of another administrator, about an account of the agency.
     Proposal,
     /// A session at the console.
@@ -159,6 +161,12 @@ pub const TABLE: &[Row] = &[
     row("POST /v1/review/alerts/{id}/cancel", About::Live, Door::Key(&[P::Recall]), Reach::Every, 409),
     row("POST /v1/review/alerts/{id}/recall", About::Live, Door::Key(&[P::Recall]), Reach::Every, 200),
 
+    // The matrix has no template; where there is one, is in `template_use`.
+    row("GET /v1/review/templates", About::Nothing, DECIDES, Reach::Every, 200),
+    row("POST /v1/review/templates/{id}/fill", About::Submitted, DECIDES, Reach::Every, 409),
+    row("GET /v1/review/template-uses", About::Nothing, DECIDES, Reach::Every, 200),
+    row("POST /v1/review/alerts/{id}/after-review", About::Live, DECIDES, Reach::Every, 404),
+
     // Broadcasts. Whoever steers sees every agency's; an agency sees those of its own alerts.
     row("GET /v1/broadcasts/{id}", About::Broadcast, READS, Reach::Seen, 200),
     row("GET /v1/broadcasts/{id}/events", About::Broadcast, READS, Reach::Seen, 200),
@@ -209,6 +217,10 @@ pub const TABLE: &[Row] = &[
     row("POST /console/alerts/{id}/return", About::Submitted, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/alerts/{id}/reject", About::Submitted, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/alerts/{id}/all-clear", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 409),
+    row("GET /console/templates/{id}", About::Live, DESK_DECIDES, Reach::Every, 404),
+    row("POST /console/templates/{id}", About::Submitted, DESK_DECIDES, Reach::Every, 409),
+    row("GET /console/alerts/{id}/after-review", About::Live, DESK_LOOKS, Reach::Every, 404),
+    row("POST /console/alerts/{id}/after-review", About::Live, DESK_DECIDES, Reach::Every, 404),
     row("POST /console/alerts/{id}/cancel", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 409),
     row("POST /console/alerts/{id}/recall", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 303),
     row("GET /console/broadcasts/{id}", About::Broadcast, DESK_LOOKS, Reach::Every, 200),
@@ -223,10 +235,12 @@ pub const TABLE: &[Row] = &[
     row("POST /console/accounts/{id}/role", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/key", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/broker-user", About::Account, DESK_MANAGES, Reach::Every, 303),
+    row("POST /console/accounts/{id}/client", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/invite", About::Account, DESK_MANAGES, Reach::Every, 200),
     row("POST /console/accounts/{id}/lock-out", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/accounts/{id}/close", About::Account, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/broker-users/remove", About::BrokerUser, DESK_MANAGES, Reach::Every, 303),
+    row("POST /console/clients/{id}/unlink", About::Client, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/keys/{id}/revoke", About::Key, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/changes/{id}/confirm", About::Proposal, DESK_MANAGES, Reach::Every, 303),
     row("POST /console/changes/{id}/refuse", About::Proposal, DESK_MANAGES, Reach::Every, 303),

@@ -99,6 +99,7 @@ impl Desk {
             doors: Doorkeeper::new(sessions, false),
             approval: Approval::new(pool.clone(), keys, Announcements::default()),
             authority: Authority::new(pool.clone()),
+            token_issuer: None,
             pool: pool.clone(),
             clock: clock.clone(),
             pacing: Pacing {

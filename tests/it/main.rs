@@ -24,6 +24,7 @@ mod attack_sign_in;
 mod attack_table;
 mod audit_record;
 mod authority;
+mod bearer_tokens;
 mod before_deciding;
 mod broadcast_faults;
 mod canary;
@@ -87,4 +88,5 @@ mod single_sign_on;
 mod sixty_seconds;
 
 mod support;
+mod template_use;
 mod trace_journey;

@@ -43,6 +43,10 @@ pub fn mendable(error: &AuthorityError, t: Tongue) -> Option<Vec<String>> {
             format!("Tên đăng nhập {login} đã có người dùng."),
             format!("The login {login} is taken."),
         ),
+        AccountError::ClientActs => say(
+            "Hệ thống này đang gửi thay một tài khoản. Hãy kết thúc việc đó trước.".to_owned(),
+            "This client acts as an account already. End that first.".to_owned(),
+        ),
         AccountError::NotFocalUnit => say(
             "Chỉ cán bộ của Sở Khoa học và Công nghệ được làm người duyệt (Điều 12).".to_owned(),
             "Only officers of the Department of Science and Technology approve (Article 12)."
@@ -53,9 +57,9 @@ pub fn mendable(error: &AuthorityError, t: Tongue) -> Option<Vec<String>> {
             "The account has this role already.".to_owned(),
         ),
         AccountError::ActsInPerson => say(
-            "Người duyệt và người quản trị tự mình thao tác: không tạo khóa API hay người dùng RabbitMQ thay cho họ."
+            "Người duyệt và người quản trị tự mình thao tác: không có khóa API, mã truy cập hay người dùng RabbitMQ thay cho họ."
                 .to_owned(),
-            "Approvers and administrators act in person: no API key or RabbitMQ user acts as one."
+            "Approvers and administrators act in person: no API key, client or RabbitMQ user acts as one."
                 .to_owned(),
         ),
         AccountError::SecondFocalUnit

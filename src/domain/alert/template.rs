@@ -126,6 +126,9 @@ pub struct Filled {
     pub at: OffsetDateTime,
 }
 
+/// September is the longest month of those that are written out.
+const LONGEST_TIME: OffsetDateTime = time::macros::datetime!(2026-09-30 23:59 +7);
+
 const PLACE: &str = "{place}";
 const TIME: &str = "{time}";
 const LEVEL: &str = "{level}";
@@ -288,9 +291,7 @@ impl Blanks {
 
     fn longest(&self, language: &Language, words: &Text) -> Text {
         let places = self.place.as_ref().map_or_else(Vec::new, PlaceBlank::longest);
-        // September is the longest month of those that are written out.
-        let time = Some(time::macros::datetime!(2026-09-30 23:59 +7));
-        fill(language, words, &Filling { places, time, level: Some(5) })
+        fill(language, words, &Filling { places, time: Some(LONGEST_TIME), level: Some(5) })
     }
 
     fn check_filling(&self, filling: &Filling, at: OffsetDateTime, broken: &mut Vec<Violation>) {

@@ -29,12 +29,17 @@ pub(super) fn told(
     let now = now.unix_timestamp();
     let issuer = text("iss").filter(|iss| Some(*iss) == config.issuer.as_deref());
     let issuer = issuer.ok_or("iss is another issuer")?;
-    let audience = texts(claims.get("aud"));
-    if !audience.contains(&config.client_id) {
-        return Err("aud is not this client");
+    // We trust no other audience, so a token that names one beside us is none (§3.1.3.7, 3).
+    let is_ours = |name: &Value| name.as_str() == Some(config.client_id.as_str());
+    let audience = match claims.get("aud") {
+        Some(Value::Array(audience)) => audience.as_slice(),
+        Some(audience) => std::slice::from_ref(audience),
+        None => &[],
+    };
+    if !matches!(audience, [only] if is_ours(only)) {
+        return Err("aud is not this client alone");
     }
-    let azp = claims.get("azp").map(|azp| azp.as_str() == Some(config.client_id.as_str()));
-    if azp == Some(false) || (audience.len() > 1 && azp.is_none()) {
+    if claims.get("azp").is_some_and(|azp| !is_ours(azp)) {
         return Err("azp is another client");
     }
     if number("exp").is_none_or(|exp| exp <= now - LEEWAY) {

@@ -107,7 +107,7 @@ impl TestApp {
         Self::start_configured(pool, SystemClock.now(), None, Quorum::default(), keep).await
     }
 
-    async fn start_configured(
+    pub async fn start_configured(
         pool: PgPool,
         now: OffsetDateTime,
         approvers: Option<Approvers>,
@@ -137,6 +137,8 @@ impl TestApp {
             Arc::new(|| None),
             Shutdown::new(),
         )
+        .with_tokens()
+        .expect("no file is named")
         .into_state();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");

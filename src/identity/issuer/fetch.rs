@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks an issuer.
 #[derive(Clone)]
-pub(super) struct Fetch {
+pub(in crate::identity) struct Fetch {
     tls: TlsConnector,
     /// Only a demo's issuer is asked without TLS.
     plain: bool,
@@ -36,14 +36,14 @@ pub(super) struct Fetch {
 pub struct NoAnswer(String);
 
 impl NoAnswer {
-    pub(super) fn new(what: &str) -> Self {
+    pub(in crate::identity) fn new(what: &str) -> Self {
         Self(what.to_owned())
     }
 }
 
 impl Fetch {
     /// Believes the authorities in `ca`, a PEM text, or the public ones.
-    pub(super) fn new(ca: Option<&[u8]>, plain: bool) -> Result<Self, String> {
+    pub(in crate::identity) fn new(ca: Option<&[u8]>, plain: bool) -> Result<Self, String> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(pem) = ca {
             roots = RootCertStore::empty();
@@ -61,11 +61,19 @@ impl Fetch {
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), plain })
     }
 
-    pub(super) async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, NoAnswer> {
+    /// Is this an address that may be asked, or that a browser may be sent to?
+    pub(super) fn may_ask(&self, url: &Url) -> bool {
+        url.scheme() == "https" || (self.plain && url.scheme() == "http")
+    }
+
+    pub(in crate::identity) async fn get<T: DeserializeOwned>(
+        &self,
+        url: &str,
+    ) -> Result<T, NoAnswer> {
         self.ask(Method::GET, url, None, String::new()).await
     }
 
-    pub(super) async fn post<T: DeserializeOwned>(
+    pub(in crate::identity) async fn post<T: DeserializeOwned>(
         &self,
         url: &str,
         credentials: Option<String>,
