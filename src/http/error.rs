@@ -97,10 +97,10 @@ impl From<ApprovalError> for Problem {
                 "Nobody has said whose account the approver's or an author's is, so it cannot be approved. Tell an administrator.",
             ),
             ApprovalError::State(refusal) => refusal.into(),
-            ApprovalError::Decided { decision, refusal } => Self::new(Kind::WrongState).because(
-                meanwhile(&decision, refusal.state, Tongue::Vi),
-                meanwhile(&decision, refusal.state, Tongue::En),
-            ),
+            ApprovalError::Decided { decision, refusal } => {
+                let told = |t| meanwhile(&decision, refusal.state, t);
+                Self::new(Kind::WrongState).because(told(Tongue::Vi), told(Tongue::En))
+            }
             ApprovalError::AlreadyEndorsed => Self::new(Kind::AlreadyEndorsed).because(
                 "Bạn đã duyệt bản này. Tin khẩn cấp cần thêm một người duyệt khác.",
                 "You have approved this already. An emergency takes another approver.",

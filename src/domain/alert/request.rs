@@ -65,6 +65,7 @@ pub struct AlertRequest {
 
 impl AlertRequest {
     /// As it is to be read where it does not say itself what it takes the place of.
+    #[must_use]
     pub fn following(&self, follows: Option<Follows>) -> Self {
         let follows = follows.map(|follows| FollowsRequest {
             alert: follows.alert.to_string(),
