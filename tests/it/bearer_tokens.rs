@@ -11,6 +11,7 @@ use loa::clock::{Clock as _, SystemClock};
 use loa::domain::account::{Officer, Role};
 use loa::domain::authority::{Change, Client};
 use loa::domain::id::OfficerId;
+use loa::domain::seal::Quorum;
 use loa::identity::accounts::{self, AccountError};
 use loa::identity::authority::{Authority, AuthorityError, Wished};
 use loa::identity::change::Effect;
@@ -43,11 +44,11 @@ impl Province {
         let (name, scope) = (issuer.name.clone(), scope.map(str::to_owned));
         let configure = |config: &mut loa::config::Config| {
             config.bearer.issuer = Some(name);
-            config.bearer.audience = AUDIENCE.to_owned();
+            AUDIENCE.clone_into(&mut config.bearer.audience);
             config.bearer.scope = scope;
         };
         let now = SystemClock.now();
-        let app = TestApp::start_configured(pool, now, None, Default::default(), configure).await;
+        let app = TestApp::start_configured(pool, now, None, Quorum::default(), configure).await;
         let system = app.writer().await.id;
         let province = Self { app, issuer, system };
         accounts::link_client(&province.app.pool, "test", system, province.client())
@@ -72,7 +73,7 @@ impl Province {
         })
     }
 
-    fn head(&self) -> Value {
+    fn head() -> Value {
         json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "1"})
     }
 
@@ -84,7 +85,7 @@ impl Province {
     }
 
     fn token(&self) -> String {
-        self.signed(&self.head(), &self.claims())
+        self.signed(&Self::head(), &self.claims())
     }
 
     fn caller(&self, key: String) -> Person {
@@ -169,7 +170,7 @@ async fn a_token_whose_claims_do_not_hold_lets_nobody_in(pool: PgPool) {
     ] {
         let mut claims = province.claims();
         claims[claim] = forged.clone();
-        let token = province.signed(&province.head(), &claims);
+        let token = province.signed(&Province::head(), &claims);
         province.is_refused(&format!("{claim}: {forged}"), &token).await;
     }
     assert_eq!(province.comes(&province.token()).await, StatusCode::OK);
@@ -204,7 +205,7 @@ async fn a_token_that_is_none_of_the_issuers_access_tokens_lets_nobody_in(pool: 
         ("alg none", unsigned(json!({"alg": "none", "typ": "at+jwt"})) + "."),
         ("the public key as a shared secret", shared),
         ("tampered", format!("{head}.{}.{signature}", part(&tampered))),
-        ("another key under the same name", by(2, province.head())),
+        ("another key under the same name", by(2, Province::head())),
         ("an unknown key", by(2, json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "2"}))),
         ("a nameless key", by(2, json!({"alg": "EdDSA", "typ": "at+jwt"}))),
         ("an ID token", by(1, json!({"alg": "EdDSA", "typ": "JWT", "kid": "1"}))),
@@ -243,12 +244,12 @@ async fn strangers_tokens_ask_the_issuer_once_in_a_while_and_its_absence_stops_n
 
     // The issuer is away for hours.
     province.issuer.away.store(true, Ordering::SeqCst);
-    province.app.clock.advance(Duration::from_secs(5 * 3_600));
+    province.app.clock.advance(Duration::from_hours(5));
     assert_eq!(province.comes(&province.token()).await, StatusCode::OK);
     assert_eq!(province.comes(&province.token()).await, StatusCode::OK);
     assert_eq!(asked(), 3, "asked again once");
     // For longer than its keys may be believed.
-    province.app.clock.advance(Duration::from_secs(20 * 3_600));
+    province.app.clock.advance(Duration::from_hours(20));
     assert_eq!(province.comes(&province.token()).await, StatusCode::UNAUTHORIZED);
 
     // It comes back with a key that nobody names, beside others that nobody understands.
