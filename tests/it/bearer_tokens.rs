@@ -338,10 +338,10 @@ async fn a_client_that_is_unlinked_before_the_body_has_arrived_writes_nothing(po
     let revisions = "select count(*) from alert_revision";
     let before = app.count(revisions).await;
     let flood = app.flood().to_string();
-    for (method, path, body) in [
-        ("POST", "/v1/alerts".to_owned(), flood.clone().into_bytes()),
-        ("PUT", format!("/v1/alerts/{}", id(&draft)), flood.into_bytes()),
-        ("PUT", format!("/v1/alerts/{}/document", id(&draft)), pdf()),
+    for (method, path, media_type, body) in [
+        ("POST", "/v1/alerts".to_owned(), "application/json", flood.clone().into_bytes()),
+        ("PUT", format!("/v1/alerts/{}", id(&draft)), "application/json", flood.into_bytes()),
+        ("PUT", format!("/v1/alerts/{}/document", id(&draft)), "application/pdf", pdf()),
     ] {
         let pool = app.pool.clone();
         let slow = futures_util::stream::once(async move {
@@ -354,7 +354,7 @@ async fn a_client_that_is_unlinked_before_the_body_has_arrived_writes_nothing(po
             .method(method)
             .uri(&path)
             .header(header::AUTHORIZATION, format!("Bearer {}", province.token()))
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, media_type)
             .body(Body::from_stream(slow))
             .unwrap();
         let service = loa::http::service(&app.state, utoipa_axum::router::OpenApiRouter::new());
