@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Mode};
 use crate::console;
 use crate::delivery::providers::Providers;
-use crate::domain::canary::Standing;
+use crate::domain::canary::{Sight, Standing};
 use crate::domain::device::Provider;
 use crate::domain::wording::Tongue;
 use crate::queue::Broker;
@@ -216,9 +216,21 @@ async fn look_into_database(config: &Config, pool: &PgPool, findings: &mut Findi
     canaries(config, pool, findings).await;
 }
 
-/// The list of this machine, the template of probes, and what the last of them found.
+/// The list of this machine, the template of probes, and what the last of them found. Where nobody probes anything, one line.
 async fn canaries(config: &Config, pool: &PgPool, findings: &mut Findings) {
-    match groups::canary(config) {
+    let group = groups::canary(config);
+    let sights = match pool.acquire().await {
+        Ok(mut conn) => store::canary::sights(&mut conn).await,
+        Err(error) => Err(error.into()),
+    };
+    let is_watched = |sight: &Sight| sight.standing() != Standing::Unwatched;
+    if let (Ok(None), Ok(sights)) = (&group, &sights)
+        && !sights.iter().any(is_watched)
+    {
+        findings.well("canary", "off: nothing is probed (canary.group_file)");
+        return;
+    }
+    match group {
         Ok(None) => findings.note("canary", "no group here: this machine probes nothing"),
         Ok(Some(group)) => {
             let [fcm, apns, webpush] = group.word().devices;
@@ -238,24 +250,21 @@ async fn canaries(config: &Config, pool: &PgPool, findings: &mut Findings) {
             findings.ill("canary", &error.to_string(), "start `loa serve` with the sealing key");
         }
     }
-    let sights = match pool.acquire().await {
-        Ok(mut conn) => store::canary::sights(&mut conn).await,
-        Err(error) => Err(error.into()),
-    };
     match sights {
-        Ok(sights) => {
-            for sight in sights {
-                let what = sight.in_detail(Tongue::En);
-                match sight.standing() {
-                    Standing::Open => findings.well("canary", &what),
-                    Standing::Unwatched | Standing::Awaited => findings.note("canary", &what),
-                    Standing::Failed | Standing::Stale => {
-                        findings.ill("canary", &what, "docs/runbooks/canary-fails.md");
-                    }
-                }
-            }
-        }
+        Ok(sights) => sights.iter().for_each(|sight| look_along(sight, findings)),
         Err(error) => findings.ill("canary", &error.to_string(), "see the database's log"),
+    }
+}
+
+/// What the last probe of one provider's road found.
+fn look_along(sight: &Sight, findings: &mut Findings) {
+    let what = sight.in_detail(Tongue::En);
+    match sight.standing() {
+        Standing::Open => findings.well("canary", &what),
+        Standing::Unwatched | Standing::Awaited => findings.note("canary", &what),
+        Standing::Failed | Standing::Stale => {
+            findings.ill("canary", &what, "docs/runbooks/canary-fails.md");
+        }
     }
 }
 
