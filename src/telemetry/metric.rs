@@ -103,6 +103,7 @@ metrics! {
     Submissions = Counter "loa_submissions_total" ["1"] "Alerts submitted, by result.";
     Decisions = Counter "loa_decisions_total" ["1"] "Decisions taken, by decision.";
     Suspicions = Counter "loa_suspicions_total" ["1"] "Attempts that only a mistake or an attack explains, by reason: a seal that does not hold, an approval of one's own work, a wrong invitation code.";
+    TokensRefused = Counter "loa_access_tokens_refused_total" ["1"] "Access tokens refused, by what was wrong. Anybody can send one: no suspicion.";
     Requests = Counter "loa_http_requests_total" ["1"] "HTTP requests answered, by method, route and status.";
     RequestSeconds = Histogram "loa_http_request_seconds" ["s"] "From an HTTP request to its answer, by method and route.";
 }

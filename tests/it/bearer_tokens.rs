@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tower::ServiceExt as _;
 
-use crate::single_sign_on::{Issuer, key, part};
+use crate::single_sign_on::{CLIENT, Issuer, Server, key, part};
 use crate::support::app::{FOCAL, Person, TestApp, account, id, pdf, send};
 
 const AUDIENCE: &str = "https://loa.example.vn/v1";
@@ -32,6 +32,7 @@ struct Province {
     app: TestApp,
     issuer: Issuer,
     system: OfficerId,
+    client: &'static str,
 }
 
 impl Province {
@@ -40,7 +41,16 @@ impl Province {
     }
 
     async fn asking(pool: PgPool, scope: Option<&str>) -> Self {
-        let issuer = Issuer::start().await;
+        Self::believing(pool, Issuer::start().await, "bch-may", scope).await
+    }
+
+    /// The client is called so by the issuer.
+    async fn believing(
+        pool: PgPool,
+        issuer: Issuer,
+        client: &'static str,
+        scope: Option<&str>,
+    ) -> Self {
         let (name, scope) = (issuer.name.clone(), scope.map(str::to_owned));
         let configure = |config: &mut loa::config::Config| {
             config.bearer.issuer = Some(name);
@@ -50,7 +60,7 @@ impl Province {
         let now = SystemClock.now();
         let app = TestApp::start_configured(pool, now, None, Quorum::default(), configure).await;
         let system = app.writer().await.id;
-        let province = Self { app, issuer, system };
+        let province = Self { app, issuer, system, client };
         accounts::link_client(&province.app.pool, "test", system, province.client())
             .await
             .expect("founding");
@@ -60,8 +70,8 @@ impl Province {
     fn client(&self) -> Client {
         Client {
             issuer: self.issuer.name.clone(),
-            client_id: "bch-may".into(),
-            subject: "bch-may".into(),
+            client_id: self.client.into(),
+            subject: self.client.into(),
         }
     }
 
@@ -364,4 +374,31 @@ async fn a_client_that_is_unlinked_before_the_body_has_arrived_writes_nothing(po
         accounts::link_client(&app.pool, "test", province.system, province.client()).await.unwrap();
     }
     assert_eq!(province.comes(&province.token()).await, StatusCode::OK);
+}
+
+#[sqlx::test]
+#[ignore = "needs node and a package of npm; `make ci-full` runs it"]
+async fn a_certified_servers_token_for_this_api_and_no_other_lets_a_system_in(pool: PgPool) {
+    let server = Server::start("a secret", "soanthao", AUDIENCE);
+    let issuer = Issuer { name: server.issuer.clone(), ..Issuer::start().await };
+    let province = Province::believing(pool, issuer, CLIENT, Some("loa:gui")).await;
+    let granted = async |scope: &str| {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("resource", AUDIENCE)
+            .append_pair("scope", scope)
+            .finish();
+        let asked = reqwest::Client::new().post(format!("{}/token", server.issuer));
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded").body(form);
+        let answer = asked.basic_auth(CLIENT, Some("a secret")).send().await;
+        let answer: Value = answer.expect("an answer").json().await.expect("JSON");
+        answer["access_token"].as_str().expect("a token").to_owned()
+    };
+    let token = granted("loa:gui").await;
+    let app = &province.app;
+    app.post(&province.caller(token.clone()), "/v1/alerts", &app.flood()).await.expect(201);
+    province.is_refused("without the scope", &granted("").await).await;
+    let ended = "update system_client set unlinked_at = now()";
+    sqlx::query(ended).execute(&app.pool).await.unwrap();
+    province.is_refused("unlinked", &token).await;
 }

@@ -1,8 +1,8 @@
 //! The province's single sign-on says who somebody is, and nothing it says makes anybody more than their account is.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::public_world::World;
 use crate::support::app::account;
 use crate::support::passkey::{Authenticator, ORIGIN};
 
-const CLIENT: &str = "loa";
+pub const CLIENT: &str = "loa";
 
 /// An issuer that says whatever it is told to.
 #[derive(Clone)]
@@ -435,12 +435,33 @@ async fn nobody_links_another_persons_account_or_one_subject_to_two(pool: PgPool
 }
 
 /// The real one, ended with its standard input.
-struct Server(Child);
+pub struct Server {
+    /// Its name.
+    pub issuer: String,
+    process: Child,
+    /// What it prints later needs somewhere to go.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// Installs it, if need be, and starts it: for this client and its secret, a person, an API.
+    pub fn start(secret: &str, person: &str, api: &str) -> Self {
+        let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc/run"))
+            .args([CLIENT, secret, &format!("{ORIGIN}{CALLBACK}"), person, api])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/oidc/run");
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let issuer = lines.next().expect("an issuer").expect("a line");
+        Self { issuer, process, _lines: lines }
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 
@@ -478,18 +499,8 @@ async fn through_the_issuer(there: &str) -> String {
 async fn a_certified_server_lets_somebody_in(pool: PgPool) {
     let mut office = Office::open(pool).await;
     let secret = "a secret & 100% +/=:";
-    let redirect = format!("{ORIGIN}{CALLBACK}");
-    let mut server = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc/run"))
-        .args([CLIENT, secret, &redirect, "soanthao"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Server)
-        .expect("tests/oidc/run");
-    let stdout = server.0.stdout.take().expect("piped");
-    // Held to the end: what the server prints later needs somewhere to go.
-    let mut lines = BufReader::new(stdout).lines();
-    office.issuer.name = lines.next().expect("an issuer").expect("a line");
+    let server = Server::start(secret, "soanthao", "https://loa.example.vn/v1");
+    office.issuer.name.clone_from(&server.issuer);
     // What has to be installed first takes its time.
     office.world.clock.set(SystemClock.now());
     let file = std::env::temp_dir().join(format!("loa-oidc-{}", uuid::Uuid::new_v4()));

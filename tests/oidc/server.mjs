@@ -1,8 +1,9 @@
-// The issuer of a test: it signs in whoever comes, as one person, and says so with keys of its own. Arguments: client, secret, redirect URI, person.
+// The issuer of a test: it signs in whoever comes, as one person, and says so with keys of its own; to the same client it gives access tokens
+// for one API (RFC 9068, RFC 8707). Arguments: client, secret, redirect URI, person, API.
 import { createServer } from "node:http";
-import Provider from "oidc-provider";
+import Provider, { errors } from "oidc-provider";
 
-const [client, secret, redirect, person] = process.argv.slice(2);
+const [client, secret, redirect, person, api] = process.argv.slice(2);
 const server = createServer();
 server.listen(0, "127.0.0.1", () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
@@ -13,14 +14,24 @@ server.listen(0, "127.0.0.1", () => {
         client_secret: secret,
         redirect_uris: [redirect],
         response_types: ["code"],
-        grant_types: ["authorization_code"],
+        grant_types: ["authorization_code", "client_credentials"],
       },
     ],
     // amr is released with a scope, or not at all.
     claims: { openid: ["sub", "amr"], profile: ["roles", "staff"] },
     conformIdTokenClaims: false,
     cookies: { keys: ["of a test"] },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_, resource) => {
+          if (resource !== api) throw new errors.InvalidTarget();
+          return { scope: "loa:gui", audience: api, accessTokenFormat: "jwt", accessTokenTTL: 600 };
+        },
+      },
+    },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
     findAccount: (_, id) => ({
