@@ -425,3 +425,6 @@ fn half_a_drill_is_believed_of_no_key() {
         assert!(matches!(opened(&half), Err(SealError::Unreadable(_))), "{half:?}");
     }
 }
+
+/// What is made of templates.
+mod templates;
