@@ -19,7 +19,7 @@ use crate::support::machine::Machine;
 use crate::support::seed::url_of;
 
 /// What `loa serve` does now and then.
-fn checkpoints(app: &TestApp) -> Checkpoints {
+pub(crate) fn checkpoints(app: &TestApp) -> Checkpoints {
     Checkpoints::new(app.pool.clone(), app.key.clone(), app.trusted())
 }
 

@@ -88,5 +88,6 @@ mod single_sign_on;
 mod sixty_seconds;
 
 mod support;
+mod template_record;
 mod template_use;
 mod trace_journey;

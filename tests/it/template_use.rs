@@ -14,16 +14,16 @@ use crate::support::app::{Answer, FOCAL, Person, TestApp, id};
 use crate::support::passkey::{Authenticator, Safe};
 
 /// An office with passkeys where an emergency takes two.
-struct Office {
-    app: TestApp,
-    writer: Person,
-    people: [Person; 3],
+pub(crate) struct Office {
+    pub(crate) app: TestApp,
+    pub(crate) writer: Person,
+    pub(crate) people: [Person; 3],
     keys: [Authenticator; 3],
-    safe: Safe,
+    pub(crate) safe: Safe,
 }
 
 impl Office {
-    async fn open(pool: PgPool) -> Self {
+    pub(crate) async fn open(pool: PgPool) -> Self {
         let founding = TestApp::start(pool.clone()).await;
         let writer = founding.writer().await;
         let people = [
@@ -40,12 +40,12 @@ impl Office {
         Self { app, writer, people, keys, safe }
     }
 
-    async fn approve(&self, who: usize, alert: &Value) -> Answer {
+    pub(crate) async fn approve(&self, who: usize, alert: &Value) -> Answer {
         approve_in(&self.app, &self.people[who], &self.keys[who], alert).await
     }
 
     /// A template that two people have approved.
-    async fn ready(&self) -> Value {
+    pub(crate) async fn ready(&self) -> Value {
         let template = self.app.submitted_as(&self.writer, &template(&self.app)).await;
         self.approve(0, &template).await.expect(202);
         let kept = self.approve(1, &template).await.expect(200);
@@ -53,12 +53,12 @@ impl Office {
         template
     }
 
-    async fn fill(&self, who: usize, template: &Value, filling: &Value) -> Answer {
+    pub(crate) async fn fill(&self, who: usize, template: &Value, filling: &Value) -> Answer {
         let path = format!("/v1/review/templates/{}/fill", id(template));
         self.app.post(&self.people[who], &path, &json!({"filling": filling})).await
     }
 
-    async fn state(&self, alert: &Value) -> Value {
+    pub(crate) async fn state(&self, alert: &Value) -> Value {
         let path = format!("/v1/alerts/{}", id(alert));
         self.app.get(&self.writer, &path).await.expect(200)["state"].clone()
     }
@@ -84,7 +84,7 @@ fn believing(safe: &Safe) -> TrustedKeys {
     TrustedKeys::default().with_approvers(safe.approvers()).with_quorum(two)
 }
 
-async fn approve_in(app: &TestApp, who: &Person, key: &Authenticator, alert: &Value) -> Answer {
+pub(crate) async fn approve_in(app: &TestApp, who: &Person, key: &Authenticator, alert: &Value) -> Answer {
     let path = format!("/v1/review/alerts/{}", id(alert));
     let asked = app.post(who, &format!("{path}/challenge"), &Value::Null).await.expect(200);
     let mut approval = app.approval_of(who, alert).await;
@@ -92,7 +92,7 @@ async fn approve_in(app: &TestApp, who: &Person, key: &Authenticator, alert: &Va
     app.post(who, &format!("{path}/approve"), &approval).await
 }
 
-fn template(app: &TestApp) -> Value {
+pub(crate) fn template(app: &TestApp) -> Value {
     let mut request = app.foreseen_flood();
     request.as_object_mut().unwrap().remove("risk_level");
     let until = app.clock.now() + Duration::days(200);
@@ -110,7 +110,7 @@ fn template(app: &TestApp) -> Value {
     request
 }
 
-fn filling(app: &TestApp) -> Value {
+pub(crate) fn filling(app: &TestApp) -> Value {
     let time = (app.clock.now() + Duration::hours(2)).replace_second(0).unwrap();
     let time = time.replace_nanosecond(0).unwrap();
     json!({"places": ["xã Mường Bú", "xã Chiềng Lao"], "time": time.format(&Rfc3339).unwrap(), "level": 4})

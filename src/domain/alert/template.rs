@@ -276,7 +276,8 @@ impl Blanks {
                 ));
             }
             if is_blank {
-                rest = rest.replace(marker, "");
+                // By something, or `{ti{place}me}` would pass for two blanks.
+                rest = rest.replace(marker, " ");
             }
         }
         if rest.contains(['{', '}']) {
@@ -471,3 +472,6 @@ fn out_of_range<T: std::fmt::Display>(
         format!("Must be from {min} to {max}."),
     )
 }
+
+#[cfg(test)]
+mod tests;
