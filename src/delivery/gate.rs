@@ -56,9 +56,22 @@ pub struct Gate {
     /// The process is on its way out.
     leaving: AtomicBool,
     in_flight: AtomicI64,
-    steered: Mutex<HashMap<BroadcastId, Weak<AtomicU8>>>,
+    steered: Mutex<HashMap<BroadcastId, Weak<Steered>>>,
     known: Mutex<HashMap<BroadcastId, Steering>>,
     news: Notify,
+}
+
+/// What officers ask of one broadcast, and how many of its requests have started here and not been answered.
+#[derive(Debug)]
+struct Steered {
+    word: AtomicU8,
+    in_flight: AtomicI64,
+}
+
+impl Steered {
+    fn new(word: u8) -> Self {
+        Self { word: AtomicU8::new(word), in_flight: AtomicI64::new(0) }
+    }
 }
 
 impl Gate {
@@ -123,7 +136,7 @@ impl Gate {
             let Some(state) = state.upgrade() else {
                 return false;
             };
-            state.store(code(all.get(id).copied()), Ordering::Release);
+            state.word.store(code(all.get(id).copied()), Ordering::SeqCst);
             true
         });
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = all;
@@ -135,7 +148,7 @@ impl Gate {
         let mut steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
         let state = steered.get(&broadcast).and_then(Weak::upgrade).unwrap_or_else(|| {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let state = Arc::new(AtomicU8::new(code(known.get(&broadcast).copied())));
+            let state = Arc::new(Steered::new(code(known.get(&broadcast).copied())));
             steered.insert(broadcast, Arc::downgrade(&state));
             state
         });
@@ -152,7 +165,7 @@ impl Gate {
     pub fn pass_until(self: &Arc<Self>, expires: OffsetDateTime) -> Pass {
         Pass {
             gate: Arc::clone(self),
-            state: Arc::new(AtomicU8::new(FREE)),
+            state: Arc::new(Steered::new(FREE)),
             life: self.life.load(Ordering::Acquire),
             hours: Hours::default(),
             expires: i64::try_from(expires.unix_timestamp_nanos()).unwrap_or(i64::MAX),
@@ -178,7 +191,16 @@ impl Gate {
 
     /// Requests that have started and not been answered.
     pub fn in_flight(&self) -> i64 {
-        self.in_flight.load(Ordering::Acquire)
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Has every request of what was stopped been answered? What takes its place on a phone comes after it.
+    pub fn is_settled(&self) -> bool {
+        let steered = self.steered.lock().unwrap_or_else(PoisonError::into_inner);
+        steered.values().filter_map(Weak::upgrade).all(|state| {
+            state.word.load(Ordering::SeqCst) != STOPPED
+                || state.in_flight.load(Ordering::SeqCst) == 0
+        })
     }
 
     /// (the database's clock in Unix nanoseconds, how long it has been silent).
@@ -214,7 +236,7 @@ fn code(steering: Option<Steering>) -> u8 {
 #[derive(Clone, Debug)]
 pub struct Pass {
     gate: Arc<Gate>,
-    state: Arc<AtomicU8>,
+    state: Arc<Steered>,
     life: u64,
     hours: Hours,
     expires: i64,
@@ -247,7 +269,7 @@ impl Pass {
 
     /// May a request start now? Ask immediately before it leaves.
     pub fn check(&self) -> Result<(), Closed> {
-        let held = match self.state.load(Ordering::Acquire) {
+        let held = match self.state.word.load(Ordering::SeqCst) {
             STOPPED => return Err(Closed::Stopped),
             state => state == HELD,
         };
@@ -274,9 +296,9 @@ impl Pass {
 
     /// Starts a request if the gate is open: the guard counts it as in flight until it is dropped.
     pub fn start(&self) -> Result<InFlight, Closed> {
-        self.check()?;
-        self.gate.in_flight.fetch_add(1, Ordering::AcqRel);
-        Ok(InFlight(Arc::clone(&self.gate)))
+        // Counted before it is asked: whoever closes the gate and then counts misses none that has just passed.
+        let counted = InFlight::count(&self.gate, &self.state);
+        self.check().map(|()| counted)
     }
 
     /// Waits while the database is silent; then says whether the work may go on.
@@ -324,11 +346,23 @@ impl Pass {
 
 /// A request that has started and not been answered.
 #[derive(Debug)]
-pub struct InFlight(Arc<Gate>);
+pub struct InFlight {
+    gate: Arc<Gate>,
+    state: Arc<Steered>,
+}
+
+impl InFlight {
+    fn count(gate: &Arc<Gate>, state: &Arc<Steered>) -> Self {
+        gate.in_flight.fetch_add(1, Ordering::SeqCst);
+        state.in_flight.fetch_add(1, Ordering::SeqCst);
+        Self { gate: Arc::clone(gate), state: Arc::clone(state) }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.gate.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.state.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -468,5 +502,22 @@ mod tests {
         assert_eq!(gate.in_flight(), 1);
         drop(request);
         assert_eq!(gate.in_flight(), 0);
+    }
+
+    #[test]
+    fn what_was_stopped_is_settled_when_its_own_requests_are_answered() {
+        let (_clock, gate) = gate();
+        let (original, other) = (BroadcastId::new(), BroadcastId::new());
+        let expires = NOON + Duration::from_hours(1);
+        let passes = (gate.pass(original, expires), gate.pass(other, expires));
+        let under_way = (passes.0.start().unwrap(), passes.1.start().unwrap());
+        assert!(gate.is_settled(), "nothing was stopped");
+        gate.steer(vec![(original, Steering::Stopped)]);
+        assert!(!gate.is_settled());
+        assert!(passes.0.start().is_err());
+        drop(under_way.0);
+        assert!(gate.is_settled(), "the other goes on");
+        drop(passes.0);
+        assert!(gate.is_settled());
     }
 }

@@ -137,7 +137,12 @@ pub async fn create(
     Ok(id)
 }
 
-/// Lets go what waited long enough: whatever waits for a stop, when every live dispatcher has acknowledged it and every lost one must have
+/// How long what takes an alert's place waits for answers to what had started: an older message that arrives later would stand on the
+/// phone in place of the newer.
+const ANSWERS: Duration = Duration::from_secs(3);
+
+/// Lets go what waited long enough: whatever waits for a stop, when every live dispatcher has acknowledged it, what they had on the way has
+/// been answered (or [`ANSWERS`] have passed: a provider that answers nobody keeps no correction from being sent) and every lost one must have
 /// noticed by its own `silence` (or that waited `patience`, which is longer than a silent dispatcher can go on sending), and bulk when no
 /// emergency is live (or `bulk_hold` after it began, however late that was). Returns how many.
 pub async fn release(
@@ -154,7 +159,10 @@ pub async fn release(
                    or not exists (
                        select from dispatcher d left join live_dispatcher l on l.id = d.id
                        where case
-                           when l.id is not null then l.acked_epoch < b.after_epoch
+                           when l.id is not null then
+                               l.acked_epoch < b.after_epoch
+                               or l.settled_epoch < b.after_epoch
+                                   and b.created_at > clock_timestamp() - make_interval(secs => $4)
                            else d.lost_at is null or d.lost_at > clock_timestamp() - make_interval(secs => $3) end)
                else
                    coalesce(own.published_at, b.created_at) + make_interval(secs => $2) < clock_timestamp()
@@ -166,7 +174,8 @@ pub async fn release(
            returning b.id, b.lane"#,
         patience.as_secs_f64(),
         bulk_hold.as_seconds_f64(),
-        silence.as_secs_f64()
+        silence.as_secs_f64(),
+        ANSWERS.as_secs_f64()
     )
     .fetch_all(&mut *conn)
     .await?;

@@ -98,17 +98,21 @@ impl Liveness {
         super::broadcast::steered(&mut self.conn).await
     }
 
-    /// Says which epoch has been obeyed, how many requests are still in flight, and what is parked.
+    /// Says which epoch has been obeyed, up to which all that was stopped has been answered too (`None`: as far as was said before), how
+    /// many requests are still in flight, and what is parked.
     pub async fn acknowledge(
         &mut self,
         epoch: i64,
+        settled: Option<i64>,
         in_flight: i32,
         parked: &Value,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "update dispatcher set acked_epoch = $2, in_flight = $3, parked = $4, seen_at = clock_timestamp() where id = $1",
+            "update dispatcher set acked_epoch = $2, settled_epoch = coalesce($3, settled_epoch), in_flight = $4, parked = $5,
+                    seen_at = clock_timestamp() where id = $1",
             self.id.0,
             epoch,
+            settled,
             in_flight,
             parked
         )

@@ -107,10 +107,11 @@ impl Heartbeat {
             }
             // Counted after the gate has closed: what had started by now may still ring.
             let in_flight = i32::try_from(self.gate.in_flight()).unwrap_or(i32::MAX);
-            let report = Some((in_flight, parked));
+            let report = Some((in_flight, self.gate.is_settled(), parked));
             if obeyed != Some(pulse.epoch) || reported != report {
-                if let Some((in_flight, parked)) = &report {
-                    soon(liveness.acknowledge(pulse.epoch, *in_flight, parked)).await?;
+                if let Some((in_flight, settled, parked)) = &report {
+                    let settled = settled.then_some(pulse.epoch);
+                    soon(liveness.acknowledge(pulse.epoch, settled, *in_flight, parked)).await?;
                 }
                 obeyed = Some(pulse.epoch);
                 reported = report;

@@ -188,7 +188,7 @@ async fn a_recall_waits_until_every_dispatcher_has_obeyed_the_stop(pool: PgPool)
     };
     broadcast::create(&mut conn, new, None).await.unwrap();
     assert_eq!(release(&mut conn, SILENCE).await, 0, "not yet obeyed");
-    dispatcher.acknowledge(epoch, 0, &serde_json::json!({})).await.unwrap();
+    dispatcher.acknowledge(epoch, Some(epoch), 0, &serde_json::json!({})).await.unwrap();
     assert_eq!(release(&mut conn, SILENCE).await, 1);
 }
 
@@ -332,7 +332,7 @@ async fn new_bulk_is_held_while_an_emergency_is_live(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_successor_waits_until_nothing_more_starts_and_not_for_what_is_in_flight(pool: PgPool) {
+async fn a_successor_waits_until_nothing_more_starts_and_what_did_is_answered_or_never_will_be(pool: PgPool) {
     let mut sending = dispatcher(&pool).await;
     let alert = seed::live_alert(&pool).await;
     let mut conn = pool.acquire().await.unwrap();
@@ -347,13 +347,28 @@ async fn a_successor_waits_until_nothing_more_starts_and_not_for_what_is_in_flig
     };
     let id = broadcast::create(&mut conn, new, None).await.expect("a broadcast");
     let minute = Duration::from_mins(1);
-    let mut let_go = async || {
+    let let_go = async || {
+        let mut conn = pool.acquire().await.unwrap();
         broadcast::release(&mut conn, minute, minute, time::Duration::hours(6)).await.unwrap()
     };
     assert_eq!(let_go().await, 0, "a request of its original could still start");
-    // Seven have started and were not answered: they may ring after it, and the phone goes by the version (docs/app.md, 4).
-    sending.acknowledge(epoch, 7, &serde_json::json!({})).await.unwrap();
+    // Seven have started and were not answered: an older message that comes last would stand on the phone.
+    let parked = serde_json::json!({});
+    sending.acknowledge(epoch, None, 7, &parked).await.unwrap();
+    assert_eq!(let_go().await, 0);
+    sending.acknowledge(epoch, Some(epoch - 1), 3, &parked).await.unwrap();
+    assert_eq!(let_go().await, 0, "another stop's");
+    sending.acknowledge(epoch, Some(epoch), 0, &parked).await.unwrap();
     assert_eq!(let_go().await, 1);
     let found = broadcast::find(&mut conn, id).await.unwrap().expect("it is there");
     assert_eq!(found.state, broadcast::BroadcastState::Planning);
+
+    // Its provider answers nobody: the correction is sent all the same, and the phone goes by the version (docs/app.md, 4).
+    let new = NewBroadcast { after_epoch: Some(epoch + 1), ..new };
+    let id = broadcast::create(&mut conn, new, None).await.expect("a broadcast");
+    sending.acknowledge(epoch + 1, None, 7, &parked).await.unwrap();
+    assert_eq!(let_go().await, 0);
+    let later = "update broadcast set created_at = created_at - interval '3 seconds' where id = $1";
+    sqlx::query(later).bind(id.0).execute(&mut *conn).await.unwrap();
+    assert_eq!(let_go().await, 1);
 }
