@@ -194,7 +194,7 @@ impl Engine {
         };
         let asked = opened.asked();
         let hours = Hours {
-            not_before: asked.not_before(),
+            not_before: opened.not_before(),
             quiet: self.quiet.filter(|_| asked.keeps_quiet()),
         };
         let pass = self.sender.gate.pass(id, opened.expires).within(hours);

@@ -162,6 +162,13 @@ impl SealedAlert {
     pub fn asked(&self) -> Asked {
         Asked { purpose: self.purpose, lane: self.lane, kind: self.kind, send_at: self.send_at }
     }
+
+    /// Before this moment no push starts and nothing is public. When a template was filled in is the word of one approver: a moment to come
+    /// would lengthen what it says of its own life.
+    pub fn not_before(&self) -> Option<OffsetDateTime> {
+        let filled = self.filled.as_ref().filter(|_| self.purpose == Purpose::Alert);
+        self.asked().not_before().max(filled.map(|filled| filled.at))
+    }
 }
 
 /// The agency, as people see it.

@@ -32,7 +32,7 @@ pub struct Published {
 impl Published {
     /// Not to be public before this.
     fn opens(&self) -> Option<OffsetDateTime> {
-        self.sealed.asked().not_before()
+        self.sealed.not_before()
     }
 }
 

@@ -238,7 +238,7 @@ impl Registrar {
                 }
             };
             // Whatever its row says: its sealed time has not come. And whoever belongs to the drill group has been told of a drill.
-            let is_early = sealed.asked().not_before().is_some_and(|opens| now < opens);
+            let is_early = sealed.not_before().is_some_and(|opens| now < opens);
             if is_early || !sealed.status.is_actual() {
                 continue;
             }

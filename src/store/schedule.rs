@@ -87,6 +87,16 @@ pub async fn begin_due(conn: &mut PgConnection) -> Result<usize, StoreError> {
     Ok(begun)
 }
 
+/// How long ago what is most overdue should have begun; zero when nothing is. What an officer has paused is not.
+pub async fn overdue_seconds(conn: &mut PgConnection) -> Result<f64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select greatest(0, coalesce(extract(epoch from clock_timestamp() - min(begins_at)), 0))::float8 as "seconds!"
+           from broadcast where state = 'scheduled' and not paused"#
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 async fn begin(
     conn: &mut PgConnection,
     alert: AlertId,

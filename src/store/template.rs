@@ -144,6 +144,16 @@ pub async fn uses(conn: &mut PgConnection, alert: Option<AlertId>) -> Result<Vec
     Ok(all.collect())
 }
 
+/// How long the oldest that nobody has looked at since was published; zero when there is none.
+pub async fn unreviewed_seconds(conn: &mut PgConnection) -> Result<f64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select coalesce(extract(epoch from clock_timestamp() - min(a.published_at)), 0)::float8 as "seconds!"
+           from template_use u join alert a on a.id = u.alert_id where u.reviewed_by is null"#
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Writes down what somebody else found. False when nothing was made of a template there, or somebody has reviewed it before.
 pub async fn review(
     conn: &mut PgConnection,

@@ -86,6 +86,8 @@ metrics! {
     OutboxWaiting = Gauge "loa_outbox_waiting" ["1"] "Outbox rows not yet confirmed by the broker.";
     OutboxAgeSeconds = Gauge "loa_outbox_age_seconds" ["s"] "Age of the oldest outbox row not yet confirmed.";
     DueWaiting = Gauge "loa_due_waiting" ["1"] "Batches and notices that wait to be tried again.";
+    ScheduleOverdueSeconds = Gauge "loa_schedule_overdue_seconds" ["s"] "How long ago the most overdue broadcast should have begun; zero when none is.";
+    AfterReviewAgeSeconds = Gauge "loa_after_review_age_seconds" ["s"] "How long the oldest alert made of a template has waited for another approver to look at it; zero when none does.";
     DatabaseAnswers = Gauge "loa_database_answers" ["1"] "1 while the due-scan of this process gets answers from PostgreSQL, 0 while it does not.";
     DispatchersAlive = Gauge "loa_dispatchers_alive" ["1"] "Dispatchers that hold their liveness lock, as this process last saw it.";
     AlertsWithheld = Gauge "loa_public_alerts_withheld" ["1"] "Published alerts left out of the public record because their seal does not verify.";

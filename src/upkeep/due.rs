@@ -20,7 +20,7 @@ use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
 use crate::store::patience::soon;
 use crate::store::{
-    StoreError, broadcast, idempotency, liveness, lock, notice, outbox, permit, schedule,
+    StoreError, broadcast, idempotency, liveness, lock, notice, outbox, permit, schedule, template,
 };
 use crate::telemetry::Metric;
 
@@ -93,6 +93,8 @@ impl Due {
         Metric::OutboxWaiting.set(backlog.rows as f64, &[]);
         Metric::OutboxAgeSeconds.set(backlog.age_seconds, &[]);
         Metric::DueWaiting.set(batch::waiting(&mut conn).await? as f64, &[]);
+        Metric::ScheduleOverdueSeconds.set(schedule::overdue_seconds(&mut conn).await?, &[]);
+        Metric::AfterReviewAgeSeconds.set(template::unreviewed_seconds(&mut conn).await?, &[]);
         Ok(())
     }
 

@@ -332,7 +332,9 @@ async fn new_bulk_is_held_while_an_emergency_is_live(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_successor_waits_until_nothing_more_starts_and_what_did_is_answered_or_never_will_be(pool: PgPool) {
+async fn a_successor_waits_until_nothing_more_starts_and_what_did_is_answered_or_never_will_be(
+    pool: PgPool,
+) {
     let mut sending = dispatcher(&pool).await;
     let alert = seed::live_alert(&pool).await;
     let mut conn = pool.acquire().await.unwrap();
@@ -364,7 +366,8 @@ async fn a_successor_waits_until_nothing_more_starts_and_what_did_is_answered_or
     assert_eq!(found.state, broadcast::BroadcastState::Planning);
 
     // Its provider answers nobody: the correction is sent all the same, and the phone goes by the version (docs/app.md, 4).
-    let new = NewBroadcast { after_epoch: Some(epoch + 1), ..new };
+    let new =
+        NewBroadcast { alert: seed::live_alert(&pool).await, after_epoch: Some(epoch + 1), ..new };
     let id = broadcast::create(&mut conn, new, None).await.expect("a broadcast");
     sending.acknowledge(epoch + 1, None, 7, &parked).await.unwrap();
     assert_eq!(let_go().await, 0);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use loa::approval::Keys;
 use loa::console::assets;
 use loa::domain::account::Role;
+use loa::domain::alert::template::{Blanks, LevelBlank, PlaceBlank, Template, TimeBlank};
 use loa::domain::seal::{Quorum, SealingKey, TrustedKeys};
 use loa::identity::accounts;
 use sqlx::PgPool;
@@ -83,6 +84,7 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     pages.insert("decision-decided", desk.get(&path).await);
     pages.insert("not-found", desk.get("/console/alerts/none").await);
     two_approvers(world, &mut pages).await;
+    templates(world, &mut pages).await;
     codes(world, &mut pages).await;
     administration(world, &mut pages).await;
     pages
@@ -119,6 +121,64 @@ async fn two_approvers(world: &World, pages: &mut BTreeMap<&'static str, Page>) 
     let broadcast = approve(&mut first, &path).await.location;
     pages.insert("broadcast-scheduled", first.get(&broadcast).await);
     pages.insert("decision-scheduled-decided", first.get(&path).await);
+}
+
+/// A template on its way: waiting, ready, filled in wrongly and rightly, sent, and to be reviewed.
+async fn templates(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
+    let key = SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap();
+    let trusted = TrustedKeys::of([("test-1".to_owned(), key.public())]);
+    let mut first = Desk::before(world, Keys { sealing: Some(key.into()), trusted }, true);
+    first.sign_in("duyet", PASSWORD).await;
+    let mut second = first.beside("duyet2").await;
+    let blanks = |request: &mut loa::domain::alert::AlertRequest| {
+        for (tag, text) in &mut request.texts {
+            let (headline, when) = match tag.as_str() {
+                "vi" => ("Lũ quét tại {place}", "Từ {time}, cấp {level}."),
+                _ => ("Flash flood in {place}", "From {time}, level {level}."),
+            };
+            text.headline = headline.to_owned();
+            text.body = format!("{when} {}", text.body);
+        }
+        request.risk_level = None;
+        let options = ["xã Ngọc Chiến", "xã Mường Bú", "xã Chiềng Lao", "phường Tô Hiệu"];
+        let place = PlaceBlank { options: options.map(str::to_owned).to_vec(), at_most: 2 };
+        request.template = Some(Template {
+            name: "Lũ quét, sơ tán ngay".into(),
+            blanks: Blanks {
+                place: Some(place),
+                time: Some(TimeBlank { within_hours: 6 }),
+                level: Some(LevelBlank { min: 3, max: 5 }),
+            },
+            life_minutes: 720,
+        });
+    };
+    let template = world.submitted("01-lu-quet-sat-lo-dat", blanks).await;
+    let path = format!("/console/alerts/{}", template.id);
+    pages.insert("template-waiting", first.get(&path).await);
+    approve(&mut first, &path).await;
+    pages.insert("template-endorsed", second.get(&path).await);
+    let kept = approve(&mut second, &path).await.location;
+    pages.insert("template-ready", second.get(&kept).await);
+    let form = format!("/console/templates/{}", template.id);
+    pages.insert("template-form", first.get(&form).await);
+    let csrf = pages["template-form"].csrf();
+    let soon = loa::clock::Clock::now(&loa::clock::SystemClock) + time::Duration::hours(2);
+    let soon = soon.to_offset(loa::domain::wording::PROVINCE);
+    let minutes = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]");
+    let time = soon.format(minutes).unwrap();
+    let mut fields = vec![("csrf", csrf.as_str()), ("place_1", "xã Mường Bú"), ("level", "4")];
+    pages.insert("template-form-wrong", first.post(&form, &fields).await);
+    fields.push(("time", &time));
+    let filled = first.post(&form, &fields).await.location;
+    pages.insert("template-filled", first.get(&filled).await);
+    approve(&mut first, &filled).await;
+    pages.insert("queue-template", second.get("/console").await);
+    let review = format!("{filled}/after-review");
+    pages.insert("after-review", second.get(&review).await);
+    let csrf = pages["after-review"].csrf();
+    let finding = [("csrf", csrf.as_str()), ("finding", "Dùng mẫu đúng, điền đúng địa bàn.")];
+    second.post(&review, &finding).await;
+    pages.insert("after-review-done", second.get(&review).await);
 }
 
 async fn approve(desk: &mut Desk, path: &str) -> Page {

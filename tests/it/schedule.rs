@@ -124,11 +124,14 @@ async fn invariant_3_two_scans_at_once_begin_it_once(pool: PgPool) {
     let (writer, approver) = (app.writer().await, app.approver().await);
     scheduled(&app, &writer, &approver).await;
     time_passes(&app).await;
+    let mut conn = app.pool.acquire().await.unwrap();
+    assert!(schedule::overdue_seconds(&mut conn).await.unwrap() > 0.0);
 
     let (one, other) = tokio::join!(begin(&app.pool), begin(&app.pool));
 
     assert_eq!(one.unwrap() + other.unwrap(), 1);
     assert_eq!(traces(&app).await, BEGUN);
+    assert_eq!(schedule::overdue_seconds(&mut conn).await.unwrap(), 0.0);
 }
 
 #[sqlx::test]

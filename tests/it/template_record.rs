@@ -1,6 +1,7 @@
 //! What stays of a template that was used: at the phones, in the database, and for whoever asks years later.
 
 use loa::domain::account::Role;
+use loa::store::template::unreviewed_seconds;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -126,7 +127,10 @@ async fn the_database_keeps_who_used_a_template_and_lets_another_approver_review
     };
     let [one, other, own] = [0, 1, 2].map(|at| office.people[at].id);
     refused(&review(one), "only what was published is reviewed").await;
+    let mut conn = office.app.pool.acquire().await.unwrap();
+    assert_eq!(unreviewed_seconds(&mut conn).await.unwrap(), 0.0, "not published");
     office.approve(2, &alert).await.expect(200);
+    assert!(unreviewed_seconds(&mut conn).await.unwrap() > 0.0);
     let twin = office.app.twin("skhcn.duyet04", "skhcn.duyet03").await;
     for who in [own, twin.id, office.writer.id] {
         refused(&review(who), "another approver reviews it").await;
@@ -138,6 +142,7 @@ async fn the_database_keeps_who_used_a_template_and_lets_another_approver_review
     refused("delete from template_use", "is append-only").await;
     refused("truncate template_use", "is append-only").await;
     assert_eq!(change(&review(one)).await, Ok(1));
+    assert_eq!(unreviewed_seconds(&mut conn).await.unwrap(), 0.0);
     refused(&review(other), "reviewed once, and not changed").await;
 }
 

@@ -84,7 +84,12 @@ fn believing(safe: &Safe) -> TrustedKeys {
     TrustedKeys::default().with_approvers(safe.approvers()).with_quorum(two)
 }
 
-pub(crate) async fn approve_in(app: &TestApp, who: &Person, key: &Authenticator, alert: &Value) -> Answer {
+pub(crate) async fn approve_in(
+    app: &TestApp,
+    who: &Person,
+    key: &Authenticator,
+    alert: &Value,
+) -> Answer {
     let path = format!("/v1/review/alerts/{}", id(alert));
     let asked = app.post(who, &format!("{path}/challenge"), &Value::Null).await.expect(200);
     let mut approval = app.approval_of(who, alert).await;

@@ -260,7 +260,7 @@ fn a_time_is_sealed_with_the_alert_and_with_nothing_that_is_prepared_and_left_ou
     let timed = AlertContent { send_at: Some(send_at), severity: Severity::Minor, ..foreseen() };
     let sealable = sealable(&identity(), &timed, &document(), PreparedIds::draw());
     let alert = read(&sealable.alert);
-    assert_eq!((alert.send_at, alert.asked().not_before()), (Some(send_at), Some(send_at)));
+    assert_eq!((alert.send_at, alert.not_before()), (Some(send_at), Some(send_at)));
     for (_, prepared) in [sealable.recall.unwrap(), sealable.all_clear.unwrap()] {
         assert_eq!(read(&prepared).send_at, None, "it goes at once");
     }

@@ -107,6 +107,14 @@ fn one_approver_is_enough_for_what_two_have_sealed_in_advance() {
 }
 
 #[test]
+fn invariant_5_nothing_starts_before_the_moment_at_which_it_says_it_was_filled_in() {
+    let alert = Used::new().alert();
+    assert_eq!(alert.not_before(), Some(AT));
+    let recall = SealedAlert { purpose: Purpose::Recall, ..alert };
+    assert_eq!(recall.not_before(), None, "a recall never waits");
+}
+
+#[test]
 fn invariant_1_a_sealed_template_is_no_alert_and_no_alert_is_a_template() {
     let used = Used::new();
     let of: SealedAlert = serde_json::from_slice(&used.template).unwrap();
