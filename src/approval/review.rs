@@ -19,6 +19,7 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{Becomes, SealedAgency, SealedAlert, digest, example};
 use crate::domain::timing::{Begins, WaitsFor};
 use crate::store::alert::{self, Alert, Filter, Listed};
+use crate::store::decision::{Decision, DecisionKind};
 use crate::store::{StoreError, broadcast, decision, liveness};
 
 /// More than this many at once means something else is wrong.
@@ -101,6 +102,9 @@ pub struct ReviewSheet {
     pub endorsed_by: Vec<Endorser>,
     /// Is the officer who asks one of them?
     pub is_endorsed_by_reader: bool,
+    /// Who approved it last, with whom the number was full.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approved_by: Option<Endorser>,
     /// How many different people it takes.
     pub approvers_needed: usize,
     /// When it would begin if it were approved now, or when it is to begin; absent: at once, or it has begun.
@@ -137,6 +141,11 @@ pub struct Endorser {
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+}
+
+fn approver(decisions: Vec<Decision>) -> Option<Endorser> {
+    let approved = decisions.into_iter().rfind(|it| it.kind == DecisionKind::Approve)?;
+    Some(Endorser { officer: approved.officer, name: approved.officer_name, at: approved.at })
 }
 
 impl Approval {
@@ -242,6 +251,7 @@ impl Approval {
                 && are_known
                 && !(is_one_of_them && endorsed.len() < needed),
             is_endorsed_by_reader: is_one_of_them,
+            approved_by: approver(decision::of_alert(&mut tx, id).await?),
             endorsed_by: endorsed
                 .into_iter()
                 .map(|it| Endorser { officer: it.officer, name: it.officer_name, at: it.at })

@@ -383,6 +383,7 @@ impl Sheet {
             endorsers: sheet
                 .endorsed_by
                 .iter()
+                .chain(&sheet.approved_by)
                 .map(|by| (by.name.clone(), wording::moment(by.at)))
                 .collect(),
             approvers_needed: sheet.approvers_needed,

@@ -152,10 +152,7 @@ impl Words {
             ApprovalError::Invalid(broken) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: t.pick("Còn thiếu", "Something is missing"),
-                lines: broken
-                    .iter()
-                    .map(|violation| t.pick(&violation.vi, &violation.en).clone())
-                    .collect(),
+                lines: broken.iter().map(|one| t.pick(&one.vi, &one.en).clone()).collect(),
             },
             ApprovalError::EndsBefore { at, waits_for } => Self {
                 status: StatusCode::CONFLICT,

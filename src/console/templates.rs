@@ -20,6 +20,7 @@ use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::approval::template::{FillRequest, FindingRequest, ReadyTemplate};
 use crate::domain::account::Power;
+use crate::domain::alert::template::TimeBlank;
 use crate::domain::alert::{self, Filling};
 use crate::domain::broadcast::Lane;
 use crate::domain::id::AlertId;
@@ -164,11 +165,34 @@ pub struct FillPage {
     is_refused: bool,
     /// One field for each place that may be named, and what stands in it.
     places: Vec<(String, String)>,
-    /// What stands in the field for the time, and the latest that may.
-    times: Option<(String, String)>,
+    times: Option<Times>,
     levels: Vec<(u8, bool)>,
     languages: Vec<LanguageView>,
     wrong: Option<String>,
+}
+
+/// The field for the time.
+#[derive(Debug)]
+struct Times {
+    /// What stands in it; nothing to begin with, for a moment that nobody chose must not be published.
+    time: String,
+    earliest: String,
+    last: String,
+    /// The last, in words.
+    latest: String,
+}
+
+impl Times {
+    fn of(blank: TimeBlank, kept: &FillForm, now: OffsetDateTime) -> Self {
+        let latest = now + Duration::hours(blank.within_hours.into());
+        let field = |at: OffsetDateTime| at.to_offset(PROVINCE).format(FIELD).unwrap_or_default();
+        Self {
+            time: kept.field("time").unwrap_or_default().to_owned(),
+            earliest: field(now),
+            last: field(latest),
+            latest: wording::moment(latest),
+        }
+    }
 }
 
 /// What the page of a template sends: `place_1` … `place_10`, `time`, `level`, as far as it has them.
@@ -214,6 +238,20 @@ impl FillForm {
     }
 }
 
+/// What is wrong, under the names that the page has for its fields.
+fn by_field(broken: &[Violation], t: Tongue) -> String {
+    let named = broken.iter().map(|one| {
+        let field = match one.field.split('.').nth(1) {
+            Some("places") => t.pick("Địa danh", "Place"),
+            Some("time") => t.pick("Thời điểm", "Time"),
+            Some("level") => t.pick("Cấp độ rủi ro thiên tai", "Natural-disaster risk level"),
+            _ => return t.pick(&one.vi, &one.en).clone(),
+        };
+        format!("{field}: {}", t.pick(&one.vi, &one.en))
+    });
+    named.collect::<Vec<_>>().join(" ")
+}
+
 fn place_field(at: u8) -> String {
     format!("place_{at}")
 }
@@ -248,9 +286,8 @@ pub async fn fill(
     };
     match filled {
         Ok(filled) => Redirect::to(&format!("/console/alerts/{}", filled.alert)).into_response(),
-        Err(error @ ApprovalError::Invalid(_)) => {
-            let words = Words::of(&error, visit.t);
-            show(&console, &visit, id, &form, Some(words)).await
+        Err(ApprovalError::Invalid(broken)) => {
+            show(&console, &visit, id, &form, Some(by_field(&broken, visit.t))).await
         }
         Err(error) => refusal::page(visit.frame(), id, &error),
     }
@@ -261,7 +298,7 @@ async fn show(
     visit: &Visit,
     id: AlertId,
     kept: &FillForm,
-    wrong: Option<Words>,
+    wrong: Option<String>,
 ) -> Response {
     let ready = match console.approval.templates(visit.officer()).await {
         Ok(ready) => ready.into_iter().find(|ready| ready.template == id),
@@ -269,8 +306,8 @@ async fn show(
     };
     let page = ready.and_then(|ready| FillPage::of(&ready, visit, kept, console.clock.now()));
     let Some(page) = page else { return refusal::not_found(visit.frame()) };
-    let status = wrong.as_ref().map_or(StatusCode::OK, |words| words.status);
-    answer(status, &FillPage { wrong: wrong.map(|words| words.lines.join(" ")), ..page })
+    let status = wrong.as_ref().map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
+    answer(status, &FillPage { wrong, ..page })
 }
 
 impl FillPage {
@@ -293,13 +330,7 @@ impl FillPage {
             m: TemplateView::of(template, visit.t),
             is_refused: ready.refused.is_some(),
             places: (1..=places).map(|at| (place_field(at), written(at))).collect(),
-            times: blanks.time.map(|blank| {
-                let latest = now + Duration::hours(blank.within_hours.into());
-                let soon = now.min(latest) + Duration::hours(1);
-                let soon = soon.to_offset(PROVINCE).format(FIELD).unwrap_or_default();
-                let time = kept.field("time").map_or(soon, str::to_owned);
-                (time, wording::moment(latest))
-            }),
+            times: blanks.time.map(|blank| Times::of(blank, kept, now)),
             levels: (first..=last).map(|one| (one, Some(one) == level)).collect(),
             languages: languages(&ready.sealed),
             wrong: None,

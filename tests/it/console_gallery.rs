@@ -136,7 +136,7 @@ async fn templates(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
                 "vi" => ("Lũ quét tại {place}", "Từ {time}, cấp {level}."),
                 _ => ("Flash flood in {place}", "From {time}, level {level}."),
             };
-            text.headline = headline.to_owned();
+            headline.clone_into(&mut text.headline);
             text.body = format!("{when} {}", text.body);
         }
         request.risk_level = None;
@@ -362,6 +362,9 @@ async fn every_page_keeps_the_rules_of_all_pages(pool: PgPool) {
     pages["queue-endorsed"].says("đã có một người duyệt, cần thêm một người");
     pages["totp-set-up"].says("<svg");
     for (name, words) in [
+        ("template-ready", "<strong>duyet2</strong>"),
+        ("template-form-wrong", "Thời điểm: Thiếu trường bắt buộc này."),
+        ("queue-template", "href=\"#mau\""),
         ("broadcast-scheduled", "/cancel\""),
         ("totp-on", "Thiết lập lại với ứng dụng khác"),
         ("sign-in-code", "name=\"code\""),

@@ -131,7 +131,7 @@ async fn invariant_3_two_scans_at_once_begin_it_once(pool: PgPool) {
 
     assert_eq!(one.unwrap() + other.unwrap(), 1);
     assert_eq!(traces(&app).await, BEGUN);
-    assert_eq!(schedule::overdue_seconds(&mut conn).await.unwrap(), 0.0);
+    assert!(schedule::overdue_seconds(&mut conn).await.unwrap() <= 0.0);
 }
 
 #[sqlx::test]
