@@ -47,6 +47,9 @@ pub struct Dossier {
     pub revisions: Vec<Written>,
     /// What was decided.
     pub decisions: Vec<Decided>,
+    /// Where it was made of a template that was approved in advance.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub template: Option<OfTemplate>,
     /// What was sealed: the alert, then its recall.
     pub sealed: Vec<Sealed>,
     /// Whom it reached: the alert, then its recall.
@@ -138,6 +141,38 @@ pub struct Decided {
     pub reason: Option<String>,
     /// What the approver attested.
     pub attestations: Attestations,
+}
+
+/// The template that an alert was made of. Its bytes and its approvers' seals are part of the alert's own seal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfTemplate {
+    /// Which.
+    pub template: AlertId,
+    /// As it is called.
+    pub name: String,
+    /// What was decided about the template.
+    pub decisions: Vec<Decided>,
+    /// Who filled it in.
+    pub filled_by_name: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub filled_at: OffsetDateTime,
+    /// What another approver found afterwards; nothing while nobody has looked.
+    pub review: Option<Review>,
+}
+
+/// What somebody found who looked at the use of a template afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// That person's name.
+    pub officer_name: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// In their words.
+    pub finding: String,
 }
 
 /// Bytes and what seals them.

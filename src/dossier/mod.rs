@@ -9,12 +9,13 @@ use uuid::Uuid;
 use crate::broadcast::progress::progress_of;
 use crate::domain::audit::Walk;
 use crate::domain::dossier::{
-    Clause, Decided, Dossier, Person, Reach, SCHEMA, Sealed, Step, Trail, Written,
+    Clause, Decided, Dossier, OfTemplate, Person, Reach, Review, SCHEMA, Sealed, Step, Trail,
+    Written,
 };
 use crate::domain::id::AlertId;
 use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, TrustedKeys, digest};
-use crate::store::{StoreError, alert, audit, broadcast, document, dossier, seal};
+use crate::store::{StoreError, alert, audit, broadcast, document, dossier, seal, template};
 
 /// Words on pages, as a PDF.
 pub mod paper;
@@ -83,6 +84,7 @@ pub async fn collect(
         steps: steps(conn, &trail).await?,
         revisions: written(conn, id).await?,
         decisions,
+        template: of_template(conn, id).await?,
         sealed,
         reach,
         trail,
@@ -107,6 +109,25 @@ async fn written(conn: &mut PgConnection, id: AlertId) -> Result<Vec<Written>, S
         });
     }
     Ok(all)
+}
+
+async fn of_template(
+    conn: &mut PgConnection,
+    id: AlertId,
+) -> Result<Option<OfTemplate>, StoreError> {
+    let Some(used) = template::uses(conn, Some(id)).await?.pop() else { return Ok(None) };
+    let broken = || StoreError::inconsistent("template_use", "template_id", id);
+    let found = alert::find(conn, used.template).await?.ok_or_else(broken)?;
+    let content = alert::revision(conn, used.template, found.revision).await?.content;
+    let reviewed = used.reviewed_by_name.zip(used.reviewed_at).zip(used.finding);
+    Ok(Some(OfTemplate {
+        template: used.template,
+        name: content.template.ok_or_else(broken)?.name,
+        decisions: dossier::decisions(conn, used.template).await?,
+        filled_by_name: used.filled_by_name,
+        filled_at: used.filled_at,
+        review: reviewed.map(|((officer_name, at), finding)| Review { officer_name, at, finding }),
+    }))
 }
 
 async fn seal_of(

@@ -7,7 +7,7 @@ use crate::domain::account::Role;
 use crate::domain::alert::{AlertContent, Attestations, Status, Text};
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::{Language, Provider};
-use crate::domain::dossier::{Decided, Dossier, Reach, Sealed, Step, Written};
+use crate::domain::dossier::{Decided, Dossier, OfTemplate, Reach, Review, Sealed, Step, Written};
 use crate::domain::message::Purpose;
 use crate::domain::seal::{APPROVERS, digest};
 use crate::domain::wording::{self, Tongue, moment, number};
@@ -34,6 +34,9 @@ pub fn set(dossier: &Dossier) -> Vec<u8> {
     paper.part("3. Quyết định", 3);
     for decision in &dossier.decisions {
         decided(&mut paper, decision);
+    }
+    if let Some(template) = &dossier.template {
+        of_template(&mut paper, template);
     }
     paper.part("4. Nội dung từng bản", REVISION_KEPT);
     for revision in &dossier.revisions {
@@ -104,6 +107,8 @@ fn action(word: &str) -> &str {
         "alert.recalled" => "Thu hồi",
         "alert.cleared" => "Báo yên",
         "alert.cancelled" => "Hủy khi chưa gửi",
+        "template.filled" => "Điền mẫu đã duyệt trước",
+        "template.use_reviewed" => "Hậu kiểm việc dùng mẫu",
         "dossier.made" => "Lập hồ sơ",
         "broadcast.pause" => "Tạm dừng gửi",
         "broadcast.resume" => "Gửi tiếp",
@@ -140,6 +145,26 @@ fn decided(paper: &mut Paper, decision: &Decided) {
     }
     if let Some(digest) = &decision.digest {
         paper.line("Mã tóm lược đã xem", digest, Look::Fine);
+    }
+}
+
+fn of_template(paper: &mut Paper, template: &OfTemplate) {
+    paper.gap(3.0);
+    paper.keep(3);
+    paper.line("Theo mẫu duyệt trước", &template.name, Look::Strong);
+    paper.line("Mã mẫu", &template.template.to_string(), Look::Plain);
+    for decision in &template.decisions {
+        let what = format!("{}: {}", verdict(&decision.verdict), decision.officer_name);
+        paper.line(&format!("Mẫu, {}", moment(decision.at)), &what, Look::Plain);
+    }
+    let filled = format!("{}, {}", template.filled_by_name, moment(template.filled_at));
+    paper.line("Người điền mẫu", &filled, Look::Plain);
+    match &template.review {
+        Some(Review { officer_name, at, finding }) => {
+            paper.line("Hậu kiểm", &format!("{officer_name}, {}", moment(*at)), Look::Plain);
+            paper.line("", finding, Look::Plain);
+        }
+        None => paper.line("Hậu kiểm", "CHƯA CÓ NGƯỜI DUYỆT KHÁC XEM LẠI", Look::Strong),
     }
 }
 

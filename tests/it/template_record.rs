@@ -102,6 +102,12 @@ async fn years_later_anyone_can_prove_what_was_approved_in_advance_and_what_beca
     let held = machine.loa(&auditing, &["verify", "--dossier", dossier]).await;
     assert_eq!(held.code, 0, "{}{}", held.out, held.err);
     let told: Value = serde_json::from_slice(&std::fs::read(dossier).unwrap()).unwrap();
+    let of = &told["dossier"]["template"];
+    assert_eq!(
+        (&of["name"], &of["review"]["finding"]),
+        (&json!("Lũ quét, sơ tán ngay"), &json!("Dùng mẫu đúng."))
+    );
+    assert_eq!(of["decisions"].as_array().map(Vec::len), Some(2), "{of:#}");
     assert_eq!(told["dossier"]["revisions"][0]["content"]["filled"]["filling"]["level"], 4);
 }
 
