@@ -87,8 +87,11 @@ pub mod broadcast;
 /// Pause, resume, stop, cancel, recall, all-clear.
 pub mod steer;
 
-/// Filling in a template, and reviewing its use afterwards.
+/// Filling in a template that was approved in advance.
 pub mod templates;
+
+/// Reviewing the use of a template afterwards.
+pub mod after_review;
 
 /// What the console's pages need.
 #[derive(Clone, Debug)]
@@ -197,7 +200,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/alerts/{id}/all-clear", post(steer::all_clear))
         .route(
             "/console/alerts/{id}/after-review",
-            get(templates::review_form).post(templates::review),
+            get(after_review::form).post(after_review::review),
         )
         .route("/console/templates/{id}", get(templates::form).post(templates::fill))
         .route("/console/broadcasts/{id}", get(broadcast::page))
