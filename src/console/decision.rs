@@ -36,7 +36,7 @@ use crate::publication::page::Band;
 use crate::store::broadcast;
 
 /// A document is shown inside our own page only, and may bring nothing with it.
-const DOCUMENT_POLICY: &str =
+pub(super) const DOCUMENT_POLICY: &str =
     "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
 /// The page.

@@ -34,6 +34,18 @@ impl Frame {
         Self { t, demo, officer, csrf, assets: &ASSETS }
     }
 
+    /// Does whoever is signed in see alerts, of their own agency or of all?
+    pub fn reads_alerts(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| {
+            officer.role.may(Power::WriteAlert) || officer.role.may(Power::ReadAllAlerts)
+        })
+    }
+
+    /// Does whoever is signed in see every agency's alerts?
+    pub fn reads_all_alerts(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAllAlerts))
+    }
+
     /// Does whoever is signed in see accounts?
     pub fn reads_accounts(&self) -> bool {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAccounts))

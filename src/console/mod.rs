@@ -20,6 +20,7 @@ use crate::identity::passkeys::Passkeys;
 use crate::identity::sessions::Sessions;
 use crate::identity::single_sign_on::SingleSignOn;
 use crate::identity::totp::keys::TotpKeys;
+use crate::intake::Intake;
 use crate::shutdown::Shutdown;
 use crate::web::headers;
 use crate::web::session::Doorkeeper;
@@ -93,6 +94,9 @@ pub mod templates;
 /// Reviewing the use of a template afterwards.
 pub mod after_review;
 
+/// Where an agency's alerts stand.
+pub mod follow;
+
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -104,6 +108,8 @@ pub struct Console {
     pub single_sign_on: Option<SingleSignOn>,
     /// Takes decisions.
     pub approval: Approval,
+    /// What agencies write, and what became of it.
+    pub intake: Intake,
     /// Accounts and keys.
     pub authority: Authority,
     /// Whose clients may act as accounts, where access tokens are taken.
@@ -148,6 +154,7 @@ impl Console {
             single_sign_on: SingleSignOn::new(sessions.clone(), &config.oidc, config.mode, &base)?,
             doors: Doorkeeper::new(sessions, https),
             approval,
+            intake: Intake::of(config, pool.clone(), Arc::clone(&clock)),
             authority: Authority::new(pool.clone()),
             token_issuer: config.bearer.issuer.clone(),
             pool,
@@ -189,6 +196,9 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/totp", get(totp::page).post(totp::set_up))
         .route("/console/totp/begin", post(totp::begin))
         .route("/console/totp/remove", post(totp::remove))
+        .route("/console/alerts", get(follow::list))
+        .route("/console/alerts/{id}/follow", get(follow::page))
+        .route("/console/alerts/{id}/follow/document", get(follow::document))
         .route("/console/alerts/{id}", get(decision::page))
         .route("/console/alerts/{id}/document", get(decision::document))
         .route("/console/alerts/{id}/challenge", post(decide::challenge))

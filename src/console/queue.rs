@@ -12,7 +12,7 @@ use super::broadcast::state_words;
 use super::frame::{Frame, answer};
 use super::templates::{TemplateLine, UseLine};
 use super::visit::Visit;
-use super::{Console, refusal, templates};
+use super::{Console, follow, refusal, templates};
 use crate::approval::ApprovalError;
 use crate::approval::review::ReviewItem;
 use crate::domain::alert::Status;
@@ -72,7 +72,7 @@ pub struct RecentLine {
 
 /// `GET /console`
 pub async fn page(State(console): State<Arc<Console>>, visit: Visit) -> Response {
-    if let Some(elsewhere) = super::accounts::home(&visit) {
+    if let Some(elsewhere) = super::accounts::home(&visit).or_else(|| follow::home(&visit)) {
         return elsewhere;
     }
     match load(&console, &visit).await {

@@ -101,13 +101,7 @@ impl App {
         broker: BrokerTrouble,
         shutdown: Shutdown,
     ) -> Self {
-        let intake = Intake::new(
-            pool.clone(),
-            Arc::clone(&clock),
-            config.http.base_url(),
-            config.http.document_limit,
-        )
-        .with_rules(config.announcements.rules());
+        let intake = Intake::of(&config, pool.clone(), Arc::clone(&clock));
         let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::account::{Officer, Power};
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::{Action, AlertState};
@@ -61,6 +62,13 @@ impl Intake {
     ) -> Self {
         let announcements = Announcements::default();
         Self { pool, clock, public_url, document_limit, announcements }
+    }
+
+    /// As configured.
+    pub fn of(config: &Config, pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        let http = &config.http;
+        Self::new(pool, clock, http.base_url(), http.document_limit)
+            .with_rules(config.announcements.rules())
     }
 
     /// With the rules of the house, so that an agency reads when its alert would begin.

@@ -120,6 +120,7 @@ const WRITES: Door = Door::Key(&[P::WriteAlert]);
 const LOOKS: Door = Door::Key(&[P::ReadAllAlerts]);
 const DECIDES: Door = Door::Key(&[P::Decide]);
 const STEERS: Door = Door::Key(&[P::SteerBroadcast]);
+const DESK_READS: Door = Door::Desk(&[P::ReadOwnAlerts, P::ReadAllAlerts]);
 const DESK_LOOKS: Door = Door::Desk(&[P::ReadAllAlerts]);
 const DESK_DECIDES: Door = Door::Desk(&[P::Decide]);
 const DESK_STEERS: Door = Door::Desk(&[P::SteerBroadcast]);
@@ -210,6 +211,9 @@ pub const TABLE: &[Row] = &[
 
     // The console: alerts.
     row("GET /console", About::Nothing, DESK_LOOKS, Reach::Every, 200),
+    row("GET /console/alerts", About::Nothing, DESK_READS, Reach::Seen, 200),
+    row("GET /console/alerts/{id}/follow", About::Submitted, DESK_READS, Reach::Seen, 200),
+    row("GET /console/alerts/{id}/follow/document", About::Submitted, DESK_READS, Reach::Seen, 200),
     row("GET /console/alerts/{id}", About::Submitted, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/alerts/{id}/document", About::Submitted, DESK_LOOKS, Reach::Every, 200),
     row("POST /console/alerts/{id}/challenge", About::Submitted, DESK_DECIDES, Reach::Every, 403),
@@ -337,8 +341,8 @@ impl Row {
 /// Where a role gets another answer than its powers alone would say, and why.
 fn exception(route: &str, role: Role) -> Option<u16> {
     match (route, role) {
-        // Sees accounts and no alerts: is sent to the accounts.
-        ("GET /console", Role::Administrator) => Some(303),
+        // Sees accounts and no alerts, or the own agency's alerts only: is sent there.
+        ("GET /console", Role::Administrator | Role::Submitter) => Some(303),
         // No passkey of this approver is certified here; who has one, is in `approver_seals`.
         (
             "POST /v1/review/alerts/{id}/challenge" | "POST /console/alerts/{id}/challenge",

@@ -21,6 +21,7 @@ use loa::identity::passkeys::Passkeys;
 use loa::identity::sessions::Sessions;
 use loa::identity::single_sign_on::SingleSignOn;
 use loa::identity::totp::keys::TotpKeys;
+use loa::intake::Intake;
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use sqlx::PgPool;
@@ -98,6 +99,7 @@ impl Desk {
             single_sign_on,
             doors: Doorkeeper::new(sessions, false),
             approval: Approval::new(pool.clone(), keys, Announcements::default()),
+            intake: Intake::new(pool.clone(), clock.clone(), ORIGIN.to_owned(), 1 << 20),
             authority: Authority::new(pool.clone()),
             token_issuer: None,
             pool: pool.clone(),

@@ -55,6 +55,11 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     desk.get("/console?lang=vi").await;
     pages.insert("decision-en", english);
 
+    let mut agency = desk.beside("truc").await;
+    pages.insert("agency", agency.get("/console/alerts").await);
+    let follow = format!("/console/alerts/{}/follow", flood.id);
+    pages.insert("agency-follow", agency.get(&follow).await);
+
     let storm = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
     let beside = desk.get(&format!("/console/alerts/{}", storm.id)).await;
     pages.insert("decision-overlapping", beside);
