@@ -246,7 +246,11 @@ fn steps(alert: &AlertView, t: Tongue) -> Vec<Step> {
         let (what, who) = (verdict(decision, t).to_owned(), decision.officer.name.clone());
         (decision.at, Step { at: String::new(), what, who, reason: decision.reason.clone() })
     });
-    let mut all: Vec<_> = written.chain(decided).collect();
+    let submitted = alert.submitted_at.map(|at| {
+        let (what, who) = (t.pick("Gửi duyệt", "Submitted").to_owned(), alert.agency.name.clone());
+        (at, Step { at: String::new(), what, who, reason: None })
+    });
+    let mut all: Vec<_> = written.chain(submitted).chain(decided).collect();
     all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     all.into_iter().map(|(at, step)| Step { at: wording::moment(at), ..step }).collect()
 }

@@ -42,7 +42,7 @@ async fn an_agency_reads_who_waits_for_whom_and_why_it_was_returned(pool: PgPool
     app.post(&approver, &format!("{path}/return"), &body).await.expect(200);
 
     let page = desk.get(&format!("/console/alerts/{}/follow", id(&alert))).await;
-    shown(&page, &["chờ cơ quan sửa", "Trả lại để sửa", "Ghi rõ các xã ven suối."]);
+    shown(&page, &["chờ cơ quan sửa", "Trả lại để sửa", "Gửi duyệt", "Ghi rõ các xã ven suối."]);
     let file = desk.get(&format!("/console/alerts/{}/follow/document", id(&alert))).await;
     assert_eq!(
         (file.status, &file.headers["content-type"]),
