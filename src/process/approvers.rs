@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::trust;
 use crate::config::seal::Seal;
 use crate::domain::seal::TrustedKeys;
+use crate::domain::seal::trust::Trust;
 use crate::telemetry::Metric;
 
 /// Between looks. A file of a few kilobytes, read whole: times of modification lie, on network disks and after a restore.
@@ -23,13 +26,15 @@ const READ_PATIENCE: Duration = Duration::from_secs(10);
 pub struct ApproversFile {
     seal: Seal,
     trusted: TrustedKeys,
+    /// A read that a hanging disk has not answered yet. One at a time: each holds a thread of those that check passwords, too.
+    reading: Mutex<Option<JoinHandle<anyhow::Result<Option<Trust>>>>>,
 }
 
 impl ApproversFile {
     /// `None` where there are no approvers with passkeys of their own.
     pub fn of(seal: &Seal, trusted: &TrustedKeys) -> Option<Self> {
         trusted.approvers()?;
-        Some(Self { seal: seal.clone(), trusted: trusted.clone() })
+        Some(Self { seal: seal.clone(), trusted: trusted.clone(), reading: Mutex::default() })
     }
 
     /// Looks until another list has come into force; false at `end`.
@@ -47,9 +52,16 @@ impl ApproversFile {
 
     /// Looks once. Returns whether another list is in force now.
     pub async fn look(&self) -> bool {
-        let seal = self.seal.clone();
-        let reading = tokio::task::spawn_blocking(move || trust::list(&seal));
-        let read = match tokio::time::timeout(READ_PATIENCE, reading).await {
+        let mut under_way = self.reading.lock().await;
+        let reading = under_way.get_or_insert_with(|| {
+            let seal = self.seal.clone();
+            tokio::task::spawn_blocking(move || trust::list(&seal))
+        });
+        let ended = tokio::time::timeout(READ_PATIENCE, reading).await;
+        if ended.is_ok() {
+            *under_way = None;
+        }
+        let read = match ended {
             Ok(Ok(Ok(Some(list)))) => {
                 self.trusted.renew(list).map_err(|error| format!("seal.approvers_file: {error}"))
             }
