@@ -320,10 +320,11 @@ async fn invariant_2_the_page_offers_nobody_the_approval_of_their_own_work(pool:
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
-async fn a_submitter_is_told_that_the_console_is_not_theirs(pool: PgPool) {
+async fn a_submitter_is_told_that_deciding_is_not_theirs(pool: PgPool) {
     let world = World::today(pool).await;
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "truc").await;
-    let page = desk.get("/console").await;
+    let page = desk.get(&format!("/console/alerts/{}", alert.id)).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     page.says("Tài khoản này không được làm việc đó");
 }
