@@ -19,8 +19,9 @@ use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
 use crate::domain::seal::passkey::{NONCE, challenge};
 use crate::domain::seal::{
-    APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_FOLLOW_UPS, READS_SCHEDULE,
-    READS_TEMPLATES, SealedAlert, SealingKey, TemplateSeal, canonical, digest, passkey_id,
+    APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_COMMUNES, READS_FOLLOW_UPS,
+    READS_SCHEDULE, READS_TEMPLATES, SealedAlert, SealingKey, TemplateSeal, canonical, digest,
+    passkey_id,
 };
 use crate::domain::violation::Violation;
 use crate::random;
@@ -264,6 +265,7 @@ pub(super) async fn check_readable(
         follows_up.then_some(READS_FOLLOW_UPS),
         sealed.send_at.is_some().then_some(READS_SCHEDULE),
         sealed.filled.is_some().then_some(READS_TEMPLATES),
+        (!sealed.communes.is_empty()).then_some(READS_COMMUNES),
     ];
     let needed: Vec<&str> = needed.into_iter().flatten().collect();
     if needed.is_empty() {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::area::{self, Commune};
 use super::broadcast::Lane;
 use super::device::Language;
 use super::violation::Violation;
@@ -28,6 +29,9 @@ mod rules;
 /// What is approved in advance and filled in later.
 pub mod template;
 
+/// An alert as it stands in a form.
+mod typed;
+
 /// The closed lists: kinds, categories, CAP's three scales.
 mod words;
 
@@ -37,6 +41,7 @@ pub use request::{
 };
 pub use rules::{BODY_MAX, HEADLINE_MAX, INSTRUCTION_MAX, LONGEST_LIFE, SHORTEST_LIFE};
 pub use template::{Filled, Filling, Template};
+pub use typed::Typed;
 pub use words::{Category, Certainty, Kind, Severity, Status, Urgency};
 
 use claims::check_claims;
@@ -91,6 +96,9 @@ pub struct AlertContent {
     /// By language, Vietnamese always among them.
     #[schema(value_type = BTreeMap<String, Text>)]
     pub texts: BTreeMap<Language, Text>,
+    /// The communes it concerns; none means that it says so itself. Left out where there are none, as before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub communes: Vec<Commune>,
     /// Where to read more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -159,6 +167,7 @@ impl AlertContent {
         check_risk_level(raw.risk_level, &mut broken);
         let is_warning = kind == Some(Kind::Warning);
         let texts = parse_texts("texts", &raw.texts, is_warning, &mut broken);
+        let communes = area::parse(&raw.communes, &mut broken);
         let link = raw.link.as_deref().and_then(|link| parse_link(link, &mut broken));
         let effective =
             raw.effective.as_deref().and_then(|at| parse_instant("effective", at, &mut broken));
@@ -214,6 +223,7 @@ impl AlertContent {
                 urgency,
                 certainty,
                 texts,
+                communes,
                 link,
                 effective,
                 send_at,

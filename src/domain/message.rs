@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::alert::{Kind, Severity, Status, Text};
+use super::area::Commune;
 use super::broadcast::Lane;
 use super::device::{Language, Provider};
 use super::id::IncidentId;
-use super::text;
+use super::{text, wording};
 
 /// One title and body, cut for one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -107,13 +108,15 @@ fn body_budget(lane: Lane, provider: Provider) -> usize {
     }
 }
 
-/// Renders every language for every platform. The instruction comes first: a lock screen shows about four lines. What marks a drill is
+/// Renders every language for every platform. The instruction comes first: a lock screen shows about four lines; the communes last: the
+/// headline says where, in the officer's words. What marks a drill is
 /// set before what was cut already, in title and body, so that no cut removes it.
 pub fn render(
     status: Status,
     purpose: Purpose,
     lane: Lane,
     texts: &BTreeMap<Language, Text>,
+    communes: &[Commune],
 ) -> BTreeMap<Language, Screens> {
     texts
         .iter()
@@ -129,6 +132,10 @@ pub fn render(
             let whole = match &text.instruction {
                 Some(instruction) => format!("{instruction}\n{}", text.body),
                 None => text.body.clone(),
+            };
+            let whole = match wording::concerned(communes, language.as_str()) {
+                Some(places) => format!("{whole}\n{places}"),
+                None => whole,
             };
             let screen = |provider| Screen {
                 title: title.clone(),
@@ -251,14 +258,29 @@ mod tests {
             Purpose::Alert,
             Lane::Emergency,
             &text(Some("Lên cao ngay."), "Mưa to."),
+            &[],
         );
         assert_eq!(screens[&Language::vietnamese()].apns.body, "Lên cao ngay.\nMưa to.");
     }
 
     #[test]
+    fn the_communes_come_last_in_the_readers_language() {
+        let communes = &super::super::area::COMMUNES[..2];
+        let screens = render(
+            Status::Actual,
+            Purpose::Alert,
+            Lane::Emergency,
+            &text(None, "Mưa to."),
+            communes,
+        );
+        let body = &screens[&Language::vietnamese()].fcm.body;
+        assert_eq!(body, "Mưa to.\nXã, phường liên quan: Phường Thục Phán, Phường Nùng Trí Cao.");
+    }
+
+    #[test]
     fn a_recall_is_marked_by_the_renderer() {
         let screens =
-            render(Status::Actual, Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."));
+            render(Status::Actual, Purpose::Recall, Lane::Emergency, &text(None, "Báo nhầm."), &[]);
         assert_eq!(screens[&Language::vietnamese()].fcm.title, "THU HỒI: Cảnh báo lũ quét");
     }
 
@@ -267,7 +289,7 @@ mod tests {
         let title = |purpose, tag: &str| {
             let language = Language::try_from(tag.to_owned()).unwrap();
             let texts = text(None, "Hết mưa.").into_values().map(|text| (language.clone(), text));
-            render(Status::Actual, purpose, Lane::Emergency, &texts.collect())[&language]
+            render(Status::Actual, purpose, Lane::Emergency, &texts.collect(), &[])[&language]
                 .apns
                 .title
                 .clone()
@@ -287,7 +309,7 @@ mod tests {
             {
                 let texts = text(Some("Lên cao."), body).into_values();
                 let texts = texts.map(|text| (language.clone(), text)).collect();
-                let screens = render(Status::Exercise, purpose, Lane::Drill, &texts);
+                let screens = render(Status::Exercise, purpose, Lane::Drill, &texts, &[]);
                 for provider in Provider::ALL {
                     let screen = screens[&language].of(provider);
                     assert!(
@@ -298,7 +320,8 @@ mod tests {
                 }
             }
         }
-        let recalled = render(Status::Exercise, Purpose::Recall, Lane::Drill, &text(None, "Hết."));
+        let recalled =
+            render(Status::Exercise, Purpose::Recall, Lane::Drill, &text(None, "Hết."), &[]);
         let screen = &recalled[&Language::vietnamese()].apns;
         assert_eq!(
             (screen.title.as_str(), screen.body.as_str()),
@@ -311,7 +334,7 @@ mod tests {
         let longest = "ệ ".repeat(1000);
         for lane in [Lane::Emergency, Lane::Bulk] {
             let screens =
-                &render(Status::Actual, Purpose::Alert, lane, &text(Some(&longest), &longest))
+                &render(Status::Actual, Purpose::Alert, lane, &text(Some(&longest), &longest), &[])
                     [&Language::vietnamese()];
             for provider in Provider::ALL {
                 assert!(text::json_len(&screens.of(provider).body) <= body_budget(lane, provider));

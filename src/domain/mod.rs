@@ -17,6 +17,9 @@ pub mod account;
 /// Changes of who may do what, and which of them take two administrators.
 pub mod authority;
 
+/// The communes of the province.
+pub mod area;
+
 /// The content of an alert, as an agency writes it.
 pub mod alert;
 

@@ -14,6 +14,7 @@ use super::alert::{
     AlertContent, Category, Certainty, Filled, FollowUp, Kind, Severity, Source, Status, Text,
     Urgency,
 };
+use super::area::Commune;
 use super::broadcast::Lane;
 use super::device::Language;
 use super::id::{AlertId, IncidentId};
@@ -54,6 +55,9 @@ pub const READS_SCHEDULE: &str = "reads:schedule";
 
 /// What a dispatcher that can tell what a template becomes announces likewise.
 pub const READS_TEMPLATES: &str = "reads:templates";
+
+/// What a dispatcher that can read the communes of an alert announces likewise.
+pub const READS_COMMUNES: &str = "reads:communes";
 
 /// How long what was prepared with an alert may still be executed and pushed after it has expired: phones may show the original until
 /// somebody swipes it away.
@@ -96,6 +100,9 @@ pub struct SealedAlert {
     pub lane: Lane,
     /// Who gets it.
     pub audience: Audience,
+    /// The communes it concerns, as part of the text. Left out where there are none: bytes without are those of releases before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub communes: Vec<Commune>,
     /// The whole texts.
     #[schema(value_type = BTreeMap<String, Text>)]
     pub texts: BTreeMap<Language, Text>,
@@ -333,8 +340,9 @@ fn sealed(identity: &Identity, content: &AlertContent, document: &SealedDocument
         certainty: content.certainty,
         lane,
         audience: Audience::of(status),
+        communes: content.communes.clone(),
         texts: content.texts.clone(),
-        screens: render(status, purpose, lane, &content.texts),
+        screens: render(status, purpose, lane, &content.texts, &content.communes),
         link: content.link.clone(),
         url: page(&identity.public_url, identity.id),
         source: content.source.clone(),
@@ -385,7 +393,8 @@ fn prepared(
         version,
         purpose,
         texts: texts.clone(),
-        screens: render(original.status, purpose, original.lane, texts),
+        // What ends an alert is read in four lines; its page says where.
+        screens: render(original.status, purpose, original.lane, texts, &[]),
         url: page(public_url, id),
         effective: None,
         send_at: None,

@@ -6,6 +6,7 @@ use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use super::account::Role;
 use super::alert::{Category, Certainty, Kind, Severity, Urgency};
+use super::area::{self, Commune};
 use super::lifecycle::AlertState;
 use super::timing::WaitsFor;
 
@@ -151,6 +152,12 @@ pub fn language_name(tag: &str) -> &str {
         "jiy" => "Lô Lô",
         other => other,
     }
+}
+
+/// The communes an alert concerns, as a sentence in the language `tag`; nothing where it names none.
+pub fn concerned(communes: &[Commune], tag: &str) -> Option<String> {
+    let before = if tag == "en" { "Communes concerned" } else { "Xã, phường liên quan" };
+    (!communes.is_empty()).then(|| format!("{before}: {}.", area::names(communes)))
 }
 
 /// Warning or announcement.

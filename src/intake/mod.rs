@@ -21,6 +21,9 @@ use crate::store::idempotency::Once;
 /// The source document: received piece by piece, known by its content.
 pub mod document;
 
+/// Working copies of the console.
+pub mod draft;
+
 /// Why a request is refused.
 pub mod error;
 

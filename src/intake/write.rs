@@ -185,9 +185,8 @@ impl Intake {
         self.finish(tx, officer, once, &deed).await
     }
 
-    /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The ids of what is prepared with it
-    /// are drawn here, once: the same revision always seals to the same bytes.
-    async fn write_revision(
+    /// Stores the next revision, and makes the alert a draft again.
+    pub(super) async fn write_revision(
         &self,
         conn: &mut PgConnection,
         officer: &Officer,
@@ -196,7 +195,22 @@ impl Intake {
         content: &AlertContent,
         file: Option<DocumentId>,
     ) -> Result<(), IntakeError> {
-        let number = found.revision + 1;
+        self.insert_revision(conn, officer, found, place, content, file).await?;
+        alert::become_draft(conn, found.id, found.revision + 1, content.expires, place).await?;
+        Ok(())
+    }
+
+    /// Stores the next revision and, when it has a document, the bytes an approval of it will bind. The ids of what is prepared with it
+    /// are drawn here, once: the same revision always seals to the same bytes.
+    pub(super) async fn insert_revision(
+        &self,
+        conn: &mut PgConnection,
+        officer: &Officer,
+        found: &Alert,
+        place: Place,
+        content: &AlertContent,
+        file: Option<DocumentId>,
+    ) -> Result<(), IntakeError> {
         let bound = match file {
             Some(file) => Some(self.bind(conn, found, place, content, file).await?),
             None => None,
@@ -205,7 +219,7 @@ impl Intake {
         let all_clear = bound.as_ref().and_then(|bound| bound.all_clear.as_ref());
         let revision = NewRevision {
             alert: found.id,
-            number,
+            number: found.revision + 1,
             content,
             document: file,
             author: officer.id,
@@ -214,7 +228,6 @@ impl Intake {
             all_clear: all_clear.map(|(id, bytes)| (*id, bytes.as_slice())),
         };
         alert::insert_revision(conn, &revision).await?;
-        alert::become_draft(conn, found.id, number, content.expires, place).await?;
         Ok(())
     }
 

@@ -33,7 +33,9 @@ use crate::domain::broadcast::Lane;
 use crate::domain::canary;
 use crate::domain::device::Provider;
 use crate::domain::drill::Group;
-use crate::domain::seal::{READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES, TrustedKeys};
+use crate::domain::seal::{
+    READS_COMMUNES, READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES, TrustedKeys,
+};
 use crate::notice::Notices;
 use crate::queue::{
     Broker, Consumer, Delivery, Publisher, Queue, Settle, Subscription, Task, consume,
@@ -416,7 +418,9 @@ async fn close_ended(engine: &Arc<Engine>, provider: Provider) {
 /// What an approval may be sealed with, what the bytes may hold, and whom this process reaches beside the registry.
 fn announced(trusted: &TrustedKeys, groups: &[String]) -> Vec<String> {
     let mut ids = trusted.ids();
-    ids.extend([READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES].map(str::to_owned));
+    ids.extend(
+        [READS_COMMUNES, READS_FOLLOW_UPS, READS_SCHEDULE, READS_TEMPLATES].map(str::to_owned),
+    );
     ids.extend_from_slice(groups);
     ids
 }

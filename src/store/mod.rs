@@ -39,6 +39,9 @@ pub mod alert;
 /// Source documents.
 pub mod document;
 
+/// What officers are still writing.
+pub mod draft;
+
 /// Who decided what, and the seals that followed.
 pub mod decision;
 

@@ -105,7 +105,7 @@ fn an_emergency_of_the_demo_can_be_read_to_its_end_without_a_network() {
     assert!(!emergencies.is_empty());
     for (name, content) in emergencies {
         for (language, screens) in
-            render(content.status, Purpose::Alert, content.lane(), &content.texts)
+            render(content.status, Purpose::Alert, content.lane(), &content.texts, &[])
         {
             for provider in Provider::ALL {
                 let body = &screens.of(provider).body;
@@ -123,7 +123,7 @@ fn what_people_must_do_now_stands_first_on_the_phone() {
     for (name, alert) in alerts() {
         let Ok(content) = alert.parse() else { continue };
         let instruction = content.vietnamese().unwrap().instruction.clone().unwrap();
-        let screens = &render(content.status, Purpose::Alert, content.lane(), &content.texts)
+        let screens = &render(content.status, Purpose::Alert, content.lane(), &content.texts, &[])
             [&loa::domain::device::Language::vietnamese()];
         let first = instruction.lines().next().unwrap();
         for provider in Provider::ALL {

@@ -33,6 +33,10 @@ pub struct AlertRequest {
     pub certainty: Option<String>,
     /// Texts by language tag; `vi` must be among them.
     pub texts: BTreeMap<String, TextRequest>,
+    /// Codes of the communes (*xã, phường*) it concerns, where it is not the same everywhere. Part of the text: every device is told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["01273"]))]
+    pub communes: Vec<String>,
     /// Where to read more: an `https` address.
     pub link: Option<String>,
     /// When it begins to hold (RFC 3339); absent means at approval.

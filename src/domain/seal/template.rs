@@ -55,6 +55,7 @@ impl SealedAlert {
             severity: self.severity,
             urgency: self.urgency,
             certainty: self.certainty,
+            communes: self.communes.clone(),
             texts: self.texts.clone(),
             link: self.link.clone(),
             effective: self.effective,

@@ -223,7 +223,7 @@ fn one_approver_prepares_no_recall_of_their_own_words() {
     let (id, recall) = used.becomes.recall.clone().unwrap();
     let mut words: SealedAlert = serde_json::from_slice(&recall).unwrap();
     words.texts.get_mut(&Language::vietnamese()).unwrap().body = "Bấm vào đây.".into();
-    words.screens = render(words.status, words.purpose, words.lane, &words.texts);
+    words.screens = render(words.status, words.purpose, words.lane, &words.texts, &[]);
     let forged = canonical(&words);
     // The alert names the forged recall; nothing else differs.
     let mut alert = used.alert();
