@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, any, get, post};
 use sqlx::PgPool;
 
 use crate::approval::Approval;
@@ -97,6 +98,9 @@ pub mod after_review;
 /// Where an agency's alerts stand.
 pub mod follow;
 
+/// Writing an alert.
+pub mod write;
+
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -177,6 +181,11 @@ pub fn totp_keys(config: &SignIn) -> anyhow::Result<TotpKeys> {
     TotpKeys::read(files).context("sign_in.totp_keys")
 }
 
+/// A form with a source document in it: larger than other forms by that much.
+fn with_file(form: MethodRouter<Arc<Console>>, console: &Console) -> MethodRouter<Arc<Console>> {
+    form.layer(DefaultBodyLimit::max(console.intake.document_limit() + 2 * 1024 * 1024))
+}
+
 /// The console's routes.
 pub fn routes(console: Arc<Console>) -> Router {
     Router::new()
@@ -196,6 +205,11 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/totp", get(totp::page).post(totp::set_up))
         .route("/console/totp/begin", post(totp::begin))
         .route("/console/totp/remove", post(totp::remove))
+        .route("/console/write", get(write::list).post(write::begin))
+        .route("/console/write/{id}", get(write::page).merge(with_file(post(write::act), &console)))
+        .route("/console/write/{id}/keep", with_file(post(write::keep), &console))
+        .route("/console/write/{id}/discard", post(write::discard))
+        .route("/console/write/{id}/document", get(write::document))
         .route("/console/alerts", get(follow::list))
         .route("/console/alerts/{id}/follow", get(follow::page))
         .route("/console/alerts/{id}/follow/document", get(follow::document))

@@ -7,6 +7,7 @@ use super::frame::{Frame, NoticePage, answer};
 use crate::approval::ApprovalError;
 use crate::approval::error::meanwhile;
 use crate::domain::id::AlertId;
+use crate::domain::lifecycle::Refusal;
 use crate::domain::wording::{self, Tongue};
 use crate::store::StoreError;
 
@@ -87,6 +88,27 @@ pub fn unreadable_form(frame: Frame, status: StatusCode) -> Response {
     };
     let words = Words::say(frame.t, status, ("Chưa thực hiện gì", "Nothing was done"), line);
     simple(frame, words)
+}
+
+/// An alert that waits for a decision, or whose decision was taken, cannot be written any more.
+pub fn cannot_be_written(frame: Frame, alert: AlertId, refused: Refusal) -> Response {
+    let t = frame.t;
+    let words = Words::of(&ApprovalError::State(refused), t);
+    let after = t.pick(
+        "Tin này không sửa được nữa. Muốn thay đổi, hãy soạn tin mới hoặc tin đính chính.",
+        "It cannot be changed any more. Write a new one, or a correction.",
+    );
+    let page = NoticePage {
+        f: frame,
+        title: t.pick("Không sửa được tin này", "This alert cannot be changed").to_owned(),
+        lines: words.lines.into_iter().chain([after.to_owned()]).collect(),
+        links: vec![(
+            format!("/console/alerts/{alert}/follow"),
+            t.pick("Xem tin này đang ở đâu", "See where it stands"),
+        )],
+        calm: false,
+    };
+    answer(words.status, &page)
 }
 
 /// A broadcast that cannot be steered that way any more.

@@ -1,5 +1,7 @@
 //! Texts exactly as phones will show them: taken from the bytes that are sealed, never rendered again.
 
+use crate::domain::alert::Text;
+use crate::domain::area::Commune;
 use crate::domain::device::Provider;
 use crate::domain::message::Screen;
 use crate::domain::seal::SealedAlert;
@@ -37,6 +39,13 @@ pub fn platform(provider: Provider) -> &'static str {
     }
 }
 
+/// Was the text cut to fit? Its end is there when nothing was: the communes, where it names some, or the body.
+pub fn is_cut(screen: &Screen, text: &Text, communes: &[Commune], tag: &str) -> bool {
+    let whole = screen.body.ends_with(&text.body)
+        || wording::concerned(communes, tag).is_some_and(|last| screen.body.ends_with(&last));
+    !whole && screen.body.ends_with(ELLIPSIS)
+}
+
 /// Every language of a sealed alert, Vietnamese first.
 pub fn languages(sealed: &SealedAlert) -> Vec<LanguageView> {
     let mut views: Vec<LanguageView> = sealed
@@ -46,10 +55,10 @@ pub fn languages(sealed: &SealedAlert) -> Vec<LanguageView> {
             let mut shown: Vec<Shown> = Vec::new();
             for provider in Provider::ALL {
                 let screen = screens.of(provider);
-                let whole = sealed.texts.get(language).is_some_and(|text| {
-                    // The body comes last: if its end is there, nothing was cut.
-                    screen.body.ends_with(&text.body)
-                });
+                let is_cut = sealed
+                    .texts
+                    .get(language)
+                    .is_some_and(|text| is_cut(screen, text, &sealed.communes, language.as_str()));
                 match shown.iter_mut().find(|same| same.screen == *screen) {
                     Some(same) => {
                         same.platforms.push_str(" · ");
@@ -58,7 +67,7 @@ pub fn languages(sealed: &SealedAlert) -> Vec<LanguageView> {
                     None => shown.push(Shown {
                         platforms: platform(provider).to_owned(),
                         screen: screen.clone(),
-                        is_cut: !whole && screen.body.ends_with(ELLIPSIS),
+                        is_cut,
                     }),
                 }
             }

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::{Console, refusal};
 use crate::domain::account::Officer;
 use crate::domain::wording::Tongue;
+use crate::web::csrf::Foreign;
 use crate::web::locale;
 use crate::web::session::Visitor;
 
@@ -46,9 +47,17 @@ impl Visit {
         Frame::new(self.t, self.demo, officer, self.visitor.csrf())
     }
 
+    /// Is this a form of our own page, of this session?
+    ///
+    /// # Errors
+    /// Says which of the two it is not.
+    pub fn check_form(&self, token: &str) -> Result<(), Foreign> {
+        self.visitor.check_form(&self.headers, token)
+    }
+
     /// Goes on only with a form of our own page in this person's browser; otherwise the page that says so.
     pub fn refuse_foreign(&self, token: &str) -> Option<Response> {
-        let foreign = self.visitor.check_form(&self.headers, token).err()?;
+        let foreign = self.check_form(token).err()?;
         tracing::warn!(officer.id = %self.officer().id, %foreign, "a form was refused");
         Some(refusal::foreign_form(self.frame()))
     }

@@ -35,7 +35,11 @@ pub fn check(headers: &HeaderMap, cookie: &str, form_token: &str) -> Result<(), 
     hmac::verify(&key(cookie), CONTEXT, &given).map_err(|_| Foreign::Token)
 }
 
-fn check_origin(headers: &HeaderMap) -> Result<(), Foreign> {
+/// Does the browser say that the request comes from our own page?
+///
+/// # Errors
+/// When it says that it does not.
+pub fn check_origin(headers: &HeaderMap) -> Result<(), Foreign> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {
         return if site == "same-origin" { Ok(()) } else { Err(Foreign::Origin) };
