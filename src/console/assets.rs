@@ -24,6 +24,9 @@ pub const SCRIPT: &str = include_str!("../../templates/console/live.js");
 /// The script that asks an authenticator.
 pub const PASSKEY_SCRIPT: &str = include_str!("../../templates/console/passkey.js");
 
+/// The script that keeps drafts.
+pub const WRITE_SCRIPT: &str = include_str!("../../templates/console/write.js");
+
 /// Where this release's files are; the address changes with the content, so that no cache ever shows yesterday's.
 #[derive(Debug)]
 pub struct Assets {
@@ -32,7 +35,9 @@ pub struct Assets {
 
 /// This release's files.
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
-    let digest = crate::domain::seal::digest([STYLE, SCRIPT, PASSKEY_SCRIPT].concat().as_bytes());
+    let digest = crate::domain::seal::digest(
+        [STYLE, SCRIPT, PASSKEY_SCRIPT, WRITE_SCRIPT].concat().as_bytes(),
+    );
     Assets { release: digest[..12].to_owned() }
 });
 
@@ -50,6 +55,11 @@ impl Assets {
     /// Where the script of passkeys is.
     pub fn passkey_script(&self) -> String {
         format!("/console/files/{}/passkey.js", self.release)
+    }
+
+    /// Where the script of drafts is.
+    pub fn write_script(&self) -> String {
+        format!("/console/files/{}/write.js", self.release)
     }
 }
 
@@ -78,6 +88,7 @@ fn find(name: &str) -> Option<(&'static str, &'static [u8])> {
         "console.css" => ("text/css; charset=utf-8", STYLE.as_bytes()),
         "live.js" => ("text/javascript; charset=utf-8", SCRIPT.as_bytes()),
         "passkey.js" => ("text/javascript; charset=utf-8", PASSKEY_SCRIPT.as_bytes()),
+        "write.js" => ("text/javascript; charset=utf-8", WRITE_SCRIPT.as_bytes()),
         "font/latin-400.woff2" => (woff, font!("be-vietnam-pro-latin-400-normal.woff2")),
         "font/latin-600.woff2" => (woff, font!("be-vietnam-pro-latin-600-normal.woff2")),
         "font/vi-400.woff2" => (woff, font!("be-vietnam-pro-vietnamese-400-normal.woff2")),

@@ -20,7 +20,7 @@ use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::broadcast::progress::progress;
-use crate::domain::account::Power;
+use crate::domain::account::{Officer, Power};
 use crate::domain::alert::Text;
 use crate::domain::id::AlertId;
 use crate::domain::lifecycle::AlertState;
@@ -158,6 +158,33 @@ pub struct FollowPage {
     is_public: bool,
     /// May this person decide about it?
     may_decide: bool,
+    /// What this person may write next.
+    next: Next,
+}
+
+/// What somebody of the agency may write of an alert, or after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    /// It is theirs to mend.
+    Revise,
+    /// A correction, or an all-clear of its own.
+    Follow,
+    /// Another one like it.
+    Copy,
+}
+
+impl Next {
+    fn of(officer: &Officer, alert: &AlertView) -> Self {
+        let is_ours =
+            officer.role.may(Power::WriteAlert) && officer.agency_code == alert.agency.code;
+        match alert.state {
+            _ if !is_ours => Self::Nothing,
+            AlertState::Draft | AlertState::Returned => Self::Revise,
+            AlertState::Live => Self::Follow,
+            _ => Self::Copy,
+        }
+    }
 }
 
 /// Something that was done.
@@ -213,6 +240,7 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<FollowPag
         steps: steps(&alert, t),
         numbers: b.and_then(|it| LivePart { t, b: &BroadcastView::of(&it, t) }.render().ok()),
         is_public: alert.published_at.is_some() && content.status.is_actual(),
+        next: Next::of(officer, &alert),
         may_decide: officer.role.may(Power::ReadAllAlerts) && alert.document.is_some(),
     })
 }

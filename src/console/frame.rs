@@ -41,6 +41,11 @@ impl Frame {
         })
     }
 
+    /// Does whoever is signed in write alerts?
+    pub fn writes_alerts(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::WriteAlert))
+    }
+
     /// Does whoever is signed in see every agency's alerts?
     pub fn reads_all_alerts(&self) -> bool {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAllAlerts))

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{any, get, post};
 use sqlx::PgPool;
 
 use crate::approval::Approval;
@@ -181,11 +180,6 @@ pub fn totp_keys(config: &SignIn) -> anyhow::Result<TotpKeys> {
     TotpKeys::read(files).context("sign_in.totp_keys")
 }
 
-/// A form with a source document in it: larger than other forms by that much.
-fn with_file(form: MethodRouter<Arc<Console>>, console: &Console) -> MethodRouter<Arc<Console>> {
-    form.layer(DefaultBodyLimit::max(console.intake.document_limit() + 2 * 1024 * 1024))
-}
-
 /// The console's routes.
 pub fn routes(console: Arc<Console>) -> Router {
     Router::new()
@@ -206,8 +200,8 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/totp/begin", post(totp::begin))
         .route("/console/totp/remove", post(totp::remove))
         .route("/console/write", get(write::list).post(write::begin))
-        .route("/console/write/{id}", get(write::page).merge(with_file(post(write::act), &console)))
-        .route("/console/write/{id}/keep", with_file(post(write::keep), &console))
+        .route("/console/write/{id}", get(write::page).post(write::act))
+        .route("/console/write/{id}/keep", post(write::keep))
         .route("/console/write/{id}/discard", post(write::discard))
         .route("/console/write/{id}/document", get(write::document))
         .route("/console/alerts", get(follow::list))

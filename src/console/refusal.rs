@@ -90,6 +90,20 @@ pub fn unreadable_form(frame: Frame, status: StatusCode) -> Response {
     simple(frame, words)
 }
 
+/// These pages are for those who write alerts.
+pub fn only_writers(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::FORBIDDEN,
+        ("Tài khoản này không soạn tin", "This account writes no alerts"),
+        (
+            "Trang này dành cho người soạn tin của các cơ quan. Người duyệt không soạn tin, để không ai tự duyệt tin của mình.",
+            "These pages are for those who write for an agency. Approvers do not, so that nobody approves their own.",
+        ),
+    );
+    simple(frame, words)
+}
+
 /// An alert that waits for a decision, or whose decision was taken, cannot be written any more.
 pub fn cannot_be_written(frame: Frame, alert: AlertId, refused: Refusal) -> Response {
     let t = frame.t;

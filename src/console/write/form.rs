@@ -92,9 +92,10 @@ impl Form {
 
     /// Every field that is wrong: its name, what it is called, and what is wrong.
     pub fn all_wrong(&self) -> Vec<(String, String, String)> {
-        let named = self.wrong.iter().map(|(name, words)| {
-            (name.clone(), labels::label(name, self.t), words.clone())
-        });
+        let named = self
+            .wrong
+            .iter()
+            .map(|(name, words)| (name.clone(), labels::label(name, self.t), words.clone()));
         named.collect()
     }
 
@@ -106,13 +107,18 @@ impl Form {
             _ => BODY_MAX,
         };
         let most = wording::number(i64::try_from(most).unwrap_or_default(), self.t);
-        format!("{} {most} {}", self.t.pick("tối đa", "at most"), self.t.pick("ký tự", "characters"))
+        format!(
+            "{} {most} {}",
+            self.t.pick("tối đa", "at most"),
+            self.t.pick("ký tự", "characters")
+        )
     }
 
     /// Anything of these fields written or wrong: then what folds them away stands open.
     pub fn is_open(&self, path: &str) -> bool {
         let under = |name: &String| name == path || name.starts_with(&format!("{path}."));
-        let written = self.typed.fields().iter().any(|(name, value)| under(name) && !value.is_empty());
+        let written =
+            self.typed.fields().iter().any(|(name, value)| under(name) && !value.is_empty());
         written || self.wrong.keys().any(under)
     }
 
@@ -120,12 +126,31 @@ impl Form {
     pub fn choices(&self, name: &str) -> Vec<Choice> {
         let t = self.t;
         let words: Vec<(&str, String)> = match name {
-            "kind" => Kind::ALL.iter().map(|it| (it.as_str(), wording::kind(*it, t).to_owned())).collect(),
-            "category" => Category::ALL.iter().map(|it| (it.as_str(), wording::category(*it, t).to_owned())).collect(),
-            "severity" => Severity::ALL.iter().map(|it| (it.as_str(), wording::severity(*it, t).to_owned())).collect(),
-            "urgency" => Urgency::ALL.iter().map(|it| (it.as_str(), wording::urgency(*it, t).to_owned())).collect(),
-            "certainty" => Certainty::ALL.iter().map(|it| (it.as_str(), wording::certainty(*it, t).to_owned())).collect(),
-            _ => (1..=5u8).zip(["1", "2", "3", "4", "5"]).map(|(level, digit)| (digit, format!("{digit} · {}", wording::risk_name(level, t)))).collect(),
+            "kind" => {
+                Kind::ALL.iter().map(|it| (it.as_str(), wording::kind(*it, t).to_owned())).collect()
+            }
+            "category" => Category::ALL
+                .iter()
+                .map(|it| (it.as_str(), wording::category(*it, t).to_owned()))
+                .collect(),
+            "severity" => Severity::ALL
+                .iter()
+                .map(|it| (it.as_str(), wording::severity(*it, t).to_owned()))
+                .collect(),
+            "urgency" => Urgency::ALL
+                .iter()
+                .map(|it| (it.as_str(), wording::urgency(*it, t).to_owned()))
+                .collect(),
+            "certainty" => Certainty::ALL
+                .iter()
+                .map(|it| (it.as_str(), wording::certainty(*it, t).to_owned()))
+                .collect(),
+            _ => (1..=5u8)
+                .zip(["1", "2", "3", "4", "5"])
+                .map(|(level, digit)| {
+                    (digit, format!("{digit} · {}", wording::risk_name(level, t)))
+                })
+                .collect(),
         };
         let chosen = self.typed.get(name);
         let choice = |(value, words): (&str, String)| Choice {

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS,
 };
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ use super::frame::{Frame, answer};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
-use crate::domain::alert::{Typed, FollowUp};
+use crate::domain::alert::{FollowUp, Typed};
 use crate::domain::id::AlertId;
 use crate::domain::violation::Violation;
 use crate::domain::wording::{self, Tongue};
@@ -85,8 +85,7 @@ async fn drafts(console: &Console, visit: &Visit, wrong: Option<String>) -> Resp
         at: wording::moment(line.saved_at),
     });
     let status = wrong.as_ref().map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
-    let page =
-        DraftsPage { f: visit.frame(), drafts: lines.collect(), starts: &STARTS, wrong };
+    let page = DraftsPage { f: visit.frame(), drafts: lines.collect(), starts: &STARTS, wrong };
     answer(status, &page)
 }
 
@@ -125,7 +124,8 @@ pub async fn begin(
     match console.intake.begin_draft(visit.officer(), &typed).await {
         Ok(id) => Redirect::to(&at(id)).into_response(),
         Err(IntakeError::Invalid(broken)) => {
-            let words: Vec<_> = broken.iter().map(|one| visit.t.pick(&one.vi, &one.en).clone()).collect();
+            let words: Vec<_> =
+                broken.iter().map(|one| visit.t.pick(&one.vi, &one.en).clone()).collect();
             drafts(&console, &visit, Some(words.join(" "))).await
         }
         Err(error) => refused(&visit, AlertId(uuid::Uuid::nil()), &error),
@@ -144,6 +144,8 @@ pub struct WritePage {
     /// The preview, rendered.
     side: String,
     file: Option<String>,
+    /// Its media type, to be shown beside the text.
+    shown: Option<String>,
     saved: Option<String>,
     /// Revision to come, for an alert that was submitted before.
     revises: Option<u32>,
@@ -200,6 +202,7 @@ fn show(
         file: writing.file.as_ref().map(|(media_type, size)| {
             format!("{}, {}", wording::file_kind(media_type), wording::size(*size, t))
         }),
+        shown: writing.file.as_ref().map(|(media_type, _)| media_type.clone()),
         saved: writing.saved.as_ref().map(|(by, at)| saved(by, *at, t)),
         revises: (writing.revision > 0).then_some(writing.revision + 1),
         mark: mark.and_then(|it| it.purpose().mark(t.tag())).map(str::to_owned),
@@ -222,13 +225,11 @@ fn side(console: &Console, visit: &Visit, typed: &Typed) -> String {
 }
 
 /// `POST /console/write/{id}`: saves, and goes on as the button says.
-pub async fn act(
-    State(console): State<Arc<Console>>,
-    At(id): At<AlertId>,
-    sent: Sent,
-) -> Response {
+pub async fn act(State(console): State<Arc<Console>>, At(id): At<AlertId>, sent: Sent) -> Response {
     let officer = sent.visit.officer().clone();
-    if sent.is_stale || sent.wrong.iter().any(|one| one.rule == "too_large" && one.field != "document") {
+    if sent.is_stale
+        || sent.wrong.iter().any(|one| one.rule == "too_large" && one.field != "document")
+    {
         return again(&console, id, &sent, &sent.wrong).await;
     }
     let mut typed = sent.typed.clone();
@@ -253,10 +254,10 @@ pub async fn act(
 
 async fn submit(console: &Console, id: AlertId, sent: &Sent) -> Response {
     match console.intake.submit_draft(sent.visit.officer(), id, sent.version).await {
-        Ok(alert) => {
-            Redirect::to(&format!("/console/alerts/{}/follow", alert.id)).into_response()
+        Ok(alert) => Redirect::to(&format!("/console/alerts/{}/follow", alert.id)).into_response(),
+        Err(SaveError::Intake(IntakeError::Invalid(broken))) => {
+            again(console, id, sent, &broken).await
         }
-        Err(SaveError::Intake(IntakeError::Invalid(broken))) => again(console, id, sent, &broken).await,
         Err(error) => unsaved(console, id, sent, error).await,
     }
 }
@@ -267,7 +268,8 @@ async fn again(console: &Console, id: AlertId, sent: &Sent, broken: &[Violation]
     let notice = if sent.is_stale { Notice::Stale } else { Notice::Wrong };
     match console.intake.open_draft(visit.officer(), id).await {
         Ok(known) => {
-            let is_unread = broken.iter().any(|one| one.rule == "too_large" && one.field != "document");
+            let is_unread =
+                broken.iter().any(|one| one.rule == "too_large" && one.field != "document");
             let typed = if is_unread { known.typed.clone() } else { sent.typed.clone() };
             let writing = Writing { typed, version: sent.version.max(known.version), ..known };
             show(console, visit, &writing, broken, Some(notice))
@@ -289,9 +291,10 @@ async fn unsaved(console: &Console, id: AlertId, sent: &Sent, error: SaveError) 
         }
         SaveError::Intake(error) => refused(visit, id, &error),
         SaveError::Meanwhile(now) => {
-            let (by, at) = now.saved.clone().map_or_else(Default::default, |(by, at)| {
-                (by, wording::moment(at))
-            });
+            let (by, at) = now
+                .saved
+                .clone()
+                .map_or_else(Default::default, |(by, at)| (by, wording::moment(at)));
             let theirs = now.typed.differences(&sent.typed).into_iter().map(|field| {
                 let words = now.typed.get(&field).to_owned();
                 (labels::label(&field, visit.t), words)
@@ -305,7 +308,11 @@ async fn unsaved(console: &Console, id: AlertId, sent: &Sent, error: SaveError) 
 }
 
 /// `POST /console/write/{id}/keep`: what the page's script saves at each pause in typing.
-pub async fn keep(State(console): State<Arc<Console>>, At(id): At<AlertId>, sent: Sent) -> Response {
+pub async fn keep(
+    State(console): State<Arc<Console>>,
+    At(id): At<AlertId>,
+    sent: Sent,
+) -> Response {
     let (officer, t) = (sent.visit.officer(), sent.visit.t);
     let refuse = |status: StatusCode, words: String| {
         (status, [(CACHE_CONTROL, "no-store")], Json(json!({"wrong": words}))).into_response()
@@ -332,8 +339,12 @@ pub async fn keep(State(console): State<Arc<Console>>, At(id): At<AlertId>, sent
         }
         Err(SaveError::Meanwhile(now)) => {
             let by = now.saved.map(|(by, _)| by).unwrap_or_default();
-            let before = t.pick("Vừa có người khác lưu bản nháp này", "Somebody else has just saved this draft");
-            let after = t.pick("Bấm Lưu nháp để xem chỗ khác nhau.", "Press Save to see what differs.");
+            let before = t.pick(
+                "Vừa có người khác lưu bản nháp này",
+                "Somebody else has just saved this draft",
+            );
+            let after =
+                t.pick("Bấm Lưu nháp để xem chỗ khác nhau.", "Press Save to see what differs.");
             refuse(StatusCode::CONFLICT, format!("{before}: {by}. {after}"))
         }
         Err(SaveError::Intake(error)) => {
@@ -369,6 +380,7 @@ pub async fn document(
                 (CONTENT_DISPOSITION, "inline"),
                 (CACHE_CONTROL, "no-store"),
                 (CONTENT_SECURITY_POLICY, DOCUMENT_POLICY),
+                (X_FRAME_OPTIONS, "SAMEORIGIN"),
             ];
             (headers, bytes).into_response()
         }
@@ -379,9 +391,7 @@ pub async fn document(
 fn refused(visit: &Visit, id: AlertId, error: &IntakeError) -> Response {
     match error {
         IntakeError::NotFound | IntakeError::NoDocument => refusal::not_found(visit.frame()),
-        IntakeError::Forbidden(power) => {
-            refusal::page(visit.frame(), id, &ApprovalError::Forbidden(*power))
-        }
+        IntakeError::Forbidden(_) => refusal::only_writers(visit.frame()),
         IntakeError::State(state) => refusal::cannot_be_written(visit.frame(), id, *state),
         IntakeError::Overtaken { by } => {
             refusal::page(visit.frame(), id, &ApprovalError::Overtaken { by: *by })

@@ -7,14 +7,14 @@ use time::OffsetDateTime;
 
 use super::super::screens::{self, Shown};
 use super::labels;
-use crate::domain::alert::{AlertContent, Category, Kind, Severity, Status, Text, Typed, Urgency, lane_of};
+use crate::domain::alert::{Category, Kind, Severity, Status, Text, Typed, Urgency, lane_of};
 use crate::domain::area;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::{Language, Provider};
 use crate::domain::message::{Purpose, Style, render};
+use crate::domain::text;
 use crate::domain::violation::Violation;
 use crate::domain::wording::{self, Tongue};
-use crate::domain::text;
 use crate::publication::page::Band;
 
 /// The right side of the page.
@@ -65,7 +65,8 @@ impl Preview {
             (Status::Actual, ..) => Lane::Bulk,
         };
         let style = kind.zip(severity).filter(|_| urgency.is_some());
-        let style = style.map(|(kind, severity)| Style::of(kind, lane, severity, request.risk_level));
+        let style =
+            style.map(|(kind, severity)| Style::of(kind, lane, severity, request.risk_level));
         let communes = area::parse(&request.communes, &mut Vec::new());
         let purpose = request.follows.as_ref().and_then(|it| Purpose::from_word(&it.how));
         let purpose = purpose.unwrap_or(Purpose::Alert);
@@ -150,10 +151,7 @@ fn loudness(style: Style, t: Tongue) -> &'static str {
         Style::Warning { time_sensitive: false } => {
             t.pick("Cảnh báo: có chuông như tin thường.", "Warning: rings like ordinary news.")
         }
-        Style::Announcement => {
-            t.pick("Tuyên truyền: không chuông.", "Announcement: silent.")
-        }
+        Style::Announcement => t.pick("Tuyên truyền: không chuông.", "Announcement: silent."),
         Style::Calm | Style::Personal { .. } => t.pick("Không chuông.", "Silent."),
     }
 }
-

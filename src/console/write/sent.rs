@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Form;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts as Head;
 use axum::response::Response;
 
 use super::super::visit::{Visit, tongue};
@@ -12,7 +15,6 @@ use super::super::{Console, refusal};
 use super::ended;
 use crate::domain::alert::Typed;
 use crate::domain::violation::Violation;
-use crate::domain::wording::Tongue;
 use crate::intake::document::{Document, DocumentError, Upload};
 use crate::web::csrf::{self, Foreign};
 
@@ -62,24 +64,27 @@ impl FromRequest<Arc<Console>> for Sent {
 
     async fn from_request(request: Request, console: &Arc<Console>) -> Result<Self, Response> {
         let (mut head, body) = request.into_parts();
-        let request = Request::from_parts(head.clone(), body);
-        let t = tongue(head.uri.query(), &head.headers);
+        let mut request = Request::from_parts(head.clone(), body);
+        let limit = console.intake.document_limit();
+        DefaultBodyLimit::max(limit + FIELDS_MAX).apply(&mut request);
         if let Err(signed_out) = Visit::from_request_parts(&mut head, console).await {
             // What was typed is shown again only to our own page: nobody else may make us show anything.
             if csrf::check_origin(&head.headers).is_err() {
                 return Err(signed_out);
             }
-            let limits = Limits { document: None };
-            let parts = read(request, console, limits).await.map_err(|_| signed_out)?;
-            return Err(ended(console.demo, head.uri.path(), &parts, t));
+            return Err(match read(request, console, None).await {
+                Ok(parts) => ended(console.demo, &head, &parts).unwrap_or(signed_out),
+                Err(_) => signed_out,
+            });
         }
-        let limits = Limits { document: Some(console.intake.document_limit()) };
-        let parts = read(request, console, limits).await;
+        let parts = read(request, console, Some(limit)).await;
         // The form may have taken its time, and the session may have ended meanwhile.
         let visit = Visit::from_request_parts(&mut head, console).await;
         match (parts, visit) {
             (Ok(parts), Ok(visit)) => Self::of(visit, parts),
-            (Ok(parts), Err(_)) => Err(ended(console.demo, head.uri.path(), &parts, t)),
+            (Ok(parts), Err(signed_out)) => {
+                Err(ended(console.demo, &head, &parts).unwrap_or(signed_out))
+            }
             (Err(status), Ok(visit)) => Err(refusal::unreadable_form(visit.frame(), status)),
             (Err(_), Err(signed_out)) => Err(signed_out),
         }
@@ -88,16 +93,19 @@ impl FromRequest<Arc<Console>> for Sent {
 
 impl Sent {
     fn of(visit: Visit, parts: Parts) -> Result<Self, Response> {
-        let is_stale = match visit.check_form(parts.get("csrf")) {
-            Ok(()) => false,
-            Err(Foreign::Token) => true,
-            Err(Foreign::Origin) => return Err(refusal::foreign_form(visit.frame())),
-        };
         let mut wrong = Vec::new();
         let typed = parts.typed().unwrap_or_else(|violation| {
             wrong.push(violation);
             Typed::default()
         });
+        let is_stale = match visit.check_form(parts.get("csrf")) {
+            Ok(()) => false,
+            // Of an earlier session: worth showing again only if somebody typed something.
+            Err(Foreign::Token) if !typed.is_blank() => true,
+            Err(Foreign::Token | Foreign::Origin) => {
+                return Err(refusal::foreign_form(visit.frame()));
+            }
+        };
         let version = parts.get("version").parse().unwrap_or(0);
         let (button, add) = (parts.get("do").to_owned(), parts.get("add").to_owned());
         let file = match parts.file {
@@ -112,14 +120,18 @@ impl Sent {
     }
 }
 
-/// How much is read.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// Bytes of the document; none: it is not read at all.
+/// The fields, and the document if it is at most `document` bytes; with none, a document is not looked at.
+async fn read(
+    request: Request,
+    console: &Arc<Console>,
     document: Option<usize>,
-}
-
-async fn read(request: Request, console: &Arc<Console>, limits: Limits) -> Result<Parts, StatusCode> {
+) -> Result<Parts, StatusCode> {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !media_type.is_some_and(|it| it.starts_with("multipart/form-data")) {
+        let form = Form::<Vec<(String, String)>>::from_request(request, console).await;
+        let Form(fields) = form.map_err(|rejection| rejection.status())?;
+        return Ok(Parts { fields, file: None });
+    }
     let form = Multipart::from_request(request, console).await;
     let mut form = form.map_err(|rejection| rejection.status())?;
     let mut parts = Parts::default();
@@ -129,17 +141,14 @@ async fn read(request: Request, console: &Arc<Console>, limits: Limits) -> Resul
             return Ok(parts);
         };
         let name = field.name().unwrap_or_default().to_owned();
-        if name == "document" {
-            match limits.document {
-                Some(limit) => {
-                    parts.file = receive(field, limit).await.map_err(|error| error.status())?;
-                }
-                None => skip(field).await.map_err(|error| error.status())?,
+        match document {
+            Some(limit) if name == "document" => {
+                parts.file = receive(field, limit).await.map_err(|error| error.status())?;
             }
-            continue;
+            // Fields follow it.
+            None if name == "document" => skip(field).await.map_err(|error| error.status())?,
+            _ => parts.fields.push((name, text(field, &mut size).await?)),
         }
-        let value = text(field, &mut size).await?;
-        parts.fields.push((name, value));
     }
     Err(StatusCode::PAYLOAD_TOO_LARGE)
 }
@@ -176,14 +185,15 @@ async fn receive(
     Ok(Some(upload.and_then(|upload| upload.finish(None))))
 }
 
-/// Fields follow the file.
 async fn skip(mut field: Field<'_>) -> Result<(), MultipartError> {
     while field.chunk().await?.is_some() {}
     Ok(())
 }
 
-/// The page for somebody whose session has ended: what was typed is still there.
-fn ended(demo: bool, path: &str, parts: &Parts, t: Tongue) -> Response {
-    let typed = parts.typed().unwrap_or_default();
-    ended::page(demo, path, &typed, parts.get("version"), parts.get("do"), t)
+/// The page for somebody whose session has ended, if there is anything to keep.
+fn ended(demo: bool, head: &Head, parts: &Parts) -> Option<Response> {
+    let typed = parts.typed().ok().filter(|typed| !typed.is_blank())?;
+    let t = tongue(head.uri.query(), &head.headers);
+    let path = head.uri.path().trim_end_matches("/keep");
+    Some(ended::page(demo, path, &typed, parts.get("version"), parts.get("do"), t))
 }

@@ -16,7 +16,7 @@ pub struct Start {
 
 impl Start {
     /// As people choose it.
-    pub fn name(&self, t: Tongue) -> &'static str {
+    pub fn name(&self, t: &Tongue) -> &'static str {
         t.pick(self.vi, self.en)
     }
 }
@@ -36,7 +36,8 @@ pub fn begin(id: &str) -> Typed {
     for (name, value) in RECALL {
         typed.set(name, value);
     }
-    for (name, value) in STARTS.iter().find(|start| start.id == id).map_or(&[][..], |it| it.fields) {
+    for (name, value) in STARTS.iter().find(|start| start.id == id).map_or(&[][..], |it| it.fields)
+    {
         typed.set(*name, *value);
     }
     typed
@@ -45,7 +46,8 @@ pub fn begin(id: &str) -> Typed {
 /// Another alert's words, for a new one or for one that takes its place. Times, document and what was vouched for are said anew.
 pub fn from_alert(id: AlertId, content: &AlertContent, follows: Option<FollowUp>) -> Typed {
     let mut typed = Typed::of_content(content);
-    let anew = ["effective", "send_at", "expires", "source.number", "source.date", "source.summary"];
+    let anew =
+        ["effective", "send_at", "expires", "source.number", "source.date", "source.summary"];
     for name in anew.into_iter().chain(["follows.alert", "follows.as"]) {
         typed.set(name, "");
     }
@@ -63,7 +65,8 @@ pub fn from_alert(id: AlertId, content: &AlertContent, follows: Option<FollowUp>
 fn end(typed: &mut Typed) {
     for tag in typed.languages() {
         for part in ["headline", "body", "instruction"] {
-            let (prepared, text) = (format!("all_clear.texts.{tag}.{part}"), format!("texts.{tag}.{part}"));
+            let (prepared, text) =
+                (format!("all_clear.texts.{tag}.{part}"), format!("texts.{tag}.{part}"));
             let words = typed.get(&prepared).to_owned();
             typed.set(text, words);
             typed.set(prepared, "");
@@ -102,14 +105,23 @@ pub const STARTS: [Start; 6] = [
             ("kind", "warning"),
             ("category", "natural_disaster"),
             ("urgency", "expected"),
-            ("texts.vi.headline", "Mưa rất to từ [giờ, ngày]: hạn chế ra ngoài, tránh xa sông suối"),
+            (
+                "texts.vi.headline",
+                "Mưa rất to từ [giờ, ngày]: hạn chế ra ngoài, tránh xa sông suối",
+            ),
             (
                 "texts.vi.instruction",
                 "Chằng chống nhà cửa, đưa gia súc vào chuồng, sạc đầy điện thoại. Không qua ngầm tràn. Nghe theo hướng dẫn của chính quyền xã.",
             ),
-            ("texts.vi.body", "Dự báo mưa [bao nhiêu] mm, có nơi trên [bao nhiêu] mm, kéo dài đến [giờ, ngày]."),
+            (
+                "texts.vi.body",
+                "Dự báo mưa [bao nhiêu] mm, có nơi trên [bao nhiêu] mm, kéo dài đến [giờ, ngày].",
+            ),
             ("all_clear.texts.vi.headline", "Mưa lớn đã kết thúc"),
-            ("all_clear.texts.vi.body", "Mưa đã ngớt trên cả tỉnh. Vẫn tránh xa sườn dốc đã ngấm nước."),
+            (
+                "all_clear.texts.vi.body",
+                "Mưa đã ngớt trên cả tỉnh. Vẫn tránh xa sườn dốc đã ngấm nước.",
+            ),
         ],
     },
     Start {
@@ -125,9 +137,15 @@ pub const STARTS: [Start; 6] = [
                 "texts.vi.instruction",
                 "Đưa người, gia súc, thuyền bè lên bờ cao trước [giờ]. Không vớt củi, không đánh cá, không qua sông.",
             ),
-            ("texts.vi.body", "Lưu lượng xả [bao nhiêu] m³/s; nước hạ lưu có thể lên [bao nhiêu] m."),
+            (
+                "texts.vi.body",
+                "Lưu lượng xả [bao nhiêu] m³/s; nước hạ lưu có thể lên [bao nhiêu] m.",
+            ),
             ("all_clear.texts.vi.headline", "[Tên hồ] đã ngừng xả nước"),
-            ("all_clear.texts.vi.body", "Nước hạ lưu đang xuống. Chỉ xuống bãi sông khi nước đã rút hẳn."),
+            (
+                "all_clear.texts.vi.body",
+                "Nước hạ lưu đang xuống. Chỉ xuống bãi sông khi nước đã rút hẳn.",
+            ),
         ],
     },
     Start {
@@ -143,7 +161,10 @@ pub const STARTS: [Start; 6] = [
                 "texts.vi.instruction",
                 "Giữ ấm cho người già, trẻ nhỏ. Tuyệt đối không sưởi than trong phòng kín. Che chắn chuồng trại, dự trữ thức ăn cho gia súc.",
             ),
-            ("texts.vi.body", "Vùng cao có thể có băng giá, sương muối. Đợt rét kéo dài đến [ngày]."),
+            (
+                "texts.vi.body",
+                "Vùng cao có thể có băng giá, sương muối. Đợt rét kéo dài đến [ngày].",
+            ),
         ],
     },
     Start {
@@ -154,7 +175,10 @@ pub const STARTS: [Start; 6] = [
             ("kind", "warning"),
             ("category", "fire"),
             ("urgency", "expected"),
-            ("texts.vi.headline", "Nguy cơ cháy rừng cấp [mấy]: không đốt nương, không dùng lửa trong rừng"),
+            (
+                "texts.vi.headline",
+                "Nguy cơ cháy rừng cấp [mấy]: không đốt nương, không dùng lửa trong rừng",
+            ),
             (
                 "texts.vi.instruction",
                 "Không đốt nương, đốt ong, thắp hương, nấu ăn trong rừng và ven rừng. Thấy cháy: báo ngay kiểm lâm [số điện thoại] hoặc 114.",
