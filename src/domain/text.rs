@@ -12,12 +12,23 @@ pub const ELLIPSIS: &str = "…";
 /// How far back, in graphemes, a cut looks for a space to end at a whole word.
 const WORD_SEARCH: usize = 20;
 
-/// NFC, trimmed, line ends as `\n`, without control characters or the invisible marks that reorder text.
+/// NFC, trimmed, line ends as `\n`, without control characters, the invisible marks that reorder text, and those that show nothing at all.
 ///
-/// Direction overrides are removed because they let a text show other words than those approved.
+/// Direction overrides are removed because they let a text show other words than those approved; what has no width, because two texts that
+/// look alike must be alike. Only what joins an emoji stays.
 pub fn normalise(raw: &str) -> String {
     let unified = raw.replace("\r\n", "\n").replace('\r', "\n");
-    let cleaned = unified.chars().filter(|c| *c == '\n' || !(c.is_control() || reorders(*c)));
+    let mut cleaned = String::with_capacity(unified.len());
+    for c in unified.chars() {
+        let is_kept = match c {
+            '\n' => true,
+            JOINER => cleaned.chars().next_back().is_some_and(is_joined),
+            other => !(other.is_control() || reorders(other) || is_invisible(other)),
+        };
+        if is_kept {
+            cleaned.push(c);
+        }
+    }
     cleaned.nfc().collect::<String>().trim().to_owned()
 }
 
@@ -78,6 +89,22 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Makes one picture of several: a family of four people.
+const JOINER: char = '\u{200d}';
+
+/// May something be joined to it? Pictures, their skin and their style; never a letter, a space or another joiner.
+fn is_joined(c: char) -> bool {
+    !(c.is_alphanumeric() || c.is_whitespace() || c.is_ascii() || c == JOINER)
+}
+
+/// Characters without width, or fillers that look like nothing.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}' | '\u{200c}'
+        | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +121,15 @@ mod tests {
     #[test]
     fn direction_overrides_cannot_show_other_words() {
         assert_eq!(normalise("an toàn\u{202e}gnàot na"), "an toàngnàot na");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_not_there_and_what_joins_a_picture_is() {
+        assert_eq!(normalise("lũ\u{200b} quét\u{ad}\u{2060}\u{3164}"), "lũ quét");
+        assert_eq!(normalise("lũ\u{200d}quét \u{200d}\u{200d}ngay"), "lũquét ngay");
+        let family = "👨\u{200d}👩\u{200d}👧";
+        assert_eq!(normalise(family), family);
+        assert_eq!(normalise("\u{200b}\u{2060}"), "");
     }
 
     #[test]

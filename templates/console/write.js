@@ -51,7 +51,7 @@
         } else {
           say(told.wrong, true);
           // Another person's version: only a button, after reading, goes on.
-          isOver = answer.status === 409;
+          isOver = answer.status !== 422;
         }
       }
     } catch {

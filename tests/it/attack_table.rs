@@ -121,6 +121,7 @@ const LOOKS: Door = Door::Key(&[P::ReadAllAlerts]);
 const DECIDES: Door = Door::Key(&[P::Decide]);
 const STEERS: Door = Door::Key(&[P::SteerBroadcast]);
 const DESK_READS: Door = Door::Desk(&[P::ReadOwnAlerts, P::ReadAllAlerts]);
+const DESK_WRITES: Door = Door::Desk(&[P::WriteAlert]);
 const DESK_LOOKS: Door = Door::Desk(&[P::ReadAllAlerts]);
 const DESK_DECIDES: Door = Door::Desk(&[P::Decide]);
 const DESK_STEERS: Door = Door::Desk(&[P::SteerBroadcast]);
@@ -214,6 +215,14 @@ pub const TABLE: &[Row] = &[
     row("GET /console/alerts", About::Nothing, DESK_READS, Reach::Seen, 200),
     row("GET /console/alerts/{id}/follow", About::Submitted, DESK_READS, Reach::Seen, 200),
     row("GET /console/alerts/{id}/follow/document", About::Submitted, DESK_READS, Reach::Seen, 200),
+    row("GET /console/write", About::Nothing, DESK_WRITES, Reach::Own, 200),
+    row("POST /console/write", About::Nothing, DESK_WRITES, Reach::Own, 303),
+    row("GET /console/write/{id}", About::Draft, DESK_WRITES, Reach::Own, 200),
+    row("POST /console/write/{id}", About::Draft, DESK_WRITES, Reach::Own, 303),
+    row("POST /console/write/{id}/keep", About::Draft, DESK_WRITES, Reach::Own, 200),
+    // There is no working copy in the matrix; where there is one, is in `console_write`.
+    row("POST /console/write/{id}/discard", About::Draft, DESK_WRITES, Reach::Own, 404),
+    row("GET /console/write/{id}/document", About::Draft, DESK_WRITES, Reach::Own, 200),
     row("GET /console/alerts/{id}", About::Submitted, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/alerts/{id}/document", About::Submitted, DESK_LOOKS, Reach::Every, 200),
     row("POST /console/alerts/{id}/challenge", About::Submitted, DESK_DECIDES, Reach::Every, 403),

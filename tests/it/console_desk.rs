@@ -133,6 +133,11 @@ impl Desk {
         desk
     }
 
+    /// A browser in front of the same console, with which nobody has signed in.
+    pub fn out_of(other: &Self) -> Self {
+        Self { router: other.router.clone(), cookies: BTreeMap::new() }
+    }
+
     /// Somebody with everything this browser holds.
     pub fn twin(&self) -> Self {
         Self { router: self.router.clone(), cookies: self.cookies.clone() }
@@ -160,6 +165,35 @@ impl Desk {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header("sec-fetch-site", site);
         self.send(request, Body::from(form)).await
+    }
+
+    /// Sends a form with a file in it, as a browser does from one of our own pages.
+    pub async fn post_with_file(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        file: Option<&[u8]>,
+    ) -> Page {
+        const EDGE: &str = "----a-form-of-the-tests";
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part = format!(
+                "--{EDGE}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+            body.extend_from_slice(part.as_bytes());
+        }
+        // A browser sends the part of a file that nobody chose as well.
+        let name = if file.is_some() { "van-ban.pdf" } else { "" };
+        let head = format!(
+            "--{EDGE}\r\nContent-Disposition: form-data; name=\"document\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(file.unwrap_or_default());
+        body.extend_from_slice(format!("\r\n--{EDGE}--\r\n").as_bytes());
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={EDGE}"))
+            .header("sec-fetch-site", "same-origin");
+        self.send(request, Body::from(body)).await
     }
 
     async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Page {
@@ -194,6 +228,11 @@ impl Desk {
 }
 
 impl Page {
+    #[track_caller]
+    pub fn lacks(&self, words: &str) {
+        assert!(!self.html.contains(words), "{words:?} is in {}", self.html);
+    }
+
     /// The value of a hidden field.
     pub fn field(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");

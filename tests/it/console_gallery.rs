@@ -60,6 +60,8 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     let follow = format!("/console/alerts/{}/follow", flood.id);
     pages.insert("agency-follow", agency.get(&follow).await);
 
+    writing(world, &desk, &mut pages).await;
+
     let storm = world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
     let beside = desk.get(&format!("/console/alerts/{}", storm.id)).await;
     pages.insert("decision-overlapping", beside);
@@ -93,6 +95,58 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     codes(world, &mut pages).await;
     administration(world, &mut pages).await;
     pages
+}
+
+/// Writing: what is begun, what is written, what is wrong with it, and what somebody else wrote meanwhile.
+async fn writing(world: &World, desk: &Desk, pages: &mut BTreeMap<&'static str, Page>) {
+    let agency = accounts::agency_by_code(&world.pool, "BCHPTDS").await.unwrap();
+    for login in ["soan", "soan2"] {
+        let new = account(agency, login, Role::Submitter);
+        let officer = accounts::create_officer(&world.pool, "test", new, false).await.unwrap();
+        accounts::set_password(&world.pool, "test", officer, PASSWORD).await.unwrap();
+    }
+    let (mut one, mut other) = (desk.beside("soan").await, desk.beside("soan2").await);
+    pages.insert("write-none", one.get("/console/write").await);
+    let csrf = pages["write-none"].csrf();
+    let begin = [("csrf", csrf.as_str()), ("start", "water-release")];
+    let path = one.post("/console/write", &begin).await.location;
+    let blank = one.post("/console/write", &begin[..1]).await.location;
+    pages.insert("write-blank", one.get(&blank).await);
+    pages.insert("write-sample", one.get(&path).await);
+    let typed = [
+        ("csrf", csrf.as_str()),
+        ("version", "1"),
+        ("kind", "warning"),
+        ("category", "natural_disaster"),
+        ("risk_level", "3"),
+        ("severity", "severe"),
+        ("urgency", "immediate"),
+        ("certainty", "likely"),
+        ("texts.vi.headline", "Hồ thử nghiệm xả nước từ 14 giờ: rời khỏi lòng sông, bãi sông"),
+        (
+            "texts.vi.instruction",
+            "Đưa người, gia súc, thuyền bè lên bờ cao trước 14 giờ. Không vớt củi, không đánh cá, không qua sông.",
+        ),
+        ("texts.vi.body", "Lưu lượng xả 400 m³/s; nước hạ lưu có thể lên 2 m."),
+        ("texts.en.headline", "Reservoir release from 14:00: leave the river bed"),
+        ("texts.en.instruction", "Take people and animals to high ground before 14:00."),
+        ("texts.en.body", "400 m³/s; the river may rise by 2 m."),
+        ("communes", "01321"),
+        ("communes", "01290"),
+        ("communes", "01294"),
+        ("expires", "2026-11-20T09:00"),
+        ("source.summary", HARM),
+        ("do", "submit"),
+    ];
+    pages.insert("write-wrong", one.post(&path, &typed).await);
+    pages.insert("write", one.get(&path).await);
+    let csrf = other.get(&path).await.csrf();
+    let theirs = [("csrf", csrf.as_str()), ("version", "1"), ("texts.vi.body", "Hồ xả 600 m³/s.")];
+    pages.insert("write-meanwhile", other.post(&path, &theirs).await);
+    pages.insert("write-list", other.get("/console/write").await);
+    let ended = [("version", "1"), ("texts.vi.headline", "Rét hại"), ("do", "save")];
+    let mut nobody = Desk::out_of(desk);
+    pages.insert("write-ended", nobody.post(&path, &ended).await);
 }
 
 /// An emergency that waits for its second approver, and news that waits for its time.

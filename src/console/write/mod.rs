@@ -282,7 +282,9 @@ async fn again(console: &Console, id: AlertId, sent: &Sent, broken: &[Violation]
 async fn unsaved(console: &Console, id: AlertId, sent: &Sent, error: SaveError) -> Response {
     let visit = &sent.visit;
     match error {
-        SaveError::Intake(IntakeError::NotFound) if sent.button == "submit" => {
+        SaveError::Intake(IntakeError::NotFound | IntakeError::State(_))
+            if sent.button == "submit" =>
+        {
             // Pressed twice: the first one made an alert of it.
             match console.intake.check_visible(visit.officer(), id).await {
                 Ok(()) => Redirect::to(&format!("/console/alerts/{id}/follow")).into_response(),
@@ -350,8 +352,21 @@ pub async fn keep(
         Err(SaveError::Intake(error)) => {
             tracing::warn!(alert.id = %id, %error, "a draft could not be kept");
             let words = t.pick("Chưa lưu được. Hãy bấm Lưu nháp.", "Not saved. Press Save.");
-            refuse(StatusCode::CONFLICT, words.to_owned())
+            refuse(status_of(&error), words.to_owned())
         }
+    }
+}
+
+fn status_of(error: &IntakeError) -> StatusCode {
+    match error {
+        IntakeError::NotFound | IntakeError::NoDocument => StatusCode::NOT_FOUND,
+        IntakeError::Forbidden(_) => StatusCode::FORBIDDEN,
+        IntakeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        IntakeError::Invalid(_)
+        | IntakeError::Overtaken { .. }
+        | IntakeError::State(_)
+        | IntakeError::Document(_)
+        | IntakeError::KeyReused => StatusCode::CONFLICT,
     }
 }
 
