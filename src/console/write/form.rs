@@ -92,11 +92,11 @@ impl Form {
 
     /// Every field that is wrong: its name, what it is called, and what is wrong.
     pub fn all_wrong(&self) -> Vec<(String, String, String)> {
-        let named = self
-            .wrong
-            .iter()
-            .map(|(name, words)| (name.clone(), labels::label(name, self.t), words.clone()));
-        named.collect()
+        let named = self.wrong.iter();
+        let named = named.map(|(name, words)| (name.clone(), self.label(name), words.clone()));
+        let mut named: Vec<_> = named.collect();
+        named.sort_by_key(|(name, ..)| place_of(name));
+        named
     }
 
     /// How long a text may be, for its field's hint.
@@ -198,6 +198,33 @@ impl Form {
         let rest = LANGUAGES.into_iter().filter(|tag| !here.iter().any(|known| known == tag));
         rest.map(|tag| (tag, wording::language_name(tag).to_owned())).collect()
     }
+}
+
+/// Where the form has a field, from its top.
+fn place_of(name: &str) -> usize {
+    const ORDER: [&str; 20] = [
+        "draft",
+        "kind",
+        "category",
+        "texts.vi.headline",
+        "texts.vi.body",
+        "communes",
+        "risk_level",
+        "severity",
+        "urgency",
+        "certainty",
+        "texts.vi.instruction",
+        "expires",
+        "effective",
+        "send_at",
+        "recall.texts.vi",
+        "all_clear.texts.vi",
+        "texts.",
+        "recall.",
+        "all_clear.",
+        "template",
+    ];
+    ORDER.iter().position(|start| name.starts_with(start)).unwrap_or(ORDER.len())
 }
 
 /// The field of the form that a rule is about: what is missing as a whole is missing at its first field.
