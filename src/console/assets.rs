@@ -27,6 +27,9 @@ pub const PASSKEY_SCRIPT: &str = include_str!("../../templates/console/passkey.j
 /// The script that keeps drafts.
 pub const WRITE_SCRIPT: &str = include_str!("../../templates/console/write.js");
 
+/// The script of what waits.
+pub const QUEUE_SCRIPT: &str = include_str!("../../templates/console/queue.js");
+
 /// Where this release's files are; the address changes with the content, so that no cache ever shows yesterday's.
 #[derive(Debug)]
 pub struct Assets {
@@ -36,7 +39,7 @@ pub struct Assets {
 /// This release's files.
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let digest = crate::domain::seal::digest(
-        [STYLE, SCRIPT, PASSKEY_SCRIPT, WRITE_SCRIPT].concat().as_bytes(),
+        [STYLE, SCRIPT, PASSKEY_SCRIPT, WRITE_SCRIPT, QUEUE_SCRIPT].concat().as_bytes(),
     );
     Assets { release: digest[..12].to_owned() }
 });
@@ -55,6 +58,11 @@ impl Assets {
     /// Where the script of passkeys is.
     pub fn passkey_script(&self) -> String {
         format!("/console/files/{}/passkey.js", self.release)
+    }
+
+    /// Where the script of what waits is.
+    pub fn queue_script(&self) -> String {
+        format!("/console/files/{}/queue.js", self.release)
     }
 
     /// Where the script of drafts is.
@@ -88,6 +96,7 @@ fn find(name: &str) -> Option<(&'static str, &'static [u8])> {
         "console.css" => ("text/css; charset=utf-8", STYLE.as_bytes()),
         "live.js" => ("text/javascript; charset=utf-8", SCRIPT.as_bytes()),
         "passkey.js" => ("text/javascript; charset=utf-8", PASSKEY_SCRIPT.as_bytes()),
+        "queue.js" => ("text/javascript; charset=utf-8", QUEUE_SCRIPT.as_bytes()),
         "write.js" => ("text/javascript; charset=utf-8", WRITE_SCRIPT.as_bytes()),
         "font/latin-400.woff2" => (woff, font!("be-vietnam-pro-latin-400-normal.woff2")),
         "font/latin-600.woff2" => (woff, font!("be-vietnam-pro-latin-600-normal.woff2")),

@@ -184,6 +184,7 @@ pub fn totp_keys(config: &SignIn) -> anyhow::Result<TotpKeys> {
 pub fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/console", get(queue::page))
+        .route("/console/events", get(queue::events))
         .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/console/sign-in/passkey", post(sign_in::enter_by_passkey))
         .route("/console/sign-in/passkey/begin", post(sign_in::ask))

@@ -1,11 +1,14 @@
 //! What waits for a decision: emergencies on top with their age running, then what was approved lately.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use super::broadcast::state_words;
@@ -23,6 +26,10 @@ use crate::domain::message::Purpose;
 use crate::domain::wording::{self, Tongue};
 use crate::publication::page::Band;
 use crate::store::console::{Recent, recent};
+use crate::web::sse;
+
+/// How often what waits is looked at for a page that shows it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How many approved alerts are listed below what waits.
 const RECENT: i64 = 12;
@@ -33,6 +40,8 @@ const RECENT: i64 = 12;
 pub struct QueuePage {
     /// Around it.
     pub f: Frame,
+    /// The language, under the name the redrawn part uses.
+    pub t: Tongue,
     /// What waits.
     pub waiting: Vec<WaitingLine>,
     /// Templates that may be filled in.
@@ -41,6 +50,14 @@ pub struct QueuePage {
     pub uses: Vec<UseLine>,
     /// What was approved lately.
     pub recent: Vec<RecentLine>,
+}
+
+/// The part that is redrawn.
+#[derive(Debug, Template)]
+#[template(path = "console/waiting.html")]
+struct WaitingPart {
+    t: Tongue,
+    waiting: Vec<WaitingLine>,
 }
 
 /// One alert that waits.
@@ -89,11 +106,59 @@ async fn load(console: &Console, visit: &Visit) -> Result<QueuePage, ApprovalErr
     let (t, now) = (visit.t, console.clock.now());
     Ok(QueuePage {
         f: visit.frame(),
+        t,
         waiting: waiting.iter().map(|item| WaitingLine::of(item, now, t)).collect(),
         templates,
         uses,
         recent: recent.iter().map(|line| RecentLine::of(line, t)).collect(),
     })
+}
+
+/// `GET /console/events`: `queue` with the list of what waits, whenever it or an age on it has changed.
+pub async fn events(State(console): State<Arc<Console>>, visit: Visit) -> Response {
+    if let Err(error) = console.approval.queue(visit.officer()).await {
+        return refusal::page(visit.frame(), AlertId(uuid::Uuid::nil()), &error);
+    }
+    let shutdown = console.shutdown.clone();
+    let watch = Watch { console, visit, shown: None };
+    sse::answer(stream::unfold(watch, next).boxed(), &shutdown)
+}
+
+struct Watch {
+    console: Arc<Console>,
+    visit: Visit,
+    shown: Option<String>,
+}
+
+/// The next event: waits until something changed. A database that is away only makes the page stand still.
+async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
+    loop {
+        if watch.shown.is_some() {
+            tokio::time::sleep(LOOK).await;
+        }
+        let (console, visit) = (&watch.console, &watch.visit);
+        // Whoever has signed out, or was closed, is shown nothing more.
+        if let Ok(false) = console.doors.sessions.is_open(visit.visitor.token()).await {
+            return None;
+        }
+        let waiting = match console.approval.queue(visit.officer()).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::debug!(%error, "a list of what waits stands still");
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+        };
+        let (t, now) = (visit.t, console.clock.now());
+        let waiting = waiting.iter().map(|item| WaitingLine::of(item, now, t)).collect();
+        let html = WaitingPart { t, waiting }.render().ok()?;
+        if watch.shown.as_ref() == Some(&html) {
+            continue;
+        }
+        let event = Event::default().event("queue").data(&html);
+        watch.shown = Some(html);
+        return Some((event, watch));
+    }
 }
 
 impl WaitingLine {

@@ -1,9 +1,18 @@
-// Redraws the broadcast's numbers as the server sends them. Without this script the page refreshes itself every 3 seconds.
+// Redraws the numbers as the server sends them. Without this script the page refreshes itself every 3 seconds.
 "use strict";
 (() => {
   const live = document.getElementById("live");
+  const lost = document.getElementById("lost");
   if (!live || !live.dataset.events || !window.EventSource) return;
   const source = new EventSource(live.dataset.events);
+  source.addEventListener("open", () => {
+    if (lost) lost.hidden = true;
+  });
+  source.addEventListener("error", () => {
+    if (lost) lost.hidden = false;
+    // Refused for good, as after the end of a session: the page itself says why.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
+  });
   source.addEventListener("progress", (event) => {
     live.innerHTML = event.data;
   });

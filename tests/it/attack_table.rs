@@ -212,6 +212,7 @@ pub const TABLE: &[Row] = &[
 
     // The console: alerts.
     row("GET /console", About::Nothing, DESK_LOOKS, Reach::Every, 200),
+    row("GET /console/events", About::Nothing, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/alerts", About::Nothing, DESK_READS, Reach::Seen, 200),
     row("GET /console/alerts/{id}/follow", About::Submitted, DESK_READS, Reach::Seen, 200),
     row("GET /console/alerts/{id}/follow/document", About::Submitted, DESK_READS, Reach::Seen, 200),
