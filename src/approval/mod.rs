@@ -59,6 +59,9 @@ pub mod sealing;
 /// What waits for a decision, and what exactly would be sealed.
 pub mod review;
 
+/// Who has touched an alert, and what changed since the last decision.
+pub mod touched;
+
 pub use error::ApprovalError;
 
 /// What a process seals with, and whose seals it believes.

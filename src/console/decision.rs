@@ -11,6 +11,7 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 
 use super::asked::At;
+use super::difference::{Difference, Piece};
 use super::forecast::{forecast, in_words};
 use super::frame::{Frame, answer};
 use super::refusal::Words;
@@ -119,6 +120,9 @@ pub struct Sheet {
     roads: Vec<(String, bool)>,
     agency: String,
     author: String,
+    /// Who else has written it: name, revision, when; the newest first.
+    touched: Vec<(String, u32, String)>,
+    difference: Option<Difference>,
     revision: u32,
     submitted: Option<String>,
     effective: Option<String>,
@@ -272,6 +276,13 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<Sheet, Ap
     let broadcast = broadcast::of_alert(&mut conn, id).await?;
     let officer = visit.officer();
     let mut shown = Sheet::of(&sheet, officer.role, broadcast, &console.pacing, visit.t);
+    let touched = console.approval.touched(officer, id).await?;
+    shown.difference = Difference::of(&touched, visit.t);
+    shown.touched = touched
+        .revisions
+        .into_iter()
+        .map(|(number, name, at)| (name, number, wording::moment(at)))
+        .collect();
     if let Standing::MayDecide { by_passkey, .. } = &mut shown.standing {
         *by_passkey = console.approval.must_seal(officer).await?;
     }
@@ -365,6 +376,8 @@ impl Sheet {
             roads: sheet.roads.iter().map(|road| (road.said(t).to_owned(), road.standing.is_doubtful())).collect(),
             agency: sealed.agency.name.clone(),
             author: sheet.author_name.clone(),
+            touched: Vec::new(),
+            difference: None,
             revision: sealed.revision,
             submitted: sheet.submitted_at.map(wording::moment),
             effective: sealed.effective.map(wording::moment),

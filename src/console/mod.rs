@@ -73,6 +73,9 @@ pub mod accounts;
 /// The forms of the accounts page.
 pub mod changes;
 
+/// What changed between two revisions.
+pub mod difference;
+
 /// How long a broadcast would take.
 pub mod forecast;
 

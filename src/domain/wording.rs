@@ -160,6 +160,18 @@ pub fn concerned(communes: &[Commune], tag: &str) -> Option<String> {
     (!communes.is_empty()).then(|| format!("{before}: {}.", area::names(communes)))
 }
 
+/// What people read for a word of a closed list in the field `name`; nothing for any other field.
+pub fn word(name: &str, value: &str, tongue: Tongue) -> Option<&'static str> {
+    match name {
+        "kind" => Kind::from_word(value).map(|it| kind(it, tongue)),
+        "category" => Category::from_word(value).map(|it| category(it, tongue)),
+        "severity" => Severity::from_word(value).map(|it| severity(it, tongue)),
+        "urgency" => Urgency::from_word(value).map(|it| urgency(it, tongue)),
+        "certainty" => Certainty::from_word(value).map(|it| certainty(it, tongue)),
+        _ => None,
+    }
+}
+
 /// Warning or announcement.
 pub fn kind(value: Kind, tongue: Tongue) -> &'static str {
     let en = match value {

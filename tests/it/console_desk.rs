@@ -196,10 +196,15 @@ impl Desk {
         self.send(request, Body::from(body)).await
     }
 
-    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Page {
+    /// A request with this browser's cookies.
+    pub fn request(&self, request: axum::http::request::Builder) -> axum::http::request::Builder {
         let pairs: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request.header(header::COOKIE, pairs.join("; ")).body(body).unwrap();
+        request.header(header::COOKIE, pairs.join("; "))
+    }
+
+    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Page {
+        let request = self.request(request).body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         self.keep_cookies(&response);
         let (parts, body) = response.into_parts();

@@ -36,6 +36,7 @@ mod console_follow;
 mod console_gallery;
 mod console_live;
 mod console_pages;
+mod console_review;
 mod console_write;
 mod database_pools;
 mod demo_input;

@@ -37,6 +37,8 @@ mod preview;
 mod sent;
 mod starts;
 
+pub use labels::label;
+
 use form::Form;
 use preview::Preview;
 use sent::Sent;
