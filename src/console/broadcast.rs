@@ -1,7 +1,8 @@
 //! A broadcast as it happens: one bar per provider, and the numbers behind it, redrawn as they change.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::extract::State;
@@ -17,6 +18,7 @@ use super::visit::Visit;
 use super::{Console, refusal};
 use crate::approval::ApprovalError;
 use crate::broadcast::progress::{Progress, ProviderProgress, progress};
+use crate::clock::Clock;
 use crate::domain::account::Power;
 use crate::domain::device::Language;
 use crate::domain::id::BroadcastId;
@@ -29,6 +31,8 @@ use crate::web::sse;
 
 /// How often a live page is redrawn: what an eye can follow.
 const REDRAW: Duration = Duration::from_millis(500);
+/// Over how many looks a speed is reckoned: five seconds.
+const SPEED_LOOKS: usize = 10;
 
 /// The page.
 #[derive(Debug, Template)]
@@ -90,6 +94,8 @@ pub struct BroadcastView {
     stands: Stands,
     is_over: bool,
     done_percent: String,
+    /// How fast it goes, and how long it will go on.
+    speed: Option<String>,
     settled: String,
     audience: String,
     providers: Vec<ProviderView>,
@@ -114,7 +120,8 @@ pub struct ProviderView {
     summary: String,
     accepted: String,
     gone: String,
-    bad: String,
+    refused: String,
+    failed: String,
     pending: String,
     rest: Option<String>,
     accepted_width: i64,
@@ -167,7 +174,11 @@ async fn load(
     Ok(Some(BroadcastPage {
         f: visit.frame(),
         t,
-        b: BroadcastView::of(&progress, t),
+        b: BroadcastView::of(&progress, t).at_speed(
+            average(&progress, console.clock.now()),
+            progress.tally.pending,
+            t,
+        ),
         alert: progress.alert.to_string(),
         headline: headline(&sheet.sealed, t),
         agency: sheet.sealed.agency.name.clone(),
@@ -212,6 +223,8 @@ pub async fn events(
         id,
         t: visit.t,
         shown: None,
+        clock: Arc::clone(&console.clock),
+        seen: VecDeque::new(),
         is_over: false,
     };
     sse::answer(stream::unfold(watch, next).boxed(), &console.shutdown)
@@ -224,7 +237,29 @@ struct Watch {
     id: BroadcastId,
     t: Tongue,
     shown: Option<BroadcastView>,
+    clock: Arc<dyn Clock>,
+    /// What was seen in the last seconds: when, and how many devices had an outcome.
+    seen: VecDeque<(Instant, i64)>,
     is_over: bool,
+}
+
+impl Watch {
+    /// Devices a second over the last few; nothing before two looks.
+    fn speed(&mut self, progress: &Progress) -> Option<f64> {
+        if progress.state != BroadcastState::Sending || progress.paused {
+            self.seen.clear();
+            return None;
+        }
+        let now = self.clock.instant();
+        let done = progress.tally.outcomes();
+        self.seen.push_back((now, done));
+        if self.seen.len() > SPEED_LOOKS {
+            self.seen.pop_front();
+        }
+        let (since, before) = *self.seen.front()?;
+        let seconds = now.duration_since(since).as_secs_f64();
+        (seconds > 0.0).then(|| rough(done - before) / seconds)
+    }
 }
 
 /// The next event: waits until something changed. A database that is away only makes the page stand still.
@@ -241,7 +276,14 @@ async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
             }
         }
         let view = match progress(&watch.pool, watch.id).await {
-            Ok(Some(progress)) => BroadcastView::of(&progress, watch.t),
+            Ok(Some(progress)) => {
+                let speed = watch.speed(&progress);
+                BroadcastView::of(&progress, watch.t).at_speed(
+                    speed,
+                    progress.tally.pending,
+                    watch.t,
+                )
+            }
             Ok(None) => return None,
             Err(error) => {
                 tracing::debug!(%error, "a live page stands still");
@@ -289,6 +331,11 @@ impl BroadcastView {
         self.stands == Stands::Begun
     }
 
+    /// The same, going at this speed.
+    fn at_speed(self, speed: Option<f64>, pending: i64, t: Tongue) -> Self {
+        Self { speed: speed.map(|speed| in_words(speed, pending, t)), ..self }
+    }
+
     /// Writes the numbers down.
     pub fn of(progress: &Progress, t: Tongue) -> Self {
         let stopped = progress.stopped_at.is_some();
@@ -306,11 +353,40 @@ impl BroadcastView {
             stands: Stands::of(progress),
             is_over: progress.state == BroadcastState::Completed,
             done_percent: percent(progress.tally.outcomes(), progress.audience, t),
+            speed: None,
             settled: wording::number(progress.tally.outcomes(), t),
             audience: wording::number(progress.audience, t),
             providers: progress.providers.iter().map(|part| ProviderView::of(part, t)).collect(),
         }
     }
+}
+
+/// *12.400 thiết bị/giây · còn khoảng 40 giây.*
+#[expect(clippy::cast_possible_truncation, reason = "rounded for people")]
+fn in_words(per_second: f64, pending: i64, t: Tongue) -> String {
+    let speed = wording::number(per_second.round() as i64, t);
+    let speed = format!("{speed} {}", t.pick("thiết bị/giây", "devices/second"));
+    if per_second < 1.0 || pending == 0 {
+        return speed;
+    }
+    let left = time::Duration::seconds((rough(pending) / per_second).ceil() as i64);
+    let left = wording::span(left, t);
+    match t {
+        Tongue::Vi => format!("{speed} · còn khoảng {left}"),
+        Tongue::En => format!("{speed} · about {left} left"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of devices, read by people")]
+fn rough(devices: i64) -> f64 {
+    devices as f64
+}
+
+/// On the average since its first push, while it goes.
+fn average(progress: &Progress, now: time::OffsetDateTime) -> Option<f64> {
+    let seconds = (now - progress.first_push_at?).as_seconds_f64();
+    let goes = progress.state == BroadcastState::Sending && !progress.paused && seconds >= 1.0;
+    goes.then(|| rough(progress.tally.outcomes()) / seconds)
 }
 
 /// The chip of a broadcast.
@@ -400,7 +476,8 @@ impl ProviderView {
             ),
             accepted: number(tally.accepted),
             gone: number(tally.gone),
-            bad: number(bad),
+            refused: number(tally.refused),
+            failed: number(tally.failed),
             pending: number(tally.pending),
             rest: (!rest.is_empty()).then(|| rest.join(" · ")),
             accepted_width: width(tally.accepted),
