@@ -88,6 +88,14 @@ impl People {
                 };
                 let officer_id =
                     accounts::create_officer(&stage.pool, ACTOR, account, true).await?;
+                // One of each sits at the console; of those who write, the first of an agency that warns.
+                let sits = officer.role != Role::System
+                    && (officer.role != Role::Submitter || !agency.focal)
+                    && !logins.iter().any(|login: &Login| login.role == officer.role);
+                if sits {
+                    accounts::set_password(&stage.pool, ACTOR, officer_id, PASSWORD).await?;
+                    logins.push(Login { name: officer.login.clone(), role: officer.role });
+                }
                 let wanted = match officer.role {
                     Role::Submitter => !submitters.contains_key(&agency.code),
                     Role::Approver => approver.is_none(),
@@ -100,11 +108,7 @@ impl People {
                 let key =
                     accounts::create_api_key(&stage.pool, ACTOR, officer_id, "demo", true).await?;
                 match officer.role {
-                    Role::Approver => {
-                        accounts::set_password(&stage.pool, ACTOR, officer_id, PASSWORD).await?;
-                        logins.push(Login { name: officer.login, role: officer.role });
-                        approver = Some(key.secret);
-                    }
+                    Role::Approver => approver = Some(key.secret),
                     Role::System => system = Some(key.secret),
                     _ => {
                         submitters.insert(agency.code.clone(), key.secret);

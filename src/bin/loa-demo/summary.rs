@@ -131,13 +131,24 @@ pub fn print(report: &Report) {
     eprintln!();
 }
 
+/// What each of the demo's people does, in the order in which to try it.
+const DESKS: [(Role, &str); 5] = [
+    (Role::Submitter, "soạn tin, gửi duyệt / writes an alert and submits it"),
+    (Role::Approver, "duyệt, xem phát, thu hồi / approves, watches, calls back"),
+    (Role::Operator, "vận hành / operates"),
+    (Role::Auditor, "giám sát / audits"),
+    (Role::Administrator, "quản trị tài khoản / administers accounts"),
+];
+
 /// Where to look, and as whom.
 pub fn print_invitation(stage: &Stage, people: &People) {
     eprintln!("\n   Trang công khai / public page   {}/public/alerts", stage.url);
-    eprintln!("   Bàn duyệt / approver's desk     {}/console", stage.url);
-    for login in &people.logins {
-        let role = if login.role == Role::Approver { "người duyệt / approver" } else { "" };
-        eprintln!("     {}  {PASSWORD}  {role}", login.name);
+    eprintln!("   Bàn làm việc / console          {}/console", stage.url);
+    eprintln!("     mật khẩu / password           {PASSWORD}");
+    for (role, what) in DESKS {
+        if let Some(login) = people.logins.iter().find(|login| login.role == role) {
+            eprintln!("     {:<29} {what}", login.name);
+        }
     }
     eprintln!("   API                             {}/openapi.json", stage.url);
     if let Some((agency, key)) = people.submitters.iter().next() {
