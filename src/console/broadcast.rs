@@ -293,7 +293,8 @@ async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
         };
         if view.is_over {
             watch.is_over = true;
-            return Some((Event::default().event("over").data(""), watch));
+            // A browser drops an event without data (WHATWG HTML §9.2.6).
+            return Some((Event::default().event("over").data("over"), watch));
         }
         if watch.shown.as_ref() == Some(&view) {
             continue;

@@ -9,12 +9,14 @@ const path = require("node:path");
 const { LOA_BROWSER_PLACE: place, LOA_BROWSER_DEMO: demo } = process.env;
 const DEVICES = "3000";
 let passed = 0;
+const pages = [];
 const step = async (promise, done) => {
   try {
     await done();
     passed += 1;
     console.log(`ok   ${promise}`);
   } catch (error) {
+    await Promise.all(pages.map((page, at) => page.screenshot({ path: path.join(place, `journey-failed-${at}.png`) })));
     console.log(`FAIL ${promise}\n${error.stack}`);
     console.log(`${passed} passed, 1 failed`);
     throw error;
@@ -65,6 +67,7 @@ const main = async () => {
     const page = await context.newPage();
     page.on("console", (line) => line.type() === "error" && errors.push(line.text()));
     page.on("pageerror", (error) => errors.push(error.message));
+    pages.push(page);
     page.setDefaultTimeout(20_000);
     await page.goto(`${base}/console/sign-in`);
     await page.fill("#login", login);
