@@ -19,7 +19,7 @@ SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages script
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## a warning from an agency's desk to 100,000 simulated phones (DEVICES=N: fewer or more; EXIT=1: end by itself)
@@ -53,6 +53,12 @@ test: ## every test on a real PostgreSQL and RabbitMQ, then clients that nobody 
 	@scripts/tools build peers
 	@scripts/services up
 	@environment=$$(scripts/services env) && eval "$$environment" && $(CARGO_TEST) $(TEST) && tests/peers/run
+
+.PHONY: test-browser
+test-browser: ## the console and the public pages in a real browser, and every page examined by axe (JOURNEY=1: only the main journey)
+	@scripts/tools build
+	@scripts/services up
+	@tests/browser/run $(if $(JOURNEY),journey)
 
 .PHONY: lint
 lint: ## formatting, clippy with and without the simulator, the shell scripts

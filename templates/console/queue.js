@@ -15,7 +15,6 @@
   const isReady = () => audio !== null && audio.state === "running";
   const draw = () => {
     ring.hidden = false;
-    ring.setAttribute("aria-pressed", String(wanted()));
     ring.textContent = !wanted() ? ring.dataset.off : isReady() ? ring.dataset.on : ring.dataset.again;
   };
   const open = async () => {
