@@ -41,7 +41,7 @@ pub fn parse(codes: &[String], broken: &mut Vec<Violation>) -> Vec<Commune> {
             format!("The province has no commune with the code {code}. Use the five digits in force since 2025."),
         ));
     }
-    let named = |commune: &&Commune| codes.iter().any(|code| *code == commune.code);
+    let named = |commune: &&Commune| codes.contains(&commune.code);
     COMMUNES.iter().filter(named).cloned().collect()
 }
 

@@ -64,7 +64,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         let end = end.clone();
         shutdown.essential("list of approvers", async move { while list.renewed(&end).await {} });
     }
-    let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone());
+    let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone())
+        .below(&config.http.base_url());
     let publication = Arc::new(publication.with_drills(config.drill.public));
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::record::Entry;
 use crate::domain::alert::{Category, Certainty, Kind, Severity, Source, Text, Urgency};
+use crate::domain::area::Commune;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Language;
 use crate::domain::id::{AlertId, IncidentId};
@@ -59,6 +60,9 @@ pub struct PublicAlert<'a> {
     /// By language; Vietnamese is always among them.
     #[schema(value_type = BTreeMap<String, Text>)]
     pub texts: &'a BTreeMap<Language, Text>,
+    /// The communes it names; left out where it names none. It goes to every device all the same.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub communes: &'a [Commune],
     /// Where to read more, given by the agency.
     pub link: Option<&'a str>,
     /// This alert's public page.
@@ -120,6 +124,7 @@ impl<'a> PublicAlert<'a> {
             lane: sealed.lane,
             agency: &sealed.agency,
             texts: &sealed.texts,
+            communes: &sealed.communes,
             link: sealed.link.as_deref(),
             url: &sealed.url,
             source: &sealed.source,

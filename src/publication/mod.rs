@@ -18,6 +18,9 @@ pub mod document;
 /// The public HTML.
 pub mod page;
 
+/// The public record as an Atom feed.
+pub mod feed;
+
 /// Source documents in memory, by their sealed digest.
 pub mod files;
 

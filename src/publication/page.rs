@@ -11,9 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::record::{Entry, Standing};
 use crate::domain::alert::{Kind, Severity, Text};
+use crate::domain::area;
 use crate::domain::device::Language;
 use crate::domain::message::Purpose;
 use crate::domain::wording::{self, Tongue};
+
+/// Bytes that the preview of a link shows at most.
+const SUMMARY_BYTES: usize = 300;
 
 /// The style inside every public page.
 pub const STYLE: &str = concat!(
@@ -194,6 +198,10 @@ struct View<'a> {
     urgency: &'static str,
     certainty: &'static str,
     agency: &'a str,
+    /// The communes it names, as one text.
+    communes: String,
+    /// The first words, for those it is passed on to.
+    summary: String,
     published: Moment,
     effective: Option<Moment>,
     expires: Moment,
@@ -254,6 +262,8 @@ impl<'a> View<'a> {
             urgency: wording::urgency(sealed.urgency, t),
             certainty: wording::certainty(sealed.certainty, t),
             agency: &sealed.agency.name,
+            communes: area::names(&sealed.communes),
+            summary: summary(text),
             published: Moment::of(entry.alert.published_at),
             effective: sealed.effective.map(Moment::of),
             expires: Moment::of(sealed.expires),
@@ -276,6 +286,19 @@ impl<'a> View<'a> {
                 .collect(),
         }
     }
+}
+
+/// The headline as it is passed on: with what it is, and what became of it.
+pub(super) fn headline(entry: &Entry<'_>, tag: &str, text: &Text, t: Tongue) -> String {
+    let ended = Ended::of(entry.standing, t).map(|ended| format!("[{}] ", ended.word));
+    let mark = mark_of(entry, tag).map(|mark| format!("{mark}: "));
+    format!("{}{}{}", ended.unwrap_or_default(), mark.unwrap_or_default(), text.headline)
+}
+
+/// What people must do, or else what happens, as far as a preview of a link shows it.
+fn summary(text: &Text) -> String {
+    let words = text.instruction.as_deref().unwrap_or(&text.body);
+    crate::domain::text::cut(words, SUMMARY_BYTES)
 }
 
 /// A drill has no colour of danger.
@@ -308,7 +331,7 @@ impl Ended {
 }
 
 /// The text in the language wanted, or in Vietnamese, or, for a document that somehow has neither, in whatever it has.
-fn text_in<'a>(entry: &Entry<'a>, tag: &str) -> (&'a Language, &'a Text) {
+pub(super) fn text_in<'a>(entry: &Entry<'a>, tag: &str) -> (&'a Language, &'a Text) {
     let texts = &entry.alert.sealed.texts;
     texts
         .iter()

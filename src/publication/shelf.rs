@@ -44,6 +44,7 @@ pub struct Publication {
     nudged: Notify,
     generation: watch::Sender<u64>,
     shows_drills: bool,
+    base: String,
 }
 
 /// What the last looks found.
@@ -80,6 +81,7 @@ impl Publication {
             nudged: Notify::new(),
             generation: watch::Sender::new(0),
             shows_drills: false,
+            base: String::new(),
         }
     }
 
@@ -87,6 +89,12 @@ impl Publication {
     #[must_use]
     pub fn with_drills(self, shows: bool) -> Self {
         Self { shows_drills: shows, ..self }
+    }
+
+    /// Its own addresses begin with `base`, as `https://loa.example.vn`.
+    #[must_use]
+    pub fn below(self, base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned(), ..self }
     }
 
     /// What the public may read; `None` until the database has been asked once. "Not known yet" is never shown as "no alerts".
@@ -210,7 +218,7 @@ impl Publication {
 
     fn rebuild(&self, known: &mut Known) {
         let now = self.clock.now();
-        self.snapshot.store(Some(Arc::new(Snapshot::build(&known.record, now))));
+        self.snapshot.store(Some(Arc::new(Snapshot::build(&known.record, now, &self.base))));
         known.next_change = known.record.next_change(now);
         self.generation.send_modify(|generation| *generation += 1);
     }

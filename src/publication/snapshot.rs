@@ -11,8 +11,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::document::{PublicAlert, PublicAlerts};
-use super::page;
 use super::record::{Entry, Record};
+use super::{feed, page};
 use crate::domain::device::Language;
 use crate::domain::id::AlertId;
 use crate::domain::seal::SealedDocument;
@@ -56,14 +56,16 @@ pub struct Resource {
 pub struct Snapshot {
     /// `/public/alerts`.
     pub list: Resource,
+    /// `/public/alerts.atom`, by language tag.
+    pub feed: BTreeMap<String, Body>,
     /// How many alerts hold at the moment of building; an all-clear is none.
     pub live: usize,
     alerts: BTreeMap<AlertId, (Resource, SealedDocument)>,
 }
 
 impl Snapshot {
-    /// Renders the record as it stands at `now`.
-    pub fn build(record: &Record, now: OffsetDateTime) -> Self {
+    /// Renders the record as it stands at `now`, to be found below `base`.
+    pub fn build(record: &Record, now: OffsetDateTime, base: &str) -> Self {
         let entries = record.entries(now);
         let listed: Vec<Entry<'_>> =
             entries.iter().copied().filter(|entry| entry.is_listed(now)).collect();
@@ -79,7 +81,10 @@ impl Snapshot {
                 })
                 .collect(),
         };
+        let feed =
+            |tongue: Tongue| (tongue.tag().to_owned(), Body::of(feed::feed(&listed, base, tongue)));
         Self {
+            feed: Tongue::ALL.into_iter().map(feed).collect(),
             list,
             live: listed
                 .iter()

@@ -33,6 +33,7 @@ const CACHE_DOCUMENT: &str = "public, max-age=86400, immutable";
 pub fn routes(publication: Arc<Publication>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(alerts))
+        .routes(routes!(feed))
         .routes(routes!(alert))
         .routes(routes!(document))
         .layer(axum::middleware::from_fn(super::headers::secure))
@@ -61,6 +62,45 @@ async fn alerts(
     match publication.snapshot() {
         Some(snapshot) => asked.answer(&publication, &snapshot.list),
         None => asked.not_ready(),
+    }
+}
+
+/// The same as an Atom feed (RFC 4287)
+///
+/// Served from memory and cacheable, like the list.
+#[utoipa::path(
+    get, path = "/public/alerts.atom", tag = "public",
+    params(("lang" = Option<String>, Query, description = "Language of the feed: `vi` or `en`")),
+    responses(
+        (status = 200, description = "The feed", headers(("ETag" = String, description = "Strong entity tag")),
+            content((String = "application/atom+xml"))),
+        (status = 304, description = "Unchanged since `If-None-Match`"),
+        (status = 503, description = "Just started: not read yet", content((ProblemBody = "application/problem+json"))),
+    )
+)]
+async fn feed(
+    State(publication): State<Arc<Publication>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let asked = Asked { html: false, ..Asked::of(query.as_deref(), &headers) };
+    let Some(snapshot) = publication.snapshot() else {
+        return asked.not_ready();
+    };
+    // By the address alone: one address is one feed, whoever asks.
+    let english = locale::asked_for(asked.query).is_some_and(|tag| tag == "en");
+    let Some(body) = snapshot.feed.get(if english { "en" } else { "vi" }) else {
+        return asked.not_found();
+    };
+    let described = [
+        (CONTENT_TYPE, "application/atom+xml; charset=utf-8"),
+        (CACHE_CONTROL, CACHE),
+        (ETAG, body.etag.as_str()),
+    ];
+    if names(&headers, &body.etag) {
+        (StatusCode::NOT_MODIFIED, described).into_response()
+    } else {
+        (described, body.bytes.clone()).into_response()
     }
 }
 

@@ -136,6 +136,7 @@ pub const TABLE: &[Row] = &[
     row("GET /metrics", About::Nothing, Door::Open, Reach::Every, 200),
     row("GET /openapi.json", About::Nothing, Door::Open, Reach::Every, 200),
     row("GET /public/alerts", About::Nothing, Door::Open, Reach::Every, 200),
+    row("GET /public/alerts.atom", About::Nothing, Door::Open, Reach::Every, 200),
     row("GET /public/alerts/{id}", About::Live, Door::Open, Reach::Every, 200),
     row("GET /public/alerts/{id}/document", About::Live, Door::Open, Reach::Every, 200),
 

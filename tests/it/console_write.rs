@@ -1,6 +1,7 @@
 //! An officer writes an alert at the console: nothing typed is lost, nothing half is submitted, and no other agency sees it.
 
 use axum::http::StatusCode;
+use loa::clock::{Clock as _, SystemClock};
 use loa::domain::account::Role;
 use loa::domain::seal::SealingKey;
 use serde_json::Value;
@@ -17,7 +18,7 @@ async fn desk(app: &TestApp, login: &str) -> Desk {
 /// Tomorrow, as a browser's field for a moment has it.
 fn tomorrow() -> String {
     let format = time::macros::format_description!("[year]-[month]-[day]T06:00");
-    let at = time::OffsetDateTime::now_utc() + time::Duration::days(1);
+    let at = SystemClock.now() + time::Duration::days(1);
     at.format(format).unwrap()
 }
 

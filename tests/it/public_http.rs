@@ -269,3 +269,38 @@ async fn a_page_says_what_where_what_to_do_until_when_and_who_says_so(pool: PgPo
         assert!(page.contains(said), "{said}");
     }
 }
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_feed_reader_gets_what_holds_with_everything_escaped_and_304_after_that(pool: PgPool) {
+    let world = World::new(pool).await;
+    let change = |request: &mut loa::domain::alert::AlertRequest| {
+        request.communes = vec!["01321".to_owned()];
+        let text = request.texts.get_mut("vi").expect("Vietnamese");
+        text.headline = "Lũ <quét> & \"sạt\" lở".to_owned();
+    };
+    let alert = world.submitted("01-lu-quet-sat-lo-dat", change).await;
+    world.approve(&alert).await;
+    let face = Face::of(&world).await;
+    let first = face.get("/public/alerts.atom", &[("accept-language", "en")]).await;
+    assert_eq!(header(&first, "content-type"), "application/atom+xml; charset=utf-8");
+    let tag = header(&first, "etag").to_owned();
+    let feed = text(first).await;
+    for words in [
+        "<title>Lũ &#60;quét&#62; &#38; &#34;sạt&#34; lở</title>",
+        &format!("<id>urn:uuid:{}</id>", alert.id),
+        "Xã, phường liên quan: Xã Bảo Lạc.",
+    ] {
+        assert!(feed.contains(words), "{words}: {feed}");
+    }
+    let again = face.get("/public/alerts.atom", &[("if-none-match", &tag)]).await;
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    let english = text(face.get("/public/alerts.atom?lang=en", &[]).await).await;
+    assert!(english.contains("xml:lang=\"en\"") && english.contains("Natural disaster"));
+
+    let page = face.page(&format!("/public/alerts/{}", alert.id)).await;
+    for words in
+        ["og:title", "og:description", "rel=\"canonical\"", "<dd lang=\"vi\">Xã Bảo Lạc</dd>"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}

@@ -183,7 +183,7 @@ impl Form {
     }
 
     /// Vietnamese.
-    pub fn vi(&self, path: &str) -> Told {
+    pub fn vi(path: &str) -> Told {
         Told::of(path, "vi")
     }
 

@@ -42,7 +42,7 @@ pub use labels::label;
 use form::Form;
 use preview::Preview;
 use sent::Sent;
-use starts::{STARTS, Start};
+use starts::STARTS;
 
 /// The list's address.
 pub const HERE: &str = "/console/write";
@@ -58,7 +58,7 @@ pub struct DraftsPage {
     /// Around it.
     pub f: Frame,
     drafts: Vec<DraftLine>,
-    starts: &'static [Start],
+    starts: Vec<(&'static str, &'static str)>,
     wrong: Option<String>,
 }
 
@@ -87,7 +87,8 @@ async fn drafts(console: &Console, visit: &Visit, wrong: Option<String>) -> Resp
         at: wording::moment(line.saved_at),
     });
     let status = wrong.as_ref().map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
-    let page = DraftsPage { f: visit.frame(), drafts: lines.collect(), starts: &STARTS, wrong };
+    let starts = STARTS.iter().map(|start| (start.id, start.name(visit.t))).collect();
+    let page = DraftsPage { f: visit.frame(), drafts: lines.collect(), starts, wrong };
     answer(status, &page)
 }
 

@@ -81,7 +81,7 @@ impl FromRequest<Arc<Console>> for Sent {
         // The form may have taken its time, and the session may have ended meanwhile.
         let visit = Visit::from_request_parts(&mut head, console).await;
         match (parts, visit) {
-            (Ok(parts), Ok(visit)) => Self::of(visit, parts),
+            (Ok(parts), Ok(visit)) => Self::of(visit, parts).map_err(|refused| *refused),
             (Ok(parts), Err(signed_out)) => {
                 Err(ended(console.demo, &head, &parts).unwrap_or(signed_out))
             }
@@ -92,7 +92,7 @@ impl FromRequest<Arc<Console>> for Sent {
 }
 
 impl Sent {
-    fn of(visit: Visit, parts: Parts) -> Result<Self, Response> {
+    fn of(visit: Visit, parts: Parts) -> Result<Self, Box<Response>> {
         let mut wrong = Vec::new();
         let typed = parts.typed().unwrap_or_else(|violation| {
             wrong.push(violation);
@@ -103,7 +103,7 @@ impl Sent {
             // Of an earlier session: worth showing again only if somebody typed something.
             Err(Foreign::Token) if !typed.is_blank() => true,
             Err(Foreign::Token | Foreign::Origin) => {
-                return Err(refusal::foreign_form(visit.frame()));
+                return Err(Box::new(refusal::foreign_form(visit.frame())));
             }
         };
         let version = parts.get("version").parse().unwrap_or(0);

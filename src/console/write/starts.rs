@@ -16,7 +16,7 @@ pub struct Start {
 
 impl Start {
     /// As people choose it.
-    pub fn name(&self, t: &Tongue) -> &'static str {
+    pub fn name(&self, t: Tongue) -> &'static str {
         t.pick(self.vi, self.en)
     }
 }

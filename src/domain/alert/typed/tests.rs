@@ -64,7 +64,7 @@ fn a_language_is_there_once_something_is_written_in_it() {
 #[test]
 fn what_nobody_began_to_prepare_is_not_there() {
     let mut typed = Typed::of_content(&content());
-    for (name, _) in typed.clone().fields() {
+    for name in typed.clone().fields().keys() {
         if name.starts_with("recall.") || name.starts_with("all_clear.") {
             typed.set(name.as_str(), " ");
         }
