@@ -13,6 +13,9 @@ use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::{Begins, WaitsFor};
 
+/// What became of it, once it is over.
+mod result;
+
 mod steer;
 
 pub use steer::{Steering, park, request_stop, set_paused, steered};
@@ -375,6 +378,7 @@ pub async fn mark(
 
 /// Completes every broadcast whose batches are all final; returns which.
 pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
+    result::mark_milestones(conn).await?;
     let done = sqlx::query!(
         "update broadcast b set state = 'completed', completed_at = clock_timestamp()
          where b.state = 'sending' and not exists (select from batch where broadcast_id = b.id and state < 2)
@@ -383,6 +387,7 @@ pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastI
     .fetch_all(&mut *conn)
     .await?;
     for row in &done {
+        result::write(conn, BroadcastId(row.id)).await?;
         tell(conn, "broadcast.completed", BroadcastId(row.id), AlertId(row.alert_id)).await?;
     }
     Ok(done.into_iter().map(|row| BroadcastId(row.id)).collect())

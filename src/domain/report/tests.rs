@@ -1,0 +1,1 @@
+//! Figures against answers known by hand.
