@@ -3,7 +3,7 @@
 //! Reads only. Whoever reads every agency's alerts has a report about all of them; whoever reads those of the own agency, about these.
 //! Drills are counted apart, always.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::domain::account::{Officer, Power};
@@ -128,11 +128,7 @@ pub async fn collect(
         true => Some(stored::notices(&mut tx, &scope).await?),
         false => None,
     };
-    let agencies: Vec<Agency> = authority::agencies(&mut tx)
-        .await?
-        .into_iter()
-        .map(|(id, code, name)| Agency { id: AgencyId(id), code, name })
-        .collect();
+    let agencies = read_agencies(&mut tx).await?;
     tx.commit().await?;
     let reads_all = officer.role.may(Power::ReadAllAlerts);
     // The focal unit is the first of all.
@@ -154,6 +150,22 @@ pub async fn collect(
         begun,
         notices,
     })
+}
+
+/// The agencies that this person may have a report about, the focal unit first.
+pub async fn agencies(pool: &PgPool, officer: &Officer) -> Result<Vec<Agency>, ReportError> {
+    let mut conn = pool.acquire().await?;
+    let mut all = read_agencies(&mut conn).await?;
+    if !officer.role.may(Power::ReadAllAlerts) {
+        all.retain(|agency| agency.id == officer.agency);
+    }
+    Ok(all)
+}
+
+async fn read_agencies(conn: &mut PgConnection) -> Result<Vec<Agency>, StoreError> {
+    let all = authority::agencies(conn).await?;
+    let agency = |(id, code, name)| Agency { id: AgencyId(id), code, name };
+    Ok(all.into_iter().map(agency).collect())
 }
 
 /// The alerts behind it, the newest first, at most `limit`; only those older than `before`.

@@ -247,7 +247,7 @@ impl Span {
         }
     }
 
-    /// The first day of each bucket, the first one cut where the span begins.
+    /// The first day of each bucket; of the first one it may be before the span.
     pub fn buckets(self) -> Vec<Date> {
         let bucket = self.bucket();
         let mut starts = vec![bucket.start(self.first)];
