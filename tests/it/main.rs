@@ -81,6 +81,8 @@ mod queue_outage;
 mod queue_topology;
 mod quorum;
 mod quota;
+mod report_world;
+mod reports;
 mod schedule;
 mod schedule_on_air;
 mod server_outage;

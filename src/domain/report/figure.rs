@@ -105,7 +105,8 @@ impl Timed {
         }
     }
 
-    fn meaning(self, t: Tongue) -> &'static str {
+    /// From when to when, and what is left out.
+    pub fn meaning(self, t: Tongue) -> &'static str {
         match self {
             Self::Decision => t.pick(
                 "Từ lúc cơ quan gửi duyệt đến quyết định trả lời lần gửi đó (trả lại, từ chối hoặc duyệt), cho quyết định trong kỳ.",

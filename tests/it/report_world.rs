@@ -1,0 +1,154 @@
+//! A province whose past is known to the second: alerts, submissions, decisions and broadcasts as rows, so that a report has one right answer.
+
+use loa::domain::account::{Officer, Role};
+use loa::domain::id::{AgencyId, OfficerId};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Two agencies and who acts for them.
+pub struct Past {
+    pub pool: PgPool,
+    pub agencies: [AgencyId; 2],
+    pub author: Uuid,
+    pub approver: Uuid,
+}
+
+/// One alert's past.
+#[derive(Clone)]
+pub struct Told {
+    pub agency: AgencyId,
+    pub words: Value,
+    pub purpose: &'static str,
+    pub refers_to: Option<Uuid>,
+    pub state: &'static str,
+    pub submitted: Vec<OffsetDateTime>,
+    pub decided: Vec<(&'static str, OffsetDateTime)>,
+    pub sent: Option<Sent>,
+}
+
+/// What became of its broadcast.
+#[derive(Clone, Copy)]
+pub struct Sent {
+    pub at: OffsetDateTime,
+    pub lane: &'static str,
+    /// Accepted by Android, iOS and browsers.
+    pub accepted: [i64; 3],
+    pub gone: i64,
+    pub failed: i64,
+    /// Seconds to half, to 99 of 100 and to the last.
+    pub after: [i32; 3],
+    pub stopped: bool,
+}
+
+pub const FOCAL_NAME: &str = "Sở Khoa học và Công nghệ tỉnh Cao Bằng";
+pub const AGENCY_NAME: &str =
+    "Ban Chỉ huy Phòng thủ dân sự và Phòng, chống thiên tai, tìm kiếm cứu nạn tỉnh";
+
+/// An emergency about a flood.
+pub fn flood(headline: &str) -> Value {
+    json!({"kind": "warning", "category": "natural_disaster", "severity": "extreme", "urgency": "immediate", "certainty": "likely",
+        "risk_level": 3, "texts": {"vi": {"headline": headline}}})
+}
+
+/// An announcement about health.
+pub fn news(headline: &str) -> Value {
+    json!({"kind": "announcement", "category": "health", "severity": "minor", "urgency": "future", "certainty": "observed",
+        "texts": {"vi": {"headline": headline}}})
+}
+
+impl Past {
+    pub async fn new(pool: PgPool) -> Self {
+        let (focal, agency) = (Uuid::now_v7(), Uuid::now_v7());
+        let (author, approver) = (Uuid::now_v7(), Uuid::now_v7());
+        sqlx::query("insert into agency (id, code, name, is_focal_unit) values ($1, 'SKHCN', $2, true), ($3, 'BCH', $4, false)")
+            .bind(focal).bind(FOCAL_NAME).bind(agency).bind(AGENCY_NAME).execute(&pool).await.unwrap();
+        sqlx::query("insert into officer (id, agency_id, name, login, role) values ($1, $2, 'Cán bộ trực 01', 'truc', 'submitter'), ($3, $4, 'Lãnh đạo trực duyệt 01', 'duyet', 'approver')")
+            .bind(author).bind(agency).bind(approver).bind(focal).execute(&pool).await.unwrap();
+        Self { pool, agencies: [AgencyId(focal), AgencyId(agency)], author, approver }
+    }
+
+    /// Somebody in a role of the focal unit, or of the other agency.
+    pub fn officer(&self, role: Role, is_focal: bool) -> Officer {
+        let (agency, code, name) = match is_focal {
+            true => (self.agencies[0], "SKHCN", FOCAL_NAME),
+            false => (self.agencies[1], "BCH", AGENCY_NAME),
+        };
+        Officer {
+            id: OfficerId(self.approver),
+            agency,
+            agency_code: code.into(),
+            agency_name: name.into(),
+            name: "Người đọc báo cáo".into(),
+            role,
+        }
+    }
+
+    /// An alert of the other agency, not yet submitted.
+    pub fn draft(&self, words: Value) -> Told {
+        Told {
+            agency: self.agencies[1],
+            words,
+            purpose: "alert",
+            refers_to: None,
+            state: "draft",
+            submitted: Vec::new(),
+            decided: Vec::new(),
+            sent: None,
+        }
+    }
+
+    /// Writes it down.
+    pub async fn tell(&self, told: &Told) -> Uuid {
+        let id = Uuid::now_v7();
+        let published = told.sent.map(|sent| sent.at);
+        let submitted_by = told.submitted.last().or(published.as_ref()).map(|_| self.author);
+        sqlx::query(
+            "insert into alert (id, incident_id, version, purpose, refers_to, agency_id, state, created_by, submitted_by, submitted_at, published_at, expires_at)
+             values ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, now() + interval '1 hour')")
+            .bind(id).bind(Uuid::now_v7()).bind(told.purpose).bind(told.refers_to).bind(told.agency.0).bind(told.state)
+            .bind(self.author).bind(submitted_by).bind(told.submitted.last().copied()).bind(published)
+            .execute(&self.pool).await.unwrap();
+        sqlx::query("insert into alert_revision (alert_id, revision, content, author) values ($1, 1, $2, $3)")
+            .bind(id).bind(&told.words).bind(self.author).execute(&self.pool).await.unwrap();
+        for at in &told.submitted {
+            sqlx::query(
+                "insert into audit (seq, at, actor, action, subject, detail, previous, hash)
+                 select coalesce(max(seq), 0) + 1, $1, 'test', 'alert.submitted', $2, '{}', '', '' from audit")
+                .bind(at).bind(id.to_string()).execute(&self.pool).await.unwrap();
+        }
+        for (verdict, at) in &told.decided {
+            sqlx::query(
+                "insert into decision (alert_id, revision, verdict, officer_id, digest, reason, attests_whole_province, attests_no_state_secret, decided_at)
+                 values ($1, 1, $2, $3, 'x', 'vì', true, true, $4)")
+                .bind(id).bind(verdict).bind(self.approver).bind(at).execute(&self.pool).await.unwrap();
+        }
+        if let Some(sent) = told.sent {
+            self.send(id, sent).await;
+        }
+        id
+    }
+
+    async fn send(&self, alert: Uuid, sent: Sent) {
+        let (id, at) = (Uuid::now_v7(), |seconds| sent.at + time::Duration::seconds(seconds));
+        let [half, nearly_all, whole] = sent.after.map(|seconds| at(i64::from(seconds)));
+        sqlx::query(
+            "insert into broadcast (id, alert_id, lane, state, expires_at, created_at, planned_at, completed_at, stopped_at)
+             values ($1, $2, $3, 'completed', $4 + interval '1 hour', $4, $4, $5, $6)")
+            .bind(id).bind(alert).bind(sent.lane).bind(sent.at).bind(whole).bind(sent.stopped.then_some(whole))
+            .execute(&self.pool).await.unwrap();
+        let accepted: i64 = sent.accepted.iter().sum();
+        sqlx::query(
+            "insert into broadcast_result (broadcast_id, audience, accepted, gone, refused, failed, expired, stopped, withdrawn, unknown, accepted_by, half_at, nearly_all_at)
+             values ($1, $2 + $3 + $4, $2, $3, 0, $4, 0, 0, 0, 0, $5, $6, $7)")
+            .bind(id).bind(accepted).bind(sent.gone).bind(sent.failed).bind(sent.accepted.to_vec()).bind(half).bind(nearly_all)
+            .execute(&self.pool).await.unwrap();
+    }
+
+    /// So many phones of a hundredth said that they showed it.
+    pub async fn shown(&self, alert: Uuid, platform: i16, reports: i64) {
+        sqlx::query("insert into shown (alert_id, platform, share, reports) values ($1, $2, 0.01, $3)")
+            .bind(alert).bind(platform).bind(reports).execute(&self.pool).await.unwrap();
+    }
+}
