@@ -1,55 +1,75 @@
--- What a report about a month or a year is reckoned from, without opening every alert's words and every batch.
+-- What a report about a month or a year is reckoned from, without opening every alert's words and every batch. Gathered by upkeep, a few seconds
+-- late, and never by whoever submits, decides or sends: what counts must not be able to hold up a warning.
 
-alter table alert_revision
-    add column category text generated always as (content ->> 'category') stored,
-    add column lane text generated always as (
-        case when content ->> 'status' = 'exercise' then 'drill'
-             when content ->> 'kind' = 'warning' and content ->> 'severity' in ('extreme', 'severe')
-                  and content ->> 'urgency' in ('immediate', 'expected') then 'emergency'
-             else 'bulk' end) stored,
-    add column risk_level smallint generated always as ((content ->> 'risk_level')::smallint) stored,
-    add column is_template boolean generated always as (content ? 'template') stored;
-comment on column alert_revision.lane is
-    'The lane these words ask for by themselves (AlertContent::lane; a test compares the two). What takes another''s place takes its lane.';
-
-create index decision_by_time on decision (decided_at);
-create index audit_submissions on audit (at) where action in ('alert.submitted', 'template.filled');
-create index audit_submissions_of on audit (subject, at) where action in ('alert.submitted', 'template.filled');
+create index audit_reported on audit (seq)
+    where action in ('alert.submitted', 'template.filled', 'alert.returned', 'alert.rejected', 'alert.approved');
+create index audit_submissions on audit (subject, seq) where action in ('alert.submitted', 'template.filled');
 create index notice_by_time on notice (created_at);
 create index notice_taken on notice_delivery (at, notice_id) where outcome = 2;
 
--- What became of a broadcast that is over: its numbers no longer change, and its batches are many.
-create table broadcast_result (
-    broadcast_id uuid primary key references broadcast,
-    audience bigint not null,
-    accepted bigint not null,
-    gone bigint not null,
-    refused bigint not null,
-    failed bigint not null,
-    expired bigint not null,
-    stopped bigint not null,
-    withdrawn bigint not null,
-    unknown bigint not null,
-    accepted_by bigint[] not null check (array_length(accepted_by, 1) = 3),
-    half_at timestamptz,
-    nearly_all_at timestamptz,
-    constraint broadcast_result_adds_up
-        check (accepted + gone + refused + failed + expired + stopped + withdrawn + unknown = audience)
+create table report_progress (
+    only_row boolean primary key default true check (only_row),
+    seq bigint not null default 0
 );
-comment on table broadcast_result is 'Written once, when a broadcast completes. One without a row is reckoned from its batches.';
-comment on column broadcast_result.accepted_by is 'Accepted, by provider in the order of their numbers.';
-comment on column broadcast_result.half_at is
-    'When half of the devices had a final outcome, as the due-scan saw it; null for what was completed before migration 0200.';
-comment on column broadcast_result.nearly_all_at is 'The same for 99 of 100.';
+comment on table report_progress is 'How far the audit trail has been gathered.';
+insert into report_progress default values;
 
-insert into broadcast_result
-select c.id, sum(b.planned), sum(b.accepted), sum(b.gone), sum(b.refused), sum(b.failed), sum(b.expired), sum(b.stopped), sum(b.withdrawn),
-       sum(b.unknown), array[coalesce(sum(b.accepted) filter (where b.provider = 0), 0), coalesce(sum(b.accepted) filter (where b.provider = 1), 0),
-       coalesce(sum(b.accepted) filter (where b.provider = 2), 0)], null, null
-from broadcast c join batch b on b.broadcast_id = c.id
-where c.state = 'completed' group by c.id having sum(b.pending) = 0;
+create table report_event (
+    seq bigint primary key,
+    at timestamptz not null,
+    kind text not null check (kind in ('submitted', 'returned', 'rejected', 'approved')),
+    alert_id uuid not null references alert,
+    agency_id uuid not null references agency,
+    category text not null,
+    lane text not null,
+    waited double precision check (waited >= 0)
+);
+comment on table report_event is 'Submissions and decisions, as the trail has them; under the category and the lane of the words they were about.';
+comment on column report_event.seq is 'The entry of the audit trail.';
+comment on column report_event.waited is 'Seconds from the submission that was decided to the decision.';
+create index report_event_by_time on report_event (at);
+create index report_event_by_alert on report_event (alert_id, seq);
 
-create trigger broadcast_result_append_only before update or delete on broadcast_result for each row execute function refuse_change();
+create table report_sent (
+    alert_id uuid primary key references alert,
+    broadcast_id uuid not null unique references broadcast,
+    at timestamptz not null,
+    agency_id uuid not null references agency,
+    category text not null,
+    lane text not null,
+    purpose text not null,
+    risk_level smallint,
+    accepted bigint not null default 0,
+    gone bigint not null default 0,
+    refused bigint not null default 0,
+    failed bigint not null default 0,
+    expired bigint not null default 0,
+    stopped bigint not null default 0,
+    withdrawn bigint not null default 0,
+    unknown bigint not null default 0,
+    pending bigint not null default 0,
+    accepted_by bigint[] not null default '{0,0,0}' check (array_length(accepted_by, 1) = 3),
+    half double precision,
+    nearly_all double precision,
+    whole double precision,
+    shown_reports bigint not null default 0,
+    shown_estimate double precision not null default 0,
+    shown_of bigint not null default 0,
+    is_settled boolean not null default false,
+    is_final boolean not null default false,
+    gathered_at timestamptz not null default '-infinity'
+);
+comment on table report_sent is 'What was sent, and what became of it: a sum of the ledger that no longer changes once it is_final.';
+comment on column report_sent.at is 'When it became public.';
+comment on column report_sent.accepted_by is 'Accepted, by provider in the order of their numbers.';
+comment on column report_sent.half is
+    'Seconds until half of the devices had a final outcome; null for what was stopped, or completed before there was such a milestone.';
+comment on column report_sent.nearly_all is 'The same for 99 of 100.';
+comment on column report_sent.whole is 'The same for the last.';
+comment on column report_sent.is_settled is 'Its broadcast is completed: its outcomes no longer change.';
+comment on column report_sent.is_final is 'Nor does what phones say of it: they are heard until a day after its end.';
+create index report_sent_by_time on report_sent (at);
+create index report_sent_open on report_sent (gathered_at) where not is_final;
 
 comment on table sent_event is 'Milestones of a broadcast: first_push, half, nearly_all.';
 

@@ -30,12 +30,48 @@ pub struct Scope {
     pub lane: Option<Lane>,
 }
 
+/// What was done to an alert that a report counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Sent for a decision.
+    Submitted,
+    /// Handed back to be mended.
+    Returned,
+    /// Refused for good.
+    Rejected,
+    /// Approved, by as many as it takes.
+    Approved,
+}
+
+impl Deed {
+    /// The word the database uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Returned => "returned",
+            Self::Rejected => "rejected",
+            Self::Approved => "approved",
+        }
+    }
+
+    /// What an entry of the audit trail says was done; nothing for one that is not counted.
+    pub fn of_action(action: &str) -> Option<Self> {
+        match action {
+            "alert.submitted" | "template.filled" => Some(Self::Submitted),
+            "alert.returned" => Some(Self::Returned),
+            "alert.rejected" => Some(Self::Rejected),
+            "alert.approved" => Some(Self::Approved),
+            _ => None,
+        }
+    }
+}
+
 /// Under what something is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Who answers for it.
     pub agency: AgencyId,
-    /// What it is about, by its latest words.
+    /// What it is about.
     pub category: Category,
     /// Which lane it took, or would take.
     pub lane: Lane,

@@ -120,7 +120,6 @@ pub async fn collect(
     let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
     let mut cells = stored::decided(&mut tx, &scope).await?;
     cells.extend(stored::sent(&mut tx, &scope).await?);
-    cells.extend(stored::shown(&mut tx, &scope).await?);
     let begun = stored::begun(&mut tx, &scope).await?;
     let is_about_all =
         scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();

@@ -23,8 +23,9 @@ const HANDLING: [Figure; 7] = [
 ];
 
 /// How it arrived.
-const ARRIVAL: [Figure; 7] = [
+const ARRIVAL: [Figure; 8] = [
     Figure::Alerts,
+    Figure::Recalls,
     Figure::Devices,
     Figure::Accepted,
     Figure::Gone,
@@ -47,17 +48,14 @@ pub fn set(report: &Report, lines: &[Line]) -> Vec<u8> {
     about.extend(report.filters(VI));
     paper.headline("BÁO CÁO", &about);
     paper.part("1. Tổng hợp", 6);
-    whole(&mut paper, &report.real.total);
-    if let Some(notices) = report.notices {
-        notice_lines(&mut paper, &notices);
-    }
+    whole(&mut paper, report);
     for (number, table) in (2..).zip(report.tables(&report.real, VI)) {
         paper.part(&format!("{number}. Theo {}", table.by.to_lowercase()), 6);
         if table.rows.is_empty() {
             paper.say("Không có.", Look::Plain);
             continue;
         }
-        for figures in [&HANDLING, &ARRIVAL] {
+        for figures in [HANDLING.as_slice(), &ARRIVAL] {
             table_of(&mut paper, table.by, &table.rows, &report.real.total, figures);
         }
     }
@@ -66,12 +64,7 @@ pub fn set(report: &Report, lines: &[Line]) -> Vec<u8> {
     paper.part("6. Diễn tập (không tính vào các số liệu trên)", 4);
     drills(&mut paper, report, &report.drills);
     paper.part("7. Cách tính", 6);
-    for figure in Figure::ALL {
-        // What is said of one of the three is said of all.
-        if !matches!(figure, Figure::Time(_, Stat::Ninetieth | Stat::Longest)) {
-            paper.line(&figure.name(VI), &figure.meaning(VI), Look::Plain);
-        }
-    }
+    explained(&mut paper);
     paper.signatures("NGƯỜI LẬP BÁO CÁO", "THỦ TRƯỞNG CƠ QUAN", "(Ký, ghi rõ họ tên)");
     let foot = format!("Báo cáo {} · lập lúc {}", span.name(VI), moment(report.at));
     let head = format!("{}: báo cáo {}", report.office.name, span.name(VI));
@@ -117,21 +110,44 @@ fn capital(words: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// What each figure means; of a length of time once, and then of the three that are given of each.
+fn explained(paper: &mut Paper) {
+    for figure in Figure::ALL {
+        match figure {
+            Figure::Time(_, Stat::Ninetieth | Stat::Longest) => {}
+            Figure::Time(timed, Stat::Median) => {
+                paper.line(timed.name(VI), timed.meaning(VI), Look::Plain);
+            }
+            _ => paper.line(&figure.name(VI), &figure.meaning(VI), Look::Plain),
+        }
+    }
+    for stat in Stat::ALL {
+        paper.line(&capital(stat.name(VI)), stat.meaning(VI), Look::Plain);
+    }
+}
+
 /// Every figure of all, in two columns.
-fn whole(paper: &mut Paper, total: &Counts) {
-    let cells: Vec<(String, String)> =
-        Figure::ALL.iter().map(|it| (it.name(VI), it.of(total).words(VI))).collect();
+fn whole(paper: &mut Paper, report: &Report) {
+    let total = &report.real.total;
+    let notices = report.notices.iter().flat_map(|notices| notice_figures(notices, VI));
+    let cells: Vec<(String, String)> = Figure::ALL
+        .iter()
+        .map(|it| (it.name(VI), it.of(total).words(VI)))
+        .chain(notices.map(|(name, value)| (name.to_owned(), wording::number(value, VI))))
+        .collect();
     let half = cells.len().div_ceil(2);
     let nothing = (String::new(), String::new());
     let rows: Vec<Vec<String>> = (0..half)
         .map(|at| {
             let (left, right) = (&cells[at], cells.get(at + half).unwrap_or(&nothing));
-            [left, right].iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect()
+            let ((left, of_left), (right, of_right)) = (left, right);
+            [left, of_left, "", right, of_right].map(str::to_owned).to_vec()
         })
         .collect();
     let columns = [
         Column::words("Số liệu", 3.0),
         Column::number("", 1.6),
+        Column::words("", 0.3),
         Column::words("Số liệu", 3.0),
         Column::number("", 1.6),
     ];
@@ -207,7 +223,7 @@ fn drills(paper: &mut Paper, report: &Report, section: &Section) {
         return;
     }
     let [agencies, ..] = report.tables(section, VI);
-    for figures in [&HANDLING, &ARRIVAL] {
+    for figures in [HANDLING.as_slice(), &ARRIVAL] {
         table_of(paper, agencies.by, &agencies.rows, &section.total, figures);
     }
 }
@@ -222,10 +238,4 @@ pub fn notice_figures(notices: &Notices, t: Tongue) -> [(&'static str, i64); 3] 
         ),
         (t.pick("Số lượt máy nhận thông báo cá nhân", "Phones they reached"), notices.devices),
     ]
-}
-
-fn notice_lines(paper: &mut Paper, notices: &Notices) {
-    for (name, value) in notice_figures(notices, VI) {
-        paper.line(name, &wording::number(value, VI), Look::Plain);
-    }
 }

@@ -13,8 +13,8 @@ use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::{Begins, WaitsFor};
 
-/// What became of it, once it is over.
-mod result;
+/// How much of its audience it has reached.
+mod milestone;
 
 mod steer;
 
@@ -378,7 +378,7 @@ pub async fn mark(
 
 /// Completes every broadcast whose batches are all final; returns which.
 pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
-    result::mark_milestones(conn).await?;
+    milestone::mark_shares(conn).await?;
     let done = sqlx::query!(
         "update broadcast b set state = 'completed', completed_at = clock_timestamp()
          where b.state = 'sending' and not exists (select from batch where broadcast_id = b.id and state < 2)
@@ -387,7 +387,6 @@ pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastI
     .fetch_all(&mut *conn)
     .await?;
     for row in &done {
-        result::write(conn, BroadcastId(row.id)).await?;
         tell(conn, "broadcast.completed", BroadcastId(row.id), AlertId(row.alert_id)).await?;
     }
     Ok(done.into_iter().map(|row| BroadcastId(row.id)).collect())

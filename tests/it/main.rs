@@ -83,6 +83,7 @@ mod quorum;
 mod quota;
 mod report_world;
 mod reports;
+mod reports_speed;
 mod schedule;
 mod schedule_on_air;
 mod server_outage;

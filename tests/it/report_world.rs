@@ -2,6 +2,7 @@
 
 use loa::domain::account::{Officer, Role};
 use loa::domain::id::{AgencyId, OfficerId};
+use loa::upkeep::figures::Figures;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -34,9 +35,9 @@ pub struct Sent {
     pub at: OffsetDateTime,
     pub lane: &'static str,
     /// Accepted by Android, iOS and browsers.
-    pub accepted: [i64; 3],
-    pub gone: i64,
-    pub failed: i64,
+    pub accepted: [i32; 3],
+    pub gone: i32,
+    pub failed: i32,
     /// Seconds to half, to 99 of 100 and to the last.
     pub after: [i32; 3],
     pub stopped: bool,
@@ -48,14 +49,24 @@ pub const AGENCY_NAME: &str =
 
 /// An emergency about a flood.
 pub fn flood(headline: &str) -> Value {
-    json!({"kind": "warning", "category": "natural_disaster", "severity": "extreme", "urgency": "immediate", "certainty": "likely",
-        "risk_level": 3, "texts": {"vi": {"headline": headline}}})
+    words(headline, ("warning", "natural_disaster"), ("extreme", "immediate"), Some(3))
 }
 
 /// An announcement about health.
 pub fn news(headline: &str) -> Value {
-    json!({"kind": "announcement", "category": "health", "severity": "minor", "urgency": "future", "certainty": "observed",
-        "texts": {"vi": {"headline": headline}}})
+    words(headline, ("announcement", "health"), ("minor", "future"), None)
+}
+
+fn words(
+    headline: &str,
+    (kind, category): (&str, &str),
+    (severity, urgency): (&str, &str),
+    risk_level: Option<u8>,
+) -> Value {
+    json!({"kind": kind, "category": category, "severity": severity, "urgency": urgency, "certainty": "likely", "risk_level": risk_level,
+        "texts": {"vi": {"headline": headline, "body": "Mưa rất to trên toàn tỉnh."}}, "expires": "2027-01-01T00:00:00Z",
+        "source": {"number": "01/CĐ", "date": "2026-11-01", "summary": "Công điện"},
+        "attestations": {"whole_province": true, "no_state_secret": true}})
 }
 
 impl Past {
@@ -110,19 +121,18 @@ impl Past {
             .bind(id).bind(Uuid::now_v7()).bind(told.purpose).bind(told.refers_to).bind(told.agency.0).bind(told.state)
             .bind(self.author).bind(submitted_by).bind(told.submitted.last().copied()).bind(published)
             .execute(&self.pool).await.unwrap();
-        sqlx::query("insert into alert_revision (alert_id, revision, content, author) values ($1, 1, $2, $3)")
-            .bind(id).bind(&told.words).bind(self.author).execute(&self.pool).await.unwrap();
-        for at in &told.submitted {
+        let mut deeds: Vec<(OffsetDateTime, &str)> =
+            told.submitted.iter().map(|at| (*at, "alert.submitted")).collect();
+        deeds.extend(told.decided.iter().map(|(action, at)| (*at, *action)));
+        deeds.sort();
+        let first = deeds.first().map(|(at, _)| *at).or(published);
+        sqlx::query("insert into alert_revision (alert_id, revision, content, author, created_at) values ($1, 1, $2, $3, coalesce($4, now()))")
+            .bind(id).bind(&told.words).bind(self.author).bind(first).execute(&self.pool).await.unwrap();
+        for (at, action) in deeds {
             sqlx::query(
                 "insert into audit (seq, at, actor, action, subject, detail, previous, hash)
-                 select coalesce(max(seq), 0) + 1, $1, 'test', 'alert.submitted', $2, '{}', '', '' from audit")
-                .bind(at).bind(id.to_string()).execute(&self.pool).await.unwrap();
-        }
-        for (verdict, at) in &told.decided {
-            sqlx::query(
-                "insert into decision (alert_id, revision, verdict, officer_id, digest, reason, attests_whole_province, attests_no_state_secret, decided_at)
-                 values ($1, 1, $2, $3, 'x', 'vì', true, true, $4)")
-                .bind(id).bind(verdict).bind(self.approver).bind(at).execute(&self.pool).await.unwrap();
+                 select coalesce(max(seq), 0) + 1, $1, 'test', $3, $2, '{}', '', '' from audit")
+                .bind(at).bind(id.to_string()).bind(action).execute(&self.pool).await.unwrap();
         }
         if let Some(sent) = told.sent {
             self.send(id, sent).await;
@@ -138,12 +148,24 @@ impl Past {
              values ($1, $2, $3, 'completed', $4 + interval '1 hour', $4, $4, $5, $6)")
             .bind(id).bind(alert).bind(sent.lane).bind(sent.at).bind(whole).bind(sent.stopped.then_some(whole))
             .execute(&self.pool).await.unwrap();
-        let accepted: i64 = sent.accepted.iter().sum();
-        sqlx::query(
-            "insert into broadcast_result (broadcast_id, audience, accepted, gone, refused, failed, expired, stopped, withdrawn, unknown, accepted_by, half_at, nearly_all_at)
-             values ($1, $2 + $3 + $4, $2, $3, 0, $4, 0, 0, 0, 0, $5, $6, $7)")
-            .bind(id).bind(accepted).bind(sent.gone).bind(sent.failed).bind(sent.accepted.to_vec()).bind(half).bind(nearly_all)
-            .execute(&self.pool).await.unwrap();
+        // What was not accepted is Android's.
+        for (provider, accepted, gone, failed) in [
+            (0i16, sent.accepted[0], sent.gone, sent.failed),
+            (1, sent.accepted[1], 0, 0),
+            (2, sent.accepted[2], 0, 0),
+        ] {
+            sqlx::query(
+                "insert into batch (broadcast_id, provider, first, last, planned, state, accepted, gone, failed, pending)
+                 select $1, $2, 1, $3 + $4 + $5, $3 + $4 + $5, 2, $3, $4, $5, 0 where $3 + $4 + $5 > 0")
+                .bind(id).bind(provider).bind(accepted).bind(gone).bind(failed).execute(&self.pool).await.unwrap();
+        }
+        sqlx::query("insert into sent_event (broadcast_id, name, at) values ($1, 'half', $2), ($1, 'nearly_all', $3)")
+            .bind(id).bind(half).bind(nearly_all).execute(&self.pool).await.unwrap();
+    }
+
+    /// What upkeep does every few seconds.
+    pub async fn gather(&self) {
+        Figures { pool: self.pool.clone() }.round().await.expect("gathered");
     }
 
     /// So many phones of a hundredth said that they showed it.

@@ -151,7 +151,8 @@ impl Stat {
         }
     }
 
-    fn meaning(self, t: Tongue) -> &'static str {
+    /// In words.
+    pub fn meaning(self, t: Tongue) -> &'static str {
         match self {
             Self::Median => t.pick("Một nửa không lâu hơn số này.", "Half took no longer than this."),
             Self::Ninetieth => {
@@ -375,7 +376,7 @@ impl Value {
     pub fn words(self, t: Tongue) -> String {
         match self {
             Self::Count(count) => wording::number(count, t),
-            Self::About(count) => format!("≈ {}", wording::number(count, t)),
+            Self::About(count) => format!("{} {}", t.pick("khoảng", "about"), wording::number(count, t)),
             Self::Seconds(seconds) => length(seconds, t),
             Self::None => "–".to_owned(),
         }
