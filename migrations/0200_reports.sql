@@ -17,11 +17,11 @@ insert into report_progress default values;
 create table report_event (
     seq bigint primary key,
     at timestamptz not null,
-    kind text not null check (kind in ('submitted', 'returned', 'rejected', 'approved')),
+    kind text collate "C" not null check (kind in ('submitted', 'returned', 'rejected', 'approved')),
     alert_id uuid not null references alert,
     agency_id uuid not null references agency,
-    category text not null,
-    lane text not null,
+    category text collate "C" not null,
+    lane text collate "C" not null,
     waited double precision check (waited >= 0)
 );
 comment on table report_event is 'Submissions and decisions, as the trail has them; under the category and the lane of the words they were about.';
@@ -35,9 +35,9 @@ create table report_sent (
     broadcast_id uuid not null unique references broadcast,
     at timestamptz not null,
     agency_id uuid not null references agency,
-    category text not null,
-    lane text not null,
-    purpose text not null,
+    category text collate "C" not null,
+    lane text collate "C" not null,
+    purpose text collate "C" not null,
     risk_level smallint,
     accepted bigint not null default 0,
     gone bigint not null default 0,

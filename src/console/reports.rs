@@ -80,9 +80,10 @@ async fn show(
     scope: Scope,
 ) -> Result<ReportsPage, ReportError> {
     let (pool, officer) = (&console.pool, request.visit.officer());
-    let report = report::collect(pool, officer, scope, console.clock.now()).await?;
     let before = request.asked.before();
-    let mut lines = report::lines(pool, officer, scope, before, PAGE + 1).await?;
+    let list = report::Page { before, limit: PAGE + 1 };
+    let (report, mut lines) =
+        report::collect(pool, officer, scope, console.clock.now(), list).await?;
     let more = lines.len() > usize::try_from(PAGE).unwrap_or_default();
     lines.truncate(usize::try_from(PAGE).unwrap_or_default());
     let next = lines.last().filter(|_| more).map(|line| line.id);
@@ -147,15 +148,9 @@ where
         Err(refused) => return *refused,
     };
     let (pool, officer) = (&console.pool, request.visit.officer());
-    let read = async {
-        let report = report::collect(pool, officer, scope, console.clock.now()).await?;
-        let lines = match limit {
-            0 => Vec::new(),
-            limit => report::lines(pool, officer, scope, None, limit).await?,
-        };
-        Ok::<_, ReportError>((report, lines))
-    };
-    let (report, lines) = match read.await {
+    let list = report::Page { before: None, limit };
+    let read = report::collect(pool, officer, scope, console.clock.now(), list).await;
+    let (report, lines) = match read {
         Ok(read) => read,
         Err(error) => return refused(&request.visit, &error),
     };

@@ -109,26 +109,17 @@ pub fn narrowed(officer: &Officer, scope: Scope) -> Result<Scope, ReportError> {
     }
 }
 
-/// Counts everything, in one snapshot.
+/// Counts everything, and lists the alerts behind it. On two connections at once: no figure is made of both.
 pub async fn collect(
     pool: &PgPool,
     officer: &Officer,
     scope: Scope,
     at: OffsetDateTime,
-) -> Result<Report, ReportError> {
+    page: Page,
+) -> Result<(Report, Vec<Line>), ReportError> {
     let scope = narrowed(officer, scope)?;
-    let mut tx = pool.begin_with("begin isolation level repeatable read read only").await?;
-    let mut cells = stored::decided(&mut tx, &scope).await?;
-    cells.extend(stored::sent(&mut tx, &scope).await?);
-    let begun = stored::begun(&mut tx, &scope).await?;
-    let is_about_all =
-        scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();
-    let notices = match is_about_all {
-        true => Some(stored::notices(&mut tx, &scope).await?),
-        false => None,
-    };
-    let agencies = read_agencies(&mut tx).await?;
-    tx.commit().await?;
+    let (cells, beside) = tokio::try_join!(cells(pool, scope), beside(pool, scope, page))?;
+    let Beside { begun, notices, agencies, lines } = beside;
     let reads_all = officer.role.may(Power::ReadAllAlerts);
     // The focal unit is the first of all.
     let focal = agencies.first().filter(|_| reads_all).cloned();
@@ -139,7 +130,7 @@ pub async fn collect(
     });
     let (drills, real): (Vec<Cell>, Vec<Cell>) =
         cells.into_iter().partition(|cell| is_drill(cell.key));
-    Ok(Report {
+    let report = Report {
         scope,
         at,
         real: Section::of(&real, &agencies),
@@ -148,6 +139,48 @@ pub async fn collect(
         office,
         begun,
         notices,
+    };
+    Ok((report, lines))
+}
+
+/// Which page of the list of alerts.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Only older ones.
+    pub before: Option<AlertId>,
+    /// So many at most; 0: none.
+    pub limit: i64,
+}
+
+async fn cells(pool: &PgPool, scope: Scope) -> Result<Vec<Cell>, StoreError> {
+    let mut conn = pool.acquire().await?;
+    let mut cells = stored::decided(&mut conn, &scope).await?;
+    cells.extend(stored::sent(&mut conn, &scope).await?);
+    Ok(cells)
+}
+
+/// What stands beside the figures.
+struct Beside {
+    begun: Vec<Begun>,
+    notices: Option<Notices>,
+    agencies: Vec<Agency>,
+    lines: Vec<Line>,
+}
+
+async fn beside(pool: &PgPool, scope: Scope, page: Page) -> Result<Beside, StoreError> {
+    let mut conn = pool.acquire().await?;
+    let is_about_all = scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();
+    Ok(Beside {
+        begun: stored::begun(&mut conn, &scope).await?,
+        notices: match is_about_all {
+            true => Some(stored::notices(&mut conn, &scope).await?),
+            false => None,
+        },
+        agencies: read_agencies(&mut conn).await?,
+        lines: match page.limit {
+            0 => Vec::new(),
+            limit => stored::lines(&mut conn, &scope, page.before, limit).await?,
+        },
     })
 }
 
@@ -165,19 +198,6 @@ async fn read_agencies(conn: &mut PgConnection) -> Result<Vec<Agency>, StoreErro
     let all = authority::agencies(conn).await?;
     let agency = |(id, code, name)| Agency { id: AgencyId(id), code, name };
     Ok(all.into_iter().map(agency).collect())
-}
-
-/// The alerts behind it, the newest first, at most `limit`; only those older than `before`.
-pub async fn lines(
-    pool: &PgPool,
-    officer: &Officer,
-    scope: Scope,
-    before: Option<AlertId>,
-    limit: i64,
-) -> Result<Vec<Line>, ReportError> {
-    let scope = narrowed(officer, scope)?;
-    let mut conn = pool.acquire().await?;
-    Ok(stored::lines(&mut conn, &scope, before, limit).await?)
 }
 
 fn is_drill(key: Key) -> bool {

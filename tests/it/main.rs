@@ -36,6 +36,7 @@ mod console_follow;
 mod console_gallery;
 mod console_live;
 mod console_pages;
+mod console_reports;
 mod database_pools;
 mod demo_input;
 mod devices_audience;

@@ -6,7 +6,10 @@ use loa::upkeep::figures::Figures;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
+
+use crate::public_world::World;
 
 /// Two agencies and who acts for them.
 pub struct Past {
@@ -78,6 +81,64 @@ impl Past {
         sqlx::query("insert into officer (id, agency_id, name, login, role) values ($1, $2, 'Cán bộ trực 01', 'truc', 'submitter'), ($3, $4, 'Lãnh đạo trực duyệt 01', 'duyet', 'approver')")
             .bind(author).bind(agency).bind(approver).bind(focal).execute(&pool).await.unwrap();
         Self { pool, agencies: [AgencyId(focal), AgencyId(agency)], author, approver }
+    }
+
+    /// The past of a province that is there already.
+    pub async fn of(world: &World) -> Self {
+        let focal: Uuid = sqlx::query_scalar("select id from agency where is_focal_unit")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+        Self {
+            pool: world.pool.clone(),
+            agencies: [AgencyId(focal), AgencyId(world.agency)],
+            author: world.author,
+            approver: world.approver,
+        }
+    }
+
+    /// A year of it: a hundred and twenty alerts, most of them sent, in every month until the world's.
+    pub async fn year(&self) {
+        let begun = datetime!(2026-01-03 06:10 +7);
+        for n in 0..120u16 {
+            let at = begun + time::Duration::minutes(i64::from(n) * 3_860);
+            let mut words = if n % 3 == 0 {
+                flood("Cảnh báo lũ quét, sạt lở đất ở các xã ven suối trên toàn tỉnh")
+            } else {
+                news("Lịch tiêm vắc xin sởi cho trẻ từ 6 tháng đến 10 tuổi")
+            };
+            let categories = ["natural_disaster", "fire", "traffic", "health", "fraud"];
+            words["category"] = json!(categories[usize::from(n * n % 5)]);
+            if n % 3 == 0 {
+                words["risk_level"] = json!(1 + n * 7 % 5);
+            }
+            let mut told = self.draft(words);
+            told.agency = self.agencies[usize::from(n % 4 > 0)];
+            told.submitted = vec![at];
+            let answered = at + time::Duration::seconds(i64::from(n % 11) * i64::from(n % 7) * 97 + 40);
+            match n % 10 {
+                3 => (told.state, told.decided) = ("returned", vec![("alert.returned", answered)]),
+                7 => (told.state, told.decided) = ("rejected", vec![("alert.rejected", answered)]),
+                _ => {
+                    (told.state, told.decided) = ("expired", vec![("alert.approved", answered)]);
+                    let more = i32::from(n) * 310;
+                    told.sent = Some(Sent {
+                        at: answered,
+                        lane: if n % 3 == 0 { "emergency" } else { "bulk" },
+                        accepted: [240_000 + more, 120_000 + more, 4_000],
+                        gone: 9_000 + more / 7,
+                        failed: 120 + more / 90,
+                        after: [9 + i32::from(n % 5) * 4, 40 + i32::from(n % 7) * 31, 200 + i32::from(n % 9) * 90],
+                        stopped: n % 40 == 4,
+                    });
+                }
+            }
+            let id = self.tell(&told).await;
+            if n > 60 && told.sent.is_some() {
+                self.shown(id, 0, 2_100).await;
+                self.shown(id, 1, 990).await;
+            }
+        }
     }
 
     /// Somebody in a role of the focal unit, or of the other agency.

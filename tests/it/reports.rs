@@ -8,7 +8,7 @@ use loa::domain::alert::Category;
 use loa::domain::broadcast::Lane;
 use loa::domain::report::{Counts, Figure, Scope, Span, Stat, Timed, Times, Value};
 use loa::domain::wording::Tongue;
-use loa::report::{self, Report, ReportError, csv, page, xlsx};
+use loa::report::{self, Page, Report, ReportError, csv, page, xlsx};
 use loa::store::report::Line;
 use serde_json::json;
 use sqlx::PgPool;
@@ -41,15 +41,24 @@ fn november() -> Scope {
 
 async fn counted(past: &Past, officer: &Officer, scope: Scope) -> Report {
     past.gather().await;
-    report::collect(&past.pool, officer, scope, NOW).await.expect("a report")
+    read(past, officer, scope).await.expect("a report").0
 }
 
 async fn listed(past: &Past, officer: &Officer, scope: Scope) -> Vec<Line> {
-    report::lines(&past.pool, officer, scope, None, 1000).await.expect("alerts")
+    read(past, officer, scope).await.expect("alerts").1
+}
+
+async fn read(
+    past: &Past,
+    officer: &Officer,
+    scope: Scope,
+) -> Result<(Report, Vec<Line>), ReportError> {
+    let all = Page { before: None, limit: 1000 };
+    report::collect(&past.pool, officer, scope, NOW, all).await
 }
 
 /// November 2026 and a little around it. Returns the flood that was sent.
-async fn story(past: &Past) -> Uuid {
+pub async fn story(past: &Past) -> Uuid {
     let mut flooded = past.draft(flood("Lũ quét trên toàn tỉnh"));
     flooded.submitted = vec![datetime!(2026-11-01 00:00 +7), datetime!(2026-11-01 00:20 +7)];
     flooded.decided = vec![
@@ -232,7 +241,7 @@ async fn an_agency_has_its_own_figures_and_nobody_elses(pool: PgPool) {
     assert_eq!(counted(&past, &submitter, asked).await.real, report.real);
     assert_eq!(listed(&past, &submitter, asked).await.len(), headlines.len());
     let system = past.officer(Role::System, false);
-    let refused = report::collect(&past.pool, &system, november(), NOW).await.expect_err("no");
+    let refused = read(&past, &system, november()).await.expect_err("no");
     assert!(matches!(refused, ReportError::Forbidden(Power::ReadOwnAlerts)), "{refused}");
 }
 
