@@ -51,6 +51,9 @@ pub mod publication;
 /// The dossier of an alert: all of it, on paper and as a value.
 pub mod dossier;
 
+/// What was warned and how it arrived, over a month or a year: as a value, a sheet, a file and on paper.
+pub mod report;
+
 /// What pages and API share: who is asking, in which language, from where.
 pub mod web;
 
@@ -64,7 +67,10 @@ pub mod console;
 #[cfg(feature = "sim")]
 pub mod stage;
 
-// Beside the journey, usable by all: the clock, the configuration, the end.
+// Beside the journey, usable by all: paper, the clock, the configuration, the end.
+
+/// Words on pages, as a PDF.
+pub mod paper;
 
 /// The only place that tells the time.
 pub mod clock;

@@ -17,6 +17,8 @@ pub struct Devices {
     /// The key with which the platform signs "this installation belongs to this citizen". Without it no device can be linked.
     #[serde(deserialize_with = "optional_path")]
     pub subject_key_file: Option<PathBuf>,
+    /// The share of phones that say, without saying who they are, that they showed an alert; 0: none does.
+    pub shown_sample: f64,
     /// Registrations a second from one network address, on average.
     pub per_network_per_second: u32,
     /// How many of them may come at once.
@@ -50,6 +52,13 @@ impl Devices {
     pub(super) fn check(&self, problems: &mut Problems) {
         if let Err(problem) = self.subject_key() {
             problems.0.push(problem);
+        }
+        if !(0.0..=1.0).contains(&self.shown_sample) {
+            problems.add(
+                "devices.shown_sample",
+                format!("is {}, which is no share", self.shown_sample),
+                "give a number from 0 (nobody is asked) to 1",
+            );
         }
         for (key, value) in [
             ("devices.per_network_per_second", self.per_network_per_second),

@@ -51,6 +51,13 @@ impl Frame {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAllAlerts))
     }
 
+    /// Does whoever is signed in read reports, about the own agency or about all?
+    pub fn reads_reports(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| {
+            officer.role.may(Power::ReadOwnAlerts) || officer.role.may(Power::ReadAllAlerts)
+        })
+    }
+
     /// Does whoever is signed in see accounts?
     pub fn reads_accounts(&self) -> bool {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAccounts))

@@ -103,6 +103,9 @@ pub mod follow;
 /// Writing an alert.
 pub mod write;
 
+/// What was warned and how it arrived.
+pub mod reports;
+
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -230,6 +233,10 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/broadcasts/{id}/pause", post(steer::pause))
         .route("/console/broadcasts/{id}/resume", post(steer::resume))
         .route("/console/broadcasts/{id}/stop", post(steer::stop))
+        .route("/console/reports", get(reports::page))
+        .route("/console/reports.xlsx", get(reports::workbook))
+        .route("/console/reports.csv", get(reports::values))
+        .route("/console/reports.pdf", get(reports::on_paper))
         .route("/console/sessions", get(sessions::page))
         .route("/console/sessions/end-others", post(sessions::end_others))
         .route("/console/sessions/{id}/end", post(sessions::end))

@@ -59,6 +59,9 @@ pub mod audit;
 /// Everything about one alert, signed.
 pub mod dossier;
 
+/// What a report counts, and what each figure means.
+pub mod report;
+
 /// Feedback events, and what the person is told.
 pub mod notice;
 

@@ -8,6 +8,7 @@ use super::account::Role;
 use super::alert::{Category, Certainty, Kind, Severity, Urgency};
 use super::area::{self, Commune};
 use super::lifecycle::AlertState;
+use super::message::Purpose;
 use super::timing::WaitsFor;
 
 /// The language of the interface.
@@ -247,6 +248,16 @@ pub fn state(value: AlertState, tongue: Tongue) -> &'static str {
         AlertState::Recalled => "Recalled",
     };
     tongue.pick(value.label_vi(), en)
+}
+
+/// What something that is sent is.
+pub fn purpose(value: Purpose, tongue: Tongue) -> &'static str {
+    match value {
+        Purpose::Alert => tongue.pick("Tin", "Alert"),
+        Purpose::Recall => tongue.pick("Tin thu hồi", "Recall"),
+        Purpose::Correction => tongue.pick("Tin đính chính", "Correction"),
+        Purpose::AllClear => tongue.pick("Tin báo yên", "All-clear"),
+    }
 }
 
 /// For what something that was approved waits.

@@ -17,9 +17,6 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::{SealedAgency, TrustedKeys, digest};
 use crate::store::{StoreError, alert, audit, broadcast, document, dossier, seal, template};
 
-/// Words on pages, as a PDF.
-pub mod paper;
-
 /// A dossier on paper, for people.
 pub mod page;
 

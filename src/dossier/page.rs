@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::paper::{Look, Paper};
 use crate::domain::account::Role;
 use crate::domain::alert::{AlertContent, Attestations, Status, Text};
 use crate::domain::broadcast::{Lane, Tally};
@@ -11,6 +10,7 @@ use crate::domain::dossier::{Decided, Dossier, OfTemplate, Reach, Review, Sealed
 use crate::domain::message::Purpose;
 use crate::domain::seal::{APPROVERS, digest};
 use crate::domain::wording::{self, Tongue, moment, number};
+use crate::paper::{Look, Paper};
 
 /// Lines of a revision that stay with its number: down to what it says.
 const REVISION_KEPT: u8 = 7;
@@ -250,12 +250,7 @@ fn words(paper: &mut Paper, before: &str, language: &Language, text: &Text) {
 }
 
 fn purpose(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Alert => "Tin",
-        Purpose::Recall => "Tin thu hồi",
-        Purpose::Correction => "Tin đính chính",
-        Purpose::AllClear => "Tin báo yên",
-    }
+    wording::purpose(purpose, Tongue::Vi)
 }
 
 fn sealed(paper: &mut Paper, seal: &Sealed) {

@@ -75,6 +75,9 @@ struct DeviceAnswer {
     /// `PUT`; keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// The chance with which the app draws, for each alert anew, whether it says to `/v1/shown` that it showed it; 0: never.
+    #[schema(example = 0.01)]
+    shown_sample: f64,
     /// Emergencies and warnings that hold now, newest first. Show what you do not know yet.
     alerts: Vec<LiveAlertAnswer>,
 }
@@ -138,6 +141,7 @@ async fn put(
     let answer = DeviceAnswer {
         installation,
         secret: welcome.secret,
+        shown_sample: app.config.devices.shown_sample,
         alerts: welcome.alerts.into_iter().map(Into::into).collect(),
     };
     Ok((status, [(CACHE_CONTROL, "no-store")], Json(answer)))
@@ -192,7 +196,7 @@ fn secret_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The address a request comes from: the peer's, or the one our own proxies saw.
-struct CallerAddress(IpAddr);
+pub(super) struct CallerAddress(pub(super) IpAddr);
 
 impl FromRequestParts<AppState> for CallerAddress {
     type Rejection = Problem;

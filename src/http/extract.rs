@@ -78,17 +78,35 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
-        let media_type = declared(request.headers()).unwrap_or_default();
-        if media_type != "application/json" && !media_type.ends_with("+json") {
-            return Err(Problem::new(Kind::UnsupportedMediaType).because(
-                "Gửi JSON với Content-Type: application/json.",
-                "Send JSON with Content-Type: application/json.",
-            ));
-        }
-        let limit = state.config.http.body_limit;
-        let bytes = read(request.into_body(), limit).await?;
-        parse(&bytes).map(Self)
+        json(request, state.config.http.body_limit).await.map(Self)
     }
+}
+
+/// A JSON body of a few words: what anybody may send.
+#[derive(Debug)]
+pub struct ShortBody<T>(pub T);
+
+/// Bytes of it at most.
+const SHORT: usize = 512;
+
+impl<T: DeserializeOwned> FromRequest<AppState> for ShortBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, Problem> {
+        json(request, SHORT).await.map(Self)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, Problem> {
+    let media_type = declared(request.headers()).unwrap_or_default();
+    if media_type != "application/json" && !media_type.ends_with("+json") {
+        return Err(Problem::new(Kind::UnsupportedMediaType).because(
+            "Gửi JSON với Content-Type: application/json.",
+            "Send JSON with Content-Type: application/json.",
+        ));
+    }
+    let bytes = read(request.into_body(), limit).await?;
+    parse(&bytes)
 }
 
 /// A JSON body sent with an API key, which must still be valid once all of it has arrived: that may take its time.

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::identity::access_tokens::AccessTokens;
 use crate::intake::Intake;
 use crate::registry::Registrar;
+use crate::registry::shown::ShownCounter;
 use crate::shutdown::Shutdown;
 use crate::web::refusal;
 
@@ -51,6 +52,9 @@ pub mod requests;
 /// The approver: queue, sheet, approve, return, reject, recall, all-clear.
 mod review;
 
+/// Phones of a small sample say that they showed an alert.
+mod shown;
+
 /// Templates approved in advance.
 mod templates;
 
@@ -75,6 +79,8 @@ pub struct App {
     pub approval: Approval,
     /// Takes registrations of phones.
     pub registrar: Registrar,
+    /// Counts phones that showed an alert.
+    pub shown: ShownCounter,
     /// For the readiness page.
     pub broker: BrokerTrouble,
     /// Live streams end when it is requested: no open page may hold the process up.
@@ -105,8 +111,20 @@ impl App {
         let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());
-        let tokens = None;
-        Self { pool, urgent, clock, config, tokens, intake, approval, registrar, broker, shutdown }
+        let shown = ShownCounter::new(pool.clone(), &config.devices);
+        Self {
+            pool,
+            urgent,
+            clock,
+            config,
+            tokens: None,
+            intake,
+            approval,
+            registrar,
+            shown,
+            broker,
+            shutdown,
+        }
     }
 
     /// Takes access tokens too, where an issuer is configured.

@@ -14,7 +14,7 @@ use utoipa::{IntoResponses, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{AppState, alerts, broadcasts, devices, feedback, health, review, templates};
+use super::{AppState, alerts, broadcasts, devices, feedback, health, review, shown, templates};
 use crate::web::problem::{self, ProblemBody, ViolationBody};
 
 /// Every route, described.
@@ -26,6 +26,7 @@ fn described() -> OpenApiRouter<AppState> {
         .merge(templates::routes())
         .merge(broadcasts::routes())
         .merge(devices::routes())
+        .merge(shown::routes())
         .merge(feedback::routes())
         .merge(health::routes())
         .routes(routes!(openapi));

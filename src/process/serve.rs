@@ -24,6 +24,7 @@ use crate::publication::Publication;
 use crate::queue::{Broker, Consumer, Delivery, Publisher, Queue, Subscription, consume};
 use crate::shutdown::Shutdown;
 use crate::upkeep::checkpoint::Checkpoints;
+use crate::upkeep::figures::Figures;
 use crate::web;
 
 /// How long the last checkpoint may take when the process ends.
@@ -64,6 +65,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         let end = end.clone();
         shutdown.essential("list of approvers", async move { while list.renewed(&end).await {} });
     }
+    let figures = Figures { pool: pools.common.clone() };
+    shutdown.essential("figures", figures.run(end.clone()));
     let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone())
         .below(&config.http.base_url());
     let publication = Arc::new(publication.with_drills(config.drill.public));

@@ -17,9 +17,9 @@ use crate::domain::id::InstallationId;
 use crate::domain::network::subscriber;
 
 /// Between two sweeps of what has been idle long enough to be forgotten.
-const SWEEP: u32 = 4096;
+pub(super) const SWEEP: u32 = 4096;
 
-type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
+pub(super) type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
 /// Too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Limits {
     }
 }
 
-fn check<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result<(), TooOften> {
+pub(super) fn check<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result<(), TooOften> {
     limiter
         .check_key(key)
         .map_err(|until| TooOften { wait: until.wait_time_from(DefaultClock::default().now()) })
@@ -74,6 +74,7 @@ mod tests {
     fn limits(per_network: u32, per_installation: u32) -> Limits {
         Limits::new(&Devices {
             subject_key_file: None,
+            shown_sample: 0.0,
             per_network_per_second: 1,
             per_network_burst: per_network,
             per_installation_per_minute: per_installation,

@@ -12,6 +12,9 @@ pub mod limits;
 /// `PUT` and `DELETE /v1/devices/{installation}`.
 pub mod registrar;
 
+/// Phones of a small sample say that they showed an alert.
+pub mod shown;
+
 /// Who vouches that an installation belongs to a citizen.
 pub mod subject;
 

@@ -13,6 +13,9 @@ use crate::domain::device::Provider;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::{Begins, WaitsFor};
 
+/// How much of its audience it has reached.
+mod milestone;
+
 mod steer;
 
 pub use steer::{Steering, park, request_stop, set_paused, steered};
@@ -375,6 +378,7 @@ pub async fn mark(
 
 /// Completes every broadcast whose batches are all final; returns which.
 pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
+    milestone::mark_shares(conn).await?;
     let done = sqlx::query!(
         "update broadcast b set state = 'completed', completed_at = clock_timestamp()
          where b.state = 'sending' and not exists (select from batch where broadcast_id = b.id and state < 2)

@@ -105,6 +105,12 @@ pub mod dossier;
 /// What the console's overview lists.
 pub mod console;
 
+/// What a report counts.
+pub mod report;
+
+/// How many phones said that they showed an alert.
+pub mod shown;
+
 /// NOTIFY: what saves a listener the wait until its next look.
 pub mod nudge;
 

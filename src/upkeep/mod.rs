@@ -12,4 +12,7 @@ pub mod due;
 /// Checkpoints of the audit trail.
 pub mod checkpoint;
 
+/// What reports are reckoned from.
+pub mod figures;
+
 mod nudges;

@@ -153,6 +153,17 @@ impl Desk {
         self.send(Request::get(path), Body::empty()).await
     }
 
+    /// A file, as it is.
+    pub async fn get_bytes(&mut self, path: &str) -> (axum::http::HeaderMap, Vec<u8>) {
+        let pairs: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = Request::get(path).header(header::COOKIE, pairs.join("; "));
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await;
+        let (parts, body) = response.unwrap().into_parts();
+        assert_eq!(parts.status, StatusCode::OK, "{path}");
+        (parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+    }
+
     /// Sends a form as a browser does from one of our own pages.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.post_from("same-origin", path, fields).await

@@ -22,14 +22,14 @@ const TIERS: [&[&str]; 8] = [
         "canary",
         "upkeep",
     ],
-    &["web", "dossier"],
+    &["web", "dossier", "report"],
     &["http", "console"],
     &["process"],
     &["stage"],
 ];
 
 /// Beside the tiers: everybody may use them, and they use nothing but each other and the domain.
-const ASIDE: [&str; 5] = ["clock", "config", "random", "shutdown", "telemetry"];
+const ASIDE: [&str; 6] = ["clock", "config", "paper", "random", "shutdown", "telemetry"];
 
 #[test]
 fn invariant_12_arrows_point_one_way() {

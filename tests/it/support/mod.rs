@@ -9,5 +9,6 @@ pub mod fleet;
 pub mod machine;
 pub mod notice;
 pub mod passkey;
+pub mod pdf;
 pub mod phones;
 pub mod seed;

@@ -8,8 +8,17 @@ use std::fmt::Write as _;
 use pdf_writer::{Content, Finish as _, Pdf, Rect, Ref, Str, TextStr};
 use typeface::{FACES, Typeface};
 
+/// The heading and the signatures of an official paper.
+mod official;
+
+/// Tables that go on over pages.
+mod table;
+
 /// The font, and how it goes into the file.
 mod typeface;
+
+pub use official::Heading;
+pub use table::Column;
 
 /// A4, in points.
 const WIDTH: f32 = 595.0;
@@ -32,6 +41,10 @@ pub enum Look {
     Strong,
     /// What few people read: digests, signatures.
     Fine,
+    /// A cell of a table.
+    Cell,
+    /// The head of a column, or a row that stands out.
+    CellHead,
 }
 
 impl Look {
@@ -41,6 +54,7 @@ impl Look {
             Self::Heading => 12.0,
             Self::Plain | Self::Strong => 9.5,
             Self::Fine => 7.5,
+            Self::Cell | Self::CellHead => 8.0,
         }
     }
 
@@ -50,15 +64,20 @@ impl Look {
 
     fn gray(self) -> f32 {
         match self {
-            Self::Title | Self::Heading | Self::Plain | Self::Strong => 0.0,
+            Self::Title
+            | Self::Heading
+            | Self::Plain
+            | Self::Strong
+            | Self::Cell
+            | Self::CellHead => 0.0,
             Self::Fine => 0.32,
         }
     }
 
     fn face(self) -> usize {
         match self {
-            Self::Plain | Self::Fine => 0,
-            Self::Title | Self::Heading | Self::Strong => 1,
+            Self::Plain | Self::Fine | Self::Cell => 0,
+            Self::Title | Self::Heading | Self::Strong | Self::CellHead => 1,
         }
     }
 }

@@ -9,12 +9,12 @@ use ttf_parser::{Face, GlyphId};
 /// The two weights, as the file names them.
 pub(super) const FACES: [(&[u8], Name<'static>, Name<'static>); 2] = [
     (
-        include_bytes!("../../../templates/dossier/font/be-vietnam-pro-400.ttf"),
+        include_bytes!("../../templates/dossier/font/be-vietnam-pro-400.ttf"),
         Name(b"R"),
         Name(b"BVPREG+BeVietnamPro-Regular"),
     ),
     (
-        include_bytes!("../../../templates/dossier/font/be-vietnam-pro-600.ttf"),
+        include_bytes!("../../templates/dossier/font/be-vietnam-pro-600.ttf"),
         Name(b"S"),
         Name(b"BVPSEM+BeVietnamPro-SemiBold"),
     ),
