@@ -12,4 +12,7 @@ pub mod due;
 /// Checkpoints of the audit trail.
 pub mod checkpoint;
 
+/// Devices, counted once a day.
+pub mod census;
+
 mod nudges;
