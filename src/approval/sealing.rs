@@ -123,6 +123,11 @@ impl Sealers<'_> {
 }
 
 impl Approval {
+    /// Which keys this process believes.
+    pub fn trusted(&self) -> &crate::domain::seal::TrustedKeys {
+        &self.keys.trusted
+    }
+
     /// Approvers with passkeys of their own, where there are any.
     pub fn approvers(&self) -> Option<Arc<Approvers>> {
         self.keys.trusted.approvers()
