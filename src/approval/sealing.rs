@@ -20,8 +20,8 @@ use crate::domain::message::Purpose;
 use crate::domain::seal::passkey::{NONCE, challenge};
 use crate::domain::seal::{
     APPROVERS, Approvers, ApproversSeal, OneSeal, Quorum, READS_COMMUNES, READS_FOLLOW_UPS,
-    READS_SCHEDULE, READS_TEMPLATES, SealedAlert, SealingKey, TemplateSeal, canonical, digest,
-    passkey_id,
+    READS_SCHEDULE, READS_TEMPLATES, SealedAlert, SealingKey, TemplateSeal, TrustedKeys, canonical,
+    digest, passkey_id,
 };
 use crate::domain::violation::Violation;
 use crate::random;
@@ -123,6 +123,11 @@ impl Sealers<'_> {
 }
 
 impl Approval {
+    /// Which keys this process believes.
+    pub fn trusted(&self) -> &TrustedKeys {
+        &self.keys.trusted
+    }
+
     /// Approvers with passkeys of their own, where there are any.
     pub fn approvers(&self) -> Option<Arc<Approvers>> {
         self.keys.trusted.approvers()

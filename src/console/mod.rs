@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::pacing::Pacing;
 use crate::config::sign_in::SignIn;
 use crate::config::{Config, Mode};
+use crate::domain::seal::TrustedKeys;
 use crate::identity::authority::Authority;
 use crate::identity::passkeys::Passkeys;
 use crate::identity::sessions::Sessions;
@@ -106,6 +107,15 @@ pub mod write;
 /// What was warned and how it arrived.
 pub mod reports;
 
+/// The audit trail, searched.
+pub mod audit;
+
+/// Devices and deliveries, today and over time.
+pub mod devices;
+
+/// Figures drawn on the server.
+pub mod plot;
+
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -123,6 +133,8 @@ pub struct Console {
     pub authority: Authority,
     /// Whose clients may act as accounts, where access tokens are taken.
     pub token_issuer: Option<String>,
+    /// Whose signatures under the audit trail are believed, [looking back](TrustedKeys::looking_back).
+    pub trail: TrustedKeys,
     /// For what is only shown.
     pub pool: PgPool,
     /// Ages and forecasts.
@@ -162,10 +174,11 @@ impl Console {
             passkeys: Passkeys::new(sessions.clone(), &base, rp_id),
             single_sign_on: SingleSignOn::new(sessions.clone(), &config.oidc, config.mode, &base)?,
             doors: Doorkeeper::new(sessions, https),
-            approval,
             intake: Intake::of(config, pool.clone(), Arc::clone(&clock)),
             authority: Authority::new(pool.clone()),
             token_issuer: config.bearer.issuer.clone(),
+            trail: approval.trusted().clone().looking_back(past_keys(config)),
+            approval,
             pool,
             clock,
             pacing: config.pacing.clone(),
@@ -174,6 +187,11 @@ impl Console {
             shutdown,
         })
     }
+}
+
+/// Keys that signed the audit trail once.
+fn past_keys(config: &Config) -> impl Iterator<Item = (String, [u8; 32])> {
+    config.audit.past_keys.iter().map(|key| (key.id.clone(), key.public_key))
 }
 
 /// What encrypts the secrets of one-time codes, read.
@@ -253,6 +271,8 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))
         .route("/console/changes/{id}/confirm", post(changes::confirm))
         .route("/console/changes/{id}/refuse", post(changes::refuse))
+        .route("/console/audit", get(audit::page))
+        .route("/console/devices", get(devices::page))
         .route("/console/{*rest}", any(asked::nothing_here))
         .method_not_allowed_fallback(asked::not_done_here)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&console), visit::remember_language))

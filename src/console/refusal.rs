@@ -104,6 +104,20 @@ pub fn only_writers(frame: Frame) -> Response {
     simple(frame, words)
 }
 
+/// These pages are for those who look after the whole service.
+pub fn only_overseers(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::FORBIDDEN,
+        ("Tài khoản này không xem được trang đó", "This account may not see that page"),
+        (
+            "Nhật ký và số liệu thiết bị dành cho người vận hành, giám sát và quản trị.",
+            "The audit trail and the figures of devices are for operators, auditors and administrators.",
+        ),
+    );
+    simple(frame, words)
+}
+
 /// An alert that waits for a decision, or whose decision was taken, cannot be written any more.
 pub fn cannot_be_written(frame: Frame, alert: AlertId, refused: Refusal) -> Response {
     let t = frame.t;

@@ -66,9 +66,11 @@ impl Role {
             Self::Approver => {
                 &[P::ReadOwnAlerts, P::ReadAllAlerts, P::Decide, P::Recall, P::SteerBroadcast]
             }
-            Self::Operator => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::SteerBroadcast],
-            Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts],
-            Self::Administrator => &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts],
+            Self::Operator => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::SteerBroadcast, P::Oversee],
+            Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts, P::Oversee],
+            Self::Administrator => {
+                &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts, P::Oversee]
+            }
             Self::System => &[P::ReportEvents],
         }
     }
@@ -95,11 +97,13 @@ pub enum Power {
     ReadAccounts,
     /// Open and close accounts and keys; what could end in a false alert takes a second administrator ([`super::authority`]).
     ManageAccounts,
+    /// See the audit trail, and the figures of devices and deliveries: what was done, and how much, whoever did it.
+    Oversee,
 }
 
 impl Power {
     /// Every power.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteAlert,
         Self::ReadOwnAlerts,
         Self::ReadAllAlerts,
@@ -109,6 +113,7 @@ impl Power {
         Self::ReportEvents,
         Self::ReadAccounts,
         Self::ManageAccounts,
+        Self::Oversee,
     ];
 }
 
@@ -148,12 +153,12 @@ mod tests {
         assert_eq!(
             table,
             [
-                "submitter     ++.......",
-                "approver      .+++++...",
-                "operator      .++..+...",
-                "auditor       .++....+.",
-                "administrator .+.....++",
-                "system        ......+..",
+                "submitter     ++........",
+                "approver      .+++++....",
+                "operator      .++..+...+",
+                "auditor       .++....+.+",
+                "administrator .+.....+++",
+                "system        ......+...",
             ]
         );
     }

@@ -45,6 +45,7 @@ use crate::store::batch::{self, BatchKey};
 use crate::store::liveness::Announcement;
 use crate::store::patience::soon;
 use crate::store::{StoreError, device};
+use crate::upkeep::census::Census;
 use crate::upkeep::due::Due;
 use crate::upkeep::heartbeat::Heartbeat;
 use crate::upkeep::relay;
@@ -215,6 +216,8 @@ pub fn spawn_upkeep(
         bulk_hold: time::Duration::hours(config.dispatch.bulk_hold_max_hours.into()),
     };
     shutdown.essential("due-scan", due.run(end.clone()));
+    let census = Census { pool: pools.common.clone(), clock: Arc::new(SystemClock) };
+    shutdown.essential("census", census.run(end.clone()));
 }
 
 /// Probes each provider of which the group has devices.

@@ -84,9 +84,9 @@ impl ShownCounter {
             self.networks.retain_recent();
         }
         check(&self.networks, &subscriber(from)).map_err(ShownError::TooOften)?;
-        self.all
-            .check()
-            .map_err(|_| ShownError::TooOften(TooOften { wait: std::time::Duration::from_secs(60) }))?;
+        self.all.check().map_err(|_| {
+            ShownError::TooOften(TooOften { wait: std::time::Duration::from_secs(60) })
+        })?;
         let share = self.share.ok_or(ShownError::Unknown)?;
         let ShownOnce { alert, version, platform } = said;
         match shown::count(&self.pool, alert, version, provider(platform), share).await? {

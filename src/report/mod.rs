@@ -255,11 +255,11 @@ impl Report {
         let label = |label: &str, value: &str| format!("{label}: {value}");
         let agency =
             self.scope.agency.map(|id| label(t.pick("Cơ quan", "Agency"), self.agency(id)));
-        let category = self.scope.category.map(|category| {
-            label(t.pick("Loại tin", "Category"), wording::category(category, t))
-        });
-        let lane =
-            self.scope.lane.map(|lane| label(t.pick("Luồng", "Lane"), lane_name(lane, t)));
+        let category = self
+            .scope
+            .category
+            .map(|category| label(t.pick("Loại tin", "Category"), wording::category(category, t)));
+        let lane = self.scope.lane.map(|lane| label(t.pick("Luồng", "Lane"), lane_name(lane, t)));
         agency.into_iter().chain(category).chain(lane).collect()
     }
 

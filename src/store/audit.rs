@@ -12,6 +12,9 @@ use crate::domain::audit::{BEGINNING, BrokenChain, Entry, Walk};
 /// Everything that was recorded, in the order of an export.
 pub mod records;
 
+/// Looking for entries.
+pub mod search;
+
 /// Serialises the writers of the chain. Any constant does, as long as nothing else takes it.
 const CHAIN_LOCK: i64 = 0x6c6f_615f_6175_6474;
 

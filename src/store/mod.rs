@@ -99,6 +99,9 @@ pub mod readiness;
 /// The audit trail.
 pub mod audit;
 
+/// Devices counted once a day, and deliveries.
+pub mod census;
+
 /// What a dossier needs beside the alert's own tables.
 pub mod dossier;
 

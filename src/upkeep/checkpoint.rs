@@ -137,23 +137,13 @@ impl Checkpoints {
         if !lock::try_for_transaction(tx, CHECKPOINT_LOCK).await? {
             return Ok(None);
         }
-        let newest = audit::checkpoint(tx, None).await?;
         if let Some(seen) = &self.seen {
             let there = audit::checkpoint(tx, Some(seen.serial)).await?;
             if there.is_none_or(|there| there.checkpoint != *seen) {
                 return Err(CheckpointError::Vanished { serial: seen.serial });
             }
         }
-        let before = newest.as_ref().map(|signed| self.believe(signed)).transpose()?.cloned();
-        let walk = match &before {
-            None => Walk::from_the_beginning(),
-            Some(Checkpoint { seq, hash, serial, .. }) => {
-                if audit::hash_of(tx, *seq).await?.as_ref() != Some(hash) {
-                    return Err(CheckpointError::Rewritten { seq: *seq, serial: *serial });
-                }
-                Walk::after(*seq, hash.clone())
-            }
-        };
+        let (before, walk) = newest(tx, &self.trusted).await?;
         self.seen.clone_from(&before);
         let walk = audit::walk_on(tx, walk, Some(PAGE)).await??;
         if walk.head().0 == before.as_ref().map_or(0, |before| before.seq) {
@@ -167,11 +157,51 @@ impl Checkpoints {
         outbox::add(tx, "loa.events", EVENT, &event, None).await?;
         Ok(Some(signed))
     }
+}
 
-    fn believe<'a>(&self, signed: &'a SignedCheckpoint) -> Result<&'a Checkpoint, CheckpointError> {
-        let serial = signed.checkpoint.serial;
-        signed.open(&self.trusted).map_err(|error| CheckpointError::Forged { serial, error })
+/// The newest checkpoint, if it is one of ours and signs the entry that is there, and a walk that goes on after it.
+async fn newest(
+    conn: &mut PgConnection,
+    trusted: &TrustedKeys,
+) -> Result<(Option<Checkpoint>, Walk), CheckpointError> {
+    let Some(signed) = audit::checkpoint(conn, None).await? else {
+        return Ok((None, Walk::from_the_beginning()));
+    };
+    let Checkpoint { serial, seq, hash, .. } = signed
+        .open(trusted)
+        .map_err(|error| CheckpointError::Forged { serial: signed.checkpoint.serial, error })?;
+    if audit::hash_of(conn, *seq).await?.as_ref() != Some(hash) {
+        return Err(CheckpointError::Rewritten { seq: *seq, serial: *serial });
     }
+    let walk = Walk::after(*seq, hash.clone());
+    Ok((Some(signed.checkpoint), walk))
+}
+
+/// The end of the trail, as somebody who only looks finds it.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    /// The newest checkpoint, which holds; none was made yet where there is none.
+    pub checkpoint: Option<Checkpoint>,
+    /// Entries since.
+    pub since: i64,
+    /// So many of them were walked, and fit.
+    pub walked: i64,
+}
+
+/// Looks whether the trail goes on from where the newest checkpoint left it, along `limit` entries at most. Ask in a transaction whose
+/// snapshot stands still.
+///
+/// # Errors
+/// What does not fit, or that it could not be looked at.
+pub async fn look(
+    conn: &mut PgConnection,
+    trusted: &TrustedKeys,
+    limit: i64,
+) -> Result<Tail, CheckpointError> {
+    let (checkpoint, walk) = newest(conn, trusted).await?;
+    let (from, last) = (walk.head().0, audit::last(conn).await?);
+    let walk = audit::walk_on(conn, walk, Some(limit)).await??;
+    Ok(Tail { checkpoint, since: last - from, walked: walk.head().0 - from })
 }
 
 /// On `loa.events`.

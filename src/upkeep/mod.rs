@@ -15,4 +15,7 @@ pub mod checkpoint;
 /// What reports are reckoned from.
 pub mod figures;
 
+/// Devices, counted once a day.
+pub mod census;
+
 mod nudges;

@@ -125,6 +125,7 @@ const DESK_WRITES: Door = Door::Desk(&[P::WriteAlert]);
 const DESK_LOOKS: Door = Door::Desk(&[P::ReadAllAlerts]);
 const DESK_DECIDES: Door = Door::Desk(&[P::Decide]);
 const DESK_STEERS: Door = Door::Desk(&[P::SteerBroadcast]);
+const DESK_OVERSEES: Door = Door::Desk(&[P::Oversee]);
 const DESK_MANAGES: Door = Door::Desk(&[P::ManageAccounts]);
 
 /// Every route of `loa serve`.
@@ -243,6 +244,10 @@ pub const TABLE: &[Row] = &[
     row("POST /console/broadcasts/{id}/pause", About::Broadcast, DESK_STEERS, Reach::Every, 200),
     row("POST /console/broadcasts/{id}/resume", About::Paused, DESK_STEERS, Reach::Every, 303),
     row("POST /console/broadcasts/{id}/stop", About::Broadcast, DESK_STEERS, Reach::Every, 200),
+
+    // The console: what was done, and how much.
+    row("GET /console/audit", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
+    row("GET /console/devices", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
 
     // The console: accounts.
     row("GET /console/accounts", About::Nothing, Door::Desk(&[P::ReadAccounts]), Reach::Every, 200),

@@ -94,7 +94,9 @@ impl Desk {
             let made = SingleSignOn::new(sessions.clone(), oidc, Mode::Demo, ORIGIN);
             made.expect("a single sign-on")
         });
+        let trail = keys.trusted.clone();
         let console = Console {
+            trail,
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             single_sign_on,
             doors: Doorkeeper::new(sessions, false),

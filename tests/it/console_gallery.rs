@@ -8,6 +8,8 @@ use loa::domain::account::Role;
 use loa::domain::alert::template::{Blanks, LevelBlank, PlaceBlank, Template, TimeBlank};
 use loa::domain::seal::{Quorum, SealingKey, TrustedKeys};
 use loa::identity::accounts;
+use loa::store::audit;
+use loa::upkeep::checkpoint::Checkpoints;
 use sqlx::PgPool;
 use time::format_description::well_known::Rfc3339;
 
@@ -95,7 +97,32 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     codes(world, &mut pages).await;
     administration(world, &mut pages).await;
     crate::console_reports::gallery(world, &mut pages).await;
+    overseeing(world, &mut pages).await;
     pages
+}
+
+/// What was done, and how much: as an auditor reads it.
+async fn overseeing(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
+    let key = SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap();
+    let trusted = TrustedKeys::of([("test-1".to_owned(), key.public())]);
+    let key = std::sync::Arc::new(key);
+    let keys = Keys { sealing: Some(key.clone()), trusted: trusted.clone() };
+    let mut desk = Desk::before(world, keys, true);
+    desk.sign_in("giamsat", PASSWORD).await;
+    pages.insert("devices-none", desk.get("/console/devices").await);
+    crate::device_census::ninety_days(world).await;
+    pages.insert("devices", desk.get("/console/devices?days=90").await);
+    pages.insert("devices-en", desk.get("/console/devices?lang=en").await);
+    pages.insert("audit-unsigned", desk.get("/console/audit?lang=vi").await);
+    Checkpoints::new(world.pool.clone(), key, trusted).make().await.expect("a checkpoint");
+    let mut conn = world.pool.acquire().await.unwrap();
+    audit::append(&mut conn, HARM, "harm", HARM, serde_json::json!({ "x": HARM })).await.unwrap();
+    pages.insert("audit", desk.get("/console/audit").await);
+    pages.insert("audit-wrong", desk.get("/console/audit?from=2026-02-30&to=x&actor=truc").await);
+    pages.insert("audit-none", desk.get("/console/audit?subject=none").await);
+    let swap = "alter table audit disable trigger user; update audit set actor = 'x' where action = 'harm'";
+    sqlx::raw_sql(swap).execute(&mut *conn).await.unwrap();
+    pages.insert("audit-broken", desk.get("/console/audit?lang=en").await);
 }
 
 /// Writing: what is begun, what is written, what is wrong with it, and what somebody else wrote meanwhile.

@@ -110,6 +110,8 @@ async fn the_handbooks_roles_can_do_their_work_and_no_more(pool: PgPool) {
         "insert into audit_checkpoint select * from audit_checkpoint",
         "update audit_checkpoint set seq = seq + 1",
         "delete from decision",
+        "update device_census set count = count + 1",
+        "delete from device_census",
         "insert into officer select * from officer",
         "select * from console_session",
         "insert into notice_template select * from notice_template",

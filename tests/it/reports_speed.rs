@@ -82,7 +82,11 @@ async fn reports_speed(pool: PgPool) {
         ("page, the year", format!("/console/reports?{year}"), true),
         ("page, one agency", format!("/console/reports?{year}&agency=CQ7"), true),
         ("page, one month", "/console/reports?from=2025-03-01&to=2025-03-31".to_owned(), true),
-        ("page, last of the list", format!("/console/reports?{year}&before=01940000-0000-7000-8000-000000000030"), true),
+        (
+            "page, last of the list",
+            format!("/console/reports?{year}&before=01940000-0000-7000-8000-000000000030"),
+            true,
+        ),
         ("csv, figures", format!("/console/reports.csv?{year}"), false),
         ("csv, alerts", format!("/console/reports.csv?{year}&table=alerts"), false),
         ("xlsx", format!("/console/reports.xlsx?{year}"), false),

@@ -41,9 +41,10 @@ impl Form {
         let (t, officer) = (visit.t, visit.officer());
         let (from, to) = asked.days(*today);
         let is_all = officer.role.may(Power::ReadAllAlerts);
-        let agencies = agencies.iter().filter(|_| is_all).map(|agency| {
-            (agency.code.clone(), agency.name.clone(), agency.code == asked.agency)
-        });
+        let agencies = agencies
+            .iter()
+            .filter(|_| is_all)
+            .map(|agency| (agency.code.clone(), agency.name.clone(), agency.code == asked.agency));
         let preset = |preset: Preset| {
             let (first, last) = preset.span(*today).query();
             let is_this = (&first, &last) == (&from, &to);
@@ -221,8 +222,7 @@ impl View {
             ],
             real: SectionView::of(report, real, t),
             notices: notices.map(|(name, value)| (name, wording::number(value, t))).collect(),
-            drills: (!report.drills.is_empty())
-                .then(|| SectionView::of(report, &report.drills, t)),
+            drills: (!report.drills.is_empty()).then(|| SectionView::of(report, &report.drills, t)),
             lines: lines.iter().map(|line| LineView::of(report, line, t)).collect(),
             next: next.map(|id| format!("{HERE}?{}&before={id}#tin", form.query)),
             is_later: before.is_some(),
@@ -275,8 +275,10 @@ fn cards(total: &Counts, t: Tongue) -> Vec<Card> {
     let mut devices = vec![Figure::Devices, Figure::Accepted, Figure::Gone];
     devices.extend(RARE.iter().filter(|it| it.of(total) != crate::domain::report::Value::Count(0)));
     let times = [Timed::Half, Timed::NearlyAll, Timed::Whole];
-    let times: Vec<Figure> =
-        times.iter().flat_map(|timed| [Stat::Median, Stat::Longest].map(|stat| Figure::Time(*timed, stat))).collect();
+    let times: Vec<Figure> = times
+        .iter()
+        .flat_map(|timed| [Stat::Median, Stat::Longest].map(|stat| Figure::Time(*timed, stat)))
+        .collect();
     let reach = &total.reach;
     let accepted = (reach.audience() > 0).then(|| {
         let part = share(reach.accepted, reach.audience(), t);
@@ -318,11 +320,9 @@ impl LineView {
             waited: longest(Timed::Decision),
             reached: match reach.audience() {
                 0 => "–".to_owned(),
-                all => format!(
-                    "{} / {}",
-                    wording::number(reach.accepted, t),
-                    wording::number(all, t)
-                ),
+                all => {
+                    format!("{} / {}", wording::number(reach.accepted, t), wording::number(all, t))
+                }
             },
             nearly_all: longest(Timed::NearlyAll),
             shown: value(Figure::Shown),

@@ -154,10 +154,13 @@ impl Stat {
     /// In words.
     pub fn meaning(self, t: Tongue) -> &'static str {
         match self {
-            Self::Median => t.pick("Một nửa không lâu hơn số này.", "Half took no longer than this."),
-            Self::Ninetieth => {
-                t.pick("Chín trong mười không lâu hơn số này.", "Nine of ten took no longer than this.")
+            Self::Median => {
+                t.pick("Một nửa không lâu hơn số này.", "Half took no longer than this.")
             }
+            Self::Ninetieth => t.pick(
+                "Chín trong mười không lâu hơn số này.",
+                "Nine of ten took no longer than this.",
+            ),
             Self::Longest => t.pick("Không trường hợp nào lâu hơn.", "None took longer."),
         }
     }
@@ -376,7 +379,9 @@ impl Value {
     pub fn words(self, t: Tongue) -> String {
         match self {
             Self::Count(count) => wording::number(count, t),
-            Self::About(count) => format!("{} {}", t.pick("khoảng", "about"), wording::number(count, t)),
+            Self::About(count) => {
+                format!("{} {}", t.pick("khoảng", "about"), wording::number(count, t))
+            }
             Self::Seconds(seconds) => length(seconds, t),
             Self::None => "–".to_owned(),
         }

@@ -1,0 +1,65 @@
+//! Devices, counted once a day of the province by whichever process comes first: what the operator's figures are drawn from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use time::Date;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::wording::PROVINCE;
+use crate::store::patience::soon;
+use crate::store::{StoreError, census, lock};
+
+/// Between looks whether the day was counted.
+const EVERY: Duration = Duration::from_secs(300);
+
+/// One process at a time.
+const CENSUS_LOCK: i64 = 0x6c6f_615f_6365_6e73;
+
+/// The census as one process takes it.
+#[derive(Clone, Debug)]
+pub struct Census {
+    /// The database.
+    pub pool: PgPool,
+    /// Which day it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Census {
+    /// Sees to it that every day is counted, until `end`.
+    pub async fn run(self, end: CancellationToken) {
+        loop {
+            if let Err(error) = soon(self.turn()).await {
+                tracing::warn!(%error, "the devices could not be counted: {error}");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = end.cancelled() => return,
+            }
+        }
+    }
+
+    /// Counts, unless the day was counted, another process is at it, or an emergency needs the database. Returns the day it has counted.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing is written then.
+    pub async fn turn(&self) -> Result<Option<Date>, StoreError> {
+        let day = self.clock.now().to_offset(PROVINCE).date();
+        let mut tx = self.pool.begin().await?;
+        if census::is_taken(&mut tx, day).await? || census::must_wait(&mut tx).await? {
+            return Ok(None);
+        }
+        if !lock::try_for_transaction(&mut tx, CENSUS_LOCK).await? {
+            return Ok(None);
+        }
+        // Who had the lock a moment ago may have counted meanwhile.
+        if census::is_taken(&mut tx, day).await? {
+            return Ok(None);
+        }
+        census::take(&mut tx, day).await?;
+        tx.commit().await?;
+        Ok(Some(day))
+    }
+}
