@@ -65,7 +65,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         shutdown.essential("list of approvers", async move { while list.renewed(&end).await {} });
     }
     let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone());
-    let publication = Arc::new(publication.with_drills(config.drill.public));
+    let publication = publication.with_drills(config.drill.public);
+    let publication = Arc::new(publication.with_browser_key(config.webpush.browser_key()));
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
     let app = App::new(

@@ -18,6 +18,9 @@ pub mod document;
 /// The public HTML.
 pub mod page;
 
+/// What a citizen's browser runs to receive warnings.
+pub mod browser;
+
 /// Source documents in memory, by their sealed digest.
 pub mod files;
 

@@ -18,6 +18,7 @@ use super::files::{FileError, Files};
 use super::record::{KEPT_AFTER_END, Record, Withheld};
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
+use crate::config::webpush::BrowserKey;
 use crate::domain::seal::{SealedDocument, TrustedKeys};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -44,6 +45,7 @@ pub struct Publication {
     nudged: Notify,
     generation: watch::Sender<u64>,
     shows_drills: bool,
+    browser_key: Option<BrowserKey>,
 }
 
 /// What the last looks found.
@@ -80,6 +82,7 @@ impl Publication {
             nudged: Notify::new(),
             generation: watch::Sender::new(0),
             shows_drills: false,
+            browser_key: None,
         }
     }
 
@@ -87,6 +90,12 @@ impl Publication {
     #[must_use]
     pub fn with_drills(self, shows: bool) -> Self {
         Self { shows_drills: shows, ..self }
+    }
+
+    /// Offers citizens' browsers to receive warnings, if there is a key to subscribe with.
+    #[must_use]
+    pub fn with_browser_key(self, browser_key: Option<BrowserKey>) -> Self {
+        Self { browser_key, ..self }
     }
 
     /// What the public may read; `None` until the database has been asked once. "Not known yet" is never shown as "no alerts".
@@ -210,7 +219,8 @@ impl Publication {
 
     fn rebuild(&self, known: &mut Known) {
         let now = self.clock.now();
-        self.snapshot.store(Some(Arc::new(Snapshot::build(&known.record, now))));
+        let snapshot = Snapshot::build(&known.record, now, self.browser_key.as_ref());
+        self.snapshot.store(Some(Arc::new(snapshot)));
         known.next_change = known.record.next_change(now);
         self.generation.send_modify(|generation| *generation += 1);
     }

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::document::{PublicAlert, PublicAlerts};
 use super::page;
 use super::record::{Entry, Record};
+use crate::config::webpush::BrowserKey;
 use crate::domain::device::Language;
 use crate::domain::id::AlertId;
 use crate::domain::seal::SealedDocument;
@@ -62,8 +63,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Renders the record as it stands at `now`.
-    pub fn build(record: &Record, now: OffsetDateTime) -> Self {
+    /// Renders the record as it stands at `now`; with a key, the list offers browsers to receive warnings.
+    pub fn build(record: &Record, now: OffsetDateTime, key: Option<&BrowserKey>) -> Self {
         let entries = record.entries(now);
         let listed: Vec<Entry<'_>> =
             entries.iter().copied().filter(|entry| entry.is_listed(now)).collect();
@@ -74,7 +75,7 @@ impl Snapshot {
             html: Tongue::ALL
                 .into_iter()
                 .map(|tongue| {
-                    let html = page::list(&listed, tongue);
+                    let html = page::list(&listed, tongue, key);
                     (tongue.tag().to_owned(), Body::of(html))
                 })
                 .collect(),

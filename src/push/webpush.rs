@@ -12,6 +12,8 @@ mod vapid;
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -96,7 +98,13 @@ impl WebPush {
         for key in &config.vapid_keys {
             let unusable = |what: String| SetupError::new(KEYS, format!("{:?}: {what}", key.id));
             let file = key.private_key().map_err(|problem| unusable(problem.to_string()))?;
-            pairs.push((key.id.clone(), Es256Key::from_pem(file.expose()).map_err(unusable)?));
+            let pair = Es256Key::from_pem(file.expose()).map_err(unusable)?;
+            let public = URL_SAFE_NO_PAD.encode(pair.public());
+            if key.public_key.as_ref().is_some_and(|told| *told != public) {
+                // Browsers would subscribe with a key nobody can push with.
+                return Err(unusable("public_key is not of this private key".to_owned()));
+            }
+            pairs.push((key.id.clone(), pair));
         }
         let vapid = Vapid::new(config.subject.clone(), pairs, clock.clone());
         if vapid.public_key(&config.current_key).is_none() {
