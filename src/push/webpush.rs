@@ -42,6 +42,13 @@ const DAY: u32 = 86_400;
 /// So many are encrypted on one thread before it is given back: about 5 ms.
 const CHUNK: usize = 64;
 
+/// The body of a push to one browser, for a test that delivers it itself; `None` when the browser's key is none.
+#[cfg(feature = "sim")]
+pub fn body_for(message: &PushMessage, to: &WebPushSubscription) -> Option<Vec<u8>> {
+    let plaintext = serde_json::to_vec(&Whole::of(message)).ok()?;
+    seal(&plaintext, &to.p256dh, &to.auth).ok()
+}
+
 /// The client of all push services. Cheap to clone: clones share connections, VAPID tokens and encryption threads.
 #[derive(Clone)]
 pub struct WebPush {
