@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn key(path: PathBuf) -> VapidKey {
-        VapidKey { id: "2026".into(), private_key_file: path }
+        VapidKey { id: "2026".into(), private_key_file: path, public_key: None }
     }
 
     fn complaints(mode: Mode, change: impl FnOnce(&mut Config)) -> String {

@@ -185,6 +185,7 @@ mod tests {
     #[test]
     fn web_push_needs_somebody_who_answers_and_a_current_key() {
         let key = super::super::webpush::VapidKey {
+            public_key: None,
             id: "2026".into(),
             private_key_file: PathBuf::from("vapid.pem"),
         };

@@ -205,3 +205,20 @@ fn every_key_of_the_defaults_is_explained() {
         }
     }
 }
+
+#[test]
+fn browsers_are_offered_the_current_key_only_where_its_public_half_is_given() {
+    let point = format!("B{}", "A".repeat(86));
+    let with = |public: &str| {
+        format!(
+            "[webpush]\nsubject = \"mailto:truc@tinh.gov.vn\"\ncurrent_key = \"b\"\nvapid_keys = [{{ id = \"a\", private_key_file = \"a.pem\", public_key = \"{point}\" }}, {{ id = \"b\", private_key_file = \"b.pem\"{public} }}]"
+        )
+    };
+    let load = |public: &str| load(&with(public), &[]).expect("it reads").webpush;
+
+    assert_eq!(load("").browser_key(), None, "the current key's is not given");
+    let given = load(&format!(", public_key = \"{point}\"")).browser_key().expect("given");
+    assert_eq!((given.id.as_str(), given.public_key), ("b", point.clone()));
+    let short = complaints(&with(", public_key = \"BAAA\""), &[]);
+    assert!(short.contains("webpush.vapid_keys: the public_key of \"b\" is none"), "{short}");
+}

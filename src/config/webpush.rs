@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::provider::Connection;
@@ -37,9 +39,31 @@ pub struct VapidKey {
     pub id: String,
     /// PKCS#8 PEM of the P-256 private key: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`.
     pub private_key_file: PathBuf,
+    /// Its public half as `loa keygen vapid` prints it: base64url of the uncompressed point. `serve` has no private key, and offers the
+    /// public pages' button only where this is given.
+    #[serde(default)]
+    pub public_key: Option<String>,
+}
+
+/// With which key a citizen's browser subscribes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrowserKey {
+    /// The name the registration gives it.
+    pub id: String,
+    /// `applicationServerKey`, base64url.
+    pub public_key: String,
 }
 
 impl VapidKey {
+    /// Is `public_key` absent, or the base64url of an uncompressed point?
+    fn is_plausible(&self) -> bool {
+        self.public_key.as_deref().is_none_or(|text| {
+            URL_SAFE_NO_PAD
+                .decode(text)
+                .is_ok_and(|point| point.len() == 65 && point.first() == Some(&4))
+        })
+    }
+
     /// The private key's file content.
     ///
     /// # Errors
@@ -53,6 +77,13 @@ impl WebPush {
     /// Whether this installation pushes to browsers at all.
     pub fn is_configured(&self) -> bool {
         !self.vapid_keys.is_empty()
+    }
+
+    /// The key citizens' browsers subscribe with; `None`: the public pages offer nothing.
+    pub fn browser_key(&self) -> Option<BrowserKey> {
+        let current = self.vapid_keys.iter().find(|key| key.id == self.current_key)?;
+        let public_key = current.public_key.clone()?;
+        Some(BrowserKey { id: current.id.clone(), public_key })
     }
 
     pub(super) fn check(&self, mode: Mode, problems: &mut Problems) {
@@ -90,6 +121,13 @@ impl WebPush {
                     "webpush.vapid_keys",
                     format!("the id {:?} is empty or occurs twice", key.id),
                     "name each key once",
+                );
+            }
+            if !key.is_plausible() {
+                problems.add(
+                    "webpush.vapid_keys",
+                    format!("the public_key of {:?} is none", key.id),
+                    "give it as `loa keygen vapid` printed it: base64url of 65 bytes",
                 );
             }
         }

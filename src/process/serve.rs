@@ -68,8 +68,10 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let figures = Figures { pool: pools.common.clone() };
     shutdown.essential("figures", figures.run(end.clone()));
     let publication = Publication::new(pools.common.clone(), Arc::clone(&clock), trusted.clone())
-        .below(&config.http.base_url());
-    let publication = Arc::new(publication.with_drills(config.drill.public));
+        .below(&config.http.base_url())
+        .with_drills(config.drill.public)
+        .with_browser_key(config.webpush.browser_key());
+    let publication = Arc::new(publication);
     shutdown.essential("public record", Arc::clone(&publication).keep_true(shutdown.clone()));
     let watched = broker.clone();
     let app = App::new(

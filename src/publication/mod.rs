@@ -21,6 +21,9 @@ pub mod page;
 /// The public record as an Atom feed.
 pub mod feed;
 
+/// What a citizen's browser runs to receive warnings.
+pub mod browser;
+
 /// Source documents in memory, by their sealed digest.
 pub mod files;
 

@@ -1,7 +1,7 @@
 //! The public pages: one list, one page per alert, readable in ten seconds.
 //!
-//! Plain HTML with its style inside: no script, no cookie, no second request, nothing from a third party. The text comes from sealed
-//! bytes and is escaped by the template engine. Times are absolute, because a cached page cannot know how old it is.
+//! Plain HTML with its style inside: no cookie, nothing from a third party, and whole without a script. The one there is
+//! ([`super::browser`]) offers to receive warnings. The text comes from sealed bytes and is escaped by the template engine. Times are absolute, because a cached page cannot know how old it is.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,9 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::browser;
 use super::record::{Entry, Standing};
+use crate::config::webpush::BrowserKey;
 use crate::domain::alert::{Kind, Severity, Text};
 use crate::domain::area;
 use crate::domain::device::Language;
@@ -25,23 +27,25 @@ pub const STYLE: &str = concat!(
     include_str!("../../templates/style/public.css")
 );
 
-/// The `Content-Security-Policy` of the public pages: nothing but this style and the icon inside the page.
+/// The `Content-Security-Policy` of the public pages: this style, the icon inside the page, and what our own origin serves.
 pub static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
     let digest = ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes());
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         STANDARD.encode(digest)
     )
 });
 
-/// The list of alerts.
-pub fn list(entries: &[Entry<'_>], t: Tongue) -> String {
+/// The list of alerts; with a key, it offers the browser to receive warnings.
+pub fn list(entries: &[Entry<'_>], t: Tongue, key: Option<&BrowserKey>) -> String {
     let (holding, ended): (Vec<_>, Vec<_>) = entries
         .iter()
         .map(|entry| View::of(entry, t, t.tag()))
         .partition(|view| view.ended.is_none());
     let (over, live) = holding.into_iter().partition(|view| view.is_all_clear);
-    rendered(&ListPage { t, style: STYLE, live, over, ended })
+    let offer = key.map(|key| Offer { key, script: browser::script_address() });
+    rendered(&ListPage { t, style: STYLE, live, over, ended, offer })
 }
 
 /// One alert, its text in the language `tag` or else in Vietnamese.
@@ -98,6 +102,13 @@ struct ListPage<'a> {
     /// All-clears: nothing that threatens, and what people look for first.
     over: Vec<View<'a>>,
     ended: Vec<View<'a>>,
+    offer: Option<Offer<'a>>,
+}
+
+/// What the script needs to subscribe this browser.
+struct Offer<'a> {
+    key: &'a BrowserKey,
+    script: String,
 }
 
 #[derive(Template)]

@@ -18,6 +18,7 @@ use super::files::{FileError, Files};
 use super::record::{KEPT_AFTER_END, Record, Withheld};
 use super::snapshot::Snapshot;
 use crate::clock::Clock;
+use crate::config::webpush::BrowserKey;
 use crate::domain::seal::{SealedDocument, TrustedKeys};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -45,6 +46,7 @@ pub struct Publication {
     generation: watch::Sender<u64>,
     shows_drills: bool,
     base: String,
+    browser_key: Option<BrowserKey>,
 }
 
 /// What the last looks found.
@@ -82,6 +84,7 @@ impl Publication {
             generation: watch::Sender::new(0),
             shows_drills: false,
             base: String::new(),
+            browser_key: None,
         }
     }
 
@@ -95,6 +98,12 @@ impl Publication {
     #[must_use]
     pub fn below(self, base: &str) -> Self {
         Self { base: base.trim_end_matches('/').to_owned(), ..self }
+    }
+
+    /// Offers citizens' browsers to receive warnings, if there is a key to subscribe with.
+    #[must_use]
+    pub fn with_browser_key(self, browser_key: Option<BrowserKey>) -> Self {
+        Self { browser_key, ..self }
     }
 
     /// What the public may read; `None` until the database has been asked once. "Not known yet" is never shown as "no alerts".
@@ -218,7 +227,8 @@ impl Publication {
 
     fn rebuild(&self, known: &mut Known) {
         let now = self.clock.now();
-        self.snapshot.store(Some(Arc::new(Snapshot::build(&known.record, now, &self.base))));
+        let snapshot = Snapshot::build(&known.record, now, &self.base, self.browser_key.as_ref());
+        self.snapshot.store(Some(Arc::new(snapshot)));
         known.next_change = known.record.next_change(now);
         self.generation.send_modify(|generation| *generation += 1);
     }

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::document::{PublicAlert, PublicAlerts};
 use super::record::{Entry, Record};
 use super::{feed, page};
+use crate::config::webpush::BrowserKey;
 use crate::domain::device::Language;
 use crate::domain::id::AlertId;
 use crate::domain::seal::SealedDocument;
@@ -64,8 +65,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Renders the record as it stands at `now`, to be found below `base`.
-    pub fn build(record: &Record, now: OffsetDateTime, base: &str) -> Self {
+    /// Renders the record as it stands at `now`, to be found below `base`; with a key, the list offers browsers to receive warnings.
+    pub fn build(
+        record: &Record,
+        now: OffsetDateTime,
+        base: &str,
+        key: Option<&BrowserKey>,
+    ) -> Self {
         let entries = record.entries(now);
         let listed: Vec<Entry<'_>> =
             entries.iter().copied().filter(|entry| entry.is_listed(now)).collect();
@@ -76,7 +82,7 @@ impl Snapshot {
             html: Tongue::ALL
                 .into_iter()
                 .map(|tongue| {
-                    let html = page::list(&listed, tongue);
+                    let html = page::list(&listed, tongue, key);
                     (tongue.tag().to_owned(), Body::of(html))
                 })
                 .collect(),

@@ -12,6 +12,8 @@ mod vapid;
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -39,6 +41,13 @@ use vapid::Vapid;
 const DAY: u32 = 86_400;
 /// So many are encrypted on one thread before it is given back: about 5 ms.
 const CHUNK: usize = 64;
+
+/// The body of a push to one browser, for a test that delivers it itself; `None` when the browser's key is none.
+#[cfg(feature = "sim")]
+pub fn body_for(message: &PushMessage, to: &WebPushSubscription) -> Option<Vec<u8>> {
+    let plaintext = serde_json::to_vec(&Whole::of(message)).ok()?;
+    seal(&plaintext, &to.p256dh, &to.auth).ok()
+}
 
 /// The client of all push services. Cheap to clone: clones share connections, VAPID tokens and encryption threads.
 #[derive(Clone)]
@@ -96,7 +105,13 @@ impl WebPush {
         for key in &config.vapid_keys {
             let unusable = |what: String| SetupError::new(KEYS, format!("{:?}: {what}", key.id));
             let file = key.private_key().map_err(|problem| unusable(problem.to_string()))?;
-            pairs.push((key.id.clone(), Es256Key::from_pem(file.expose()).map_err(unusable)?));
+            let pair = Es256Key::from_pem(file.expose()).map_err(unusable)?;
+            let public = URL_SAFE_NO_PAD.encode(pair.public());
+            if key.public_key.as_ref().is_some_and(|told| *told != public) {
+                // Browsers would subscribe with a key nobody can push with.
+                return Err(unusable("public_key is not of this private key".to_owned()));
+            }
+            pairs.push((key.id.clone(), pair));
         }
         let vapid = Vapid::new(config.subject.clone(), pairs, clock.clone());
         if vapid.public_key(&config.current_key).is_none() {

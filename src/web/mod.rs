@@ -17,6 +17,9 @@ pub mod headers;
 /// `/public/…`: the public record over HTTP.
 pub mod public;
 
+/// What a citizen's browser runs to receive warnings.
+mod browser;
+
 /// Cookies of the console.
 pub mod cookie;
 

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem, ProblemBody};
-use super::{locale, refusal};
+use super::{browser, locale, refusal};
 use crate::domain::id::AlertId;
 use crate::publication::Publication;
 use crate::publication::document::{PublicAlert, PublicAlerts};
@@ -36,6 +36,7 @@ pub fn routes(publication: Arc<Publication>) -> OpenApiRouter {
         .routes(routes!(feed))
         .routes(routes!(alert))
         .routes(routes!(document))
+        .merge(browser::routes().into())
         .layer(axum::middleware::from_fn(super::headers::secure))
         .with_state(publication)
 }
@@ -282,7 +283,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Does `If-None-Match` name this tag (RFC 9110 §13.1.2, weak comparison)?
-fn names(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn names(headers: &HeaderMap, etag: &str) -> bool {
     headers
         .get_all(IF_NONE_MATCH)
         .iter()

@@ -140,6 +140,10 @@ pub const TABLE: &[Row] = &[
     row("GET /public/alerts.atom", About::Nothing, Door::Open, Reach::Every, 200),
     row("GET /public/alerts/{id}", About::Live, Door::Open, Reach::Every, 200),
     row("GET /public/alerts/{id}/document", About::Live, Door::Open, Reach::Every, 200),
+    row("GET /sw.js", About::Nothing, Door::Open, Reach::Every, 200),
+    row("GET /public/files/subscribe.js", About::Nothing, Door::Open, Reach::Every, 200),
+    row("GET /public/files/icon.png", About::Nothing, Door::Open, Reach::Every, 200),
+    row("GET /public/manifest.webmanifest", About::Nothing, Door::Open, Reach::Every, 200),
 
     // Agencies.
     row("GET /v1/alerts", About::Nothing, READS, Reach::Seen, 200),

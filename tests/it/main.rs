@@ -69,6 +69,7 @@ mod operator_provider;
 mod operator_province;
 mod operator_start;
 mod passkeys;
+mod public_browser;
 mod public_gallery;
 mod public_http;
 mod public_record;

@@ -54,7 +54,7 @@ fn config(peer: &ProviderPeer, pem: &str) -> WebPushConfig {
     let private_key_file = peer.file("vapid.pem", pem.as_bytes());
     WebPushConfig {
         subject: "mailto:canhbao@sokhcn.gov.vn".into(),
-        vapid_keys: vec![VapidKey { id: "2026".into(), private_key_file }],
+        vapid_keys: vec![VapidKey { id: "2026".into(), private_key_file, public_key: None }],
         current_key: "2026".into(),
         allow_loopback: true,
         connection: peer.connection(),
@@ -91,6 +91,20 @@ fn created(_: &Asked) -> Reply {
 
 fn word(status: u16, text: &str) -> Reply {
     (status, vec![], text.to_owned())
+}
+
+#[tokio::test]
+async fn a_public_key_that_is_not_of_the_private_one_is_refused_at_start() {
+    let (peer, clock) = (service(created).await, clock());
+    let mut config = config(&peer, &pem());
+    let own = WebPush::new(&config, clock.clone()).expect("a client");
+    config.vapid_keys[0].public_key = Some(own.current_key().1.to_owned());
+    WebPush::new(&config, clock.clone()).expect("its own is taken");
+
+    let stranger = client(&peer, &clock);
+    config.vapid_keys[0].public_key = Some(stranger.current_key().1.to_owned());
+    let refused = WebPush::new(&config, clock).err().expect("refused").to_string();
+    assert!(refused.contains("public_key is not of this private key"), "{refused}");
 }
 
 #[tokio::test]
@@ -201,7 +215,7 @@ async fn a_rotated_key_serves_new_subscriptions_and_the_old_one_its_own() {
     let (peer, clock) = (service(created).await, clock());
     let mut config = config(&peer, &pem());
     let private_key_file = peer.file("new.pem", pem().as_bytes());
-    config.vapid_keys.push(VapidKey { id: "2027".into(), private_key_file });
+    config.vapid_keys.push(VapidKey { id: "2027".into(), private_key_file, public_key: None });
     config.current_key = "2027".into();
     let webpush = WebPush::new(&config, clock.clone()).expect("a client");
     let mut browser = Browser::at(&format!("{}/push/1", peer.url));

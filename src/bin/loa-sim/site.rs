@@ -232,7 +232,7 @@ impl Site {
 
     fn providers(&self) -> String {
         let Self { files, fcm_url, apns_url, apns_sandbox_url, topic, team_id, .. } = self;
-        let Self { apns_key_id, vapid_key_id, .. } = self;
+        let Self { apns_key_id, vapid_key_id, vapid_public_key, .. } = self;
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
         let [ca, account, apns_key, vapid] =
             [&files.ca, &files.fcm_service_account, &files.apns_key, &files.vapid]
@@ -255,7 +255,7 @@ connection.ca_file = {ca}
 
 [webpush]
 subject = "mailto:truc@loa.example.vn"
-vapid_keys = [{{ id = "{vapid_key_id}", private_key_file = {vapid} }}]
+vapid_keys = [{{ id = "{vapid_key_id}", private_key_file = {vapid}, public_key = "{vapid_public_key}" }}]
 current_key = "{vapid_key_id}"
 allow_loopback = true
 connection.ca_file = {ca}
