@@ -205,10 +205,10 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(online(event.request).then((answer) => answer || offline(id, searchParams.get("lang"))));
 });
 
-// `null` when there is no server to speak of.
+// `null` when there is no server to speak of. Asked each time: a list kept from before the push could say that there is nothing.
 const online = async (request) => {
   try {
-    const answer = await fetch(request, { signal: AbortSignal.timeout(10e3) });
+    const answer = await fetch(request, { cache: "no-cache", signal: AbortSignal.timeout(10e3) });
     return [502, 503, 504].includes(answer.status) ? null : answer;
   } catch {
     return null;

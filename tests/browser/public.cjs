@@ -226,6 +226,8 @@ const main = async () => {
       await shot("offline-list");
     });
     child = await serve(base);
+    // Until the record has been read the answer is 503, and the worker's own page.
+    while (!(await fetch(`${base}/public/alerts`, { headers: { connection: "close" } })).ok) await new Promise((resolve) => setTimeout(resolve, 50));
     await step("the browser leaves: the registration is erased, nothing is kept here", async () => {
       await page.goto(`${base}/public/alerts`);
       await state("on");
