@@ -34,7 +34,7 @@ async fn every_route_is_described_with_its_answers_and_problems(pool: PgPool) {
                 assert!(count >= 3, "{method} {path} can be refused in more ways than {count}");
             }
             // Whoever may be told to wait is told so beforehand.
-            let limited = path.starts_with("/v1/devices/");
+            let limited = path.starts_with("/v1/devices/") || path == "/v1/shown";
             assert_eq!(responses.contains_key("429"), limited, "{method} {path}");
             described.insert(format!("{} {path}", method.to_uppercase()));
         }
@@ -80,6 +80,7 @@ async fn every_route_is_described_with_its_answers_and_problems(pool: PgPool) {
         "POST /v1/broadcasts/{id}/stop",
         "PUT /v1/devices/{installation}",
         "DELETE /v1/devices/{installation}",
+        "POST /v1/shown",
         "POST /v1/feedback-events",
         "GET /healthz",
         "GET /readyz",

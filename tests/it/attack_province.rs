@@ -401,6 +401,7 @@ impl Province {
             "POST /v1/review/templates/{id}/fill" => json!({"filling": {"level": 4}}),
             "POST /v1/review/alerts/{id}/after-review" => json!({"finding": "Dùng mẫu đúng"}),
             "PUT /v1/devices/{installation}" => handset(thing),
+            "POST /v1/shown" => json!({"alert": thing, "version": 1, "platform": "android"}),
             "POST /v1/feedback-events" => {
                 let mut event = crate::support::notice::result();
                 event["id"] = json!(Uuid::new_v4().to_string());

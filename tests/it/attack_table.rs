@@ -185,6 +185,7 @@ pub const TABLE: &[Row] = &[
     // Phones and neighbours.
     row("PUT /v1/devices/{installation}", About::Phone, Door::Secret, Reach::Own, 201),
     row("DELETE /v1/devices/{installation}", About::Phone, Door::Secret, Reach::Own, 204),
+    row("POST /v1/shown", About::Live, Door::Open, Reach::Every, 204),
     row("POST /v1/feedback-events", About::Nothing, Door::Key(&[P::ReportEvents]), Reach::Every, 202),
 
     // The console: coming and going. The sign-in form is refused here because it comes from no browser that asked for it.
@@ -252,6 +253,11 @@ pub const TABLE: &[Row] = &[
     // The console: what was done, and how much.
     row("GET /console/audit", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
     row("GET /console/devices", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
+    // The console: reports, of all or of the own agency.
+    row("GET /console/reports", About::Nothing, DESK_READS, Reach::Every, 200),
+    row("GET /console/reports.xlsx", About::Nothing, DESK_READS, Reach::Every, 200),
+    row("GET /console/reports.csv", About::Nothing, DESK_READS, Reach::Every, 200),
+    row("GET /console/reports.pdf", About::Nothing, DESK_READS, Reach::Every, 200),
 
     // The console: accounts.
     row("GET /console/accounts", About::Nothing, Door::Desk(&[P::ReadAccounts]), Reach::Every, 200),

@@ -89,6 +89,7 @@ mod quorum;
 mod quota;
 mod report_world;
 mod reports;
+mod reports_on_air;
 mod reports_speed;
 mod schedule;
 mod schedule_on_air;

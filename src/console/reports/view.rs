@@ -9,7 +9,7 @@ use crate::domain::id::AlertId;
 use crate::domain::report::{Counts, Figure, PRESETS, Preset, Stat, Timed};
 use crate::domain::wording::{self, Tongue};
 use crate::report::{Report, Section, Table, lane_name, page};
-use crate::store::report::Line;
+use crate::store::report::{Line, Notices};
 
 /// The form, as it was sent.
 #[derive(Clone, Debug)]
@@ -87,8 +87,6 @@ pub struct View {
     pub columns: Vec<Columns>,
     /// Plots of distributions.
     pub bars: Vec<Bars>,
-    /// Personal notices.
-    pub notices: Vec<(&'static str, String)>,
     /// Drills, where there were any.
     pub drills: Option<SectionView>,
     /// The alerts behind it.
@@ -208,7 +206,13 @@ impl View {
         t: Tongue,
     ) -> Self {
         let (span, real) = (report.scope.span, &report.real);
-        let notices = report.notices.iter().flat_map(|notices| page::notice_figures(notices, t));
+        let mut meant = SectionView::of(report, real, t);
+        meant.cards.extend(report.notices.map(|notices| notice_card(&notices, t)));
+        let drills = (!report.drills.is_empty()).then(|| {
+            let drills = SectionView::of(report, &report.drills, t);
+            // Few enough for the two tables by agency.
+            SectionView { tables: drills.tables.into_iter().take(2).collect(), ..drills }
+        });
         Self {
             name: span.name(t),
             span: span.words(t),
@@ -220,9 +224,8 @@ impl View {
                 arrivals(&real.total.nearly_all, t),
                 reach(real, t),
             ],
-            real: SectionView::of(report, real, t),
-            notices: notices.map(|(name, value)| (name, wording::number(value, t))).collect(),
-            drills: (!report.drills.is_empty()).then(|| SectionView::of(report, &report.drills, t)),
+            real: meant,
+            drills,
             lines: lines.iter().map(|line| LineView::of(report, line, t)).collect(),
             next: next.map(|id| format!("{HERE}?{}&before={id}#tin", form.query)),
             is_later: before.is_some(),
@@ -303,6 +306,17 @@ fn cards(total: &Counts, t: Tongue) -> Vec<Card> {
             ..card(t.pick("Đã hiện trên máy", "Shown on phones"), &shown)
         },
     ]
+}
+
+fn notice_card(notices: &Notices, t: Tongue) -> Card {
+    let figures = page::notice_figures(notices, t);
+    let figure =
+        |(name, value): (&str, i64)| (name.to_owned(), String::new(), wording::number(value, t));
+    Card {
+        title: t.pick("Thông báo cá nhân", "Personal notices"),
+        figures: figures.into_iter().map(figure).collect(),
+        note: None,
+    }
 }
 
 impl LineView {
