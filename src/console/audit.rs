@@ -129,13 +129,11 @@ impl Asked {
         let actor = words("actor", &self.actor);
         let action = words("action", &self.action);
         let subject = words("subject", &self.subject);
-        let mut day = |field, raw: &str| match read_day(raw) {
-            Ok(day) => day,
-            Err(NoDay) => {
-                let (vi, en) = ("Không có ngày này.", "There is no such day.");
-                wrong.insert(field, t.pick(vi, en));
+        let mut day = |field, raw: &str| {
+            read_day(raw).unwrap_or_else(|NoDay| {
+                wrong.insert(field, t.pick("Không có ngày này.", "There is no such day."));
                 None
-            }
+            })
         };
         let (first, last) = (day("from", &self.from), day("to", &self.to));
         if first.zip(last).is_some_and(|(first, last)| last < first) {

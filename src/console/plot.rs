@@ -271,7 +271,7 @@ mod tests {
             plot.days.truncate(1);
             plot.span.1 = plot.span.0;
             let path = &plot.paths(4)[0].1;
-            assert!(path.contains("25.00") && path.contains("L"), "{shape:?}: {path}");
+            assert!(path.contains("25.00") && path.contains('L'), "{shape:?}: {path}");
         }
     }
 }

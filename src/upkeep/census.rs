@@ -13,7 +13,7 @@ use crate::store::patience::soon;
 use crate::store::{StoreError, census, lock};
 
 /// Between looks whether the day was counted.
-const EVERY: Duration = Duration::from_secs(300);
+const EVERY: Duration = Duration::from_mins(5);
 
 /// One process at a time.
 const CENSUS_LOCK: i64 = 0x6c6f_615f_6365_6e73;
