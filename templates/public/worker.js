@@ -41,6 +41,7 @@ const WORDS = {
 };
 const KEPT_AFTER_END = 30 * 86400;
 const SILENT = ["announcement", "canary"];
+const GRAVEST = ["emergency", "warning", "recall", "all_clear"];
 
 const tongueOf = (me) => (me && me.locale === "en" ? "en" : "vi");
 const tongue = async () => tongueOf(await loa.me());
@@ -54,7 +55,7 @@ const moment = (seconds) =>
     year: "numeric",
     hour: "2-digit",
     minute: "2-digit",
-  });
+  }).replace(",", "");
 
 self.addEventListener("install", () => self.skipWaiting());
 
@@ -220,18 +221,23 @@ const offline = async (id, asked) => {
   const words = WORDS[t];
   const alerts = (await loa.all()).filter((alert) => alert.url);
   // What took an alert's place has its place here, too.
-  const wanted = id ? alerts.filter((alert) => alert.id === id || (alert.ref || "").includes(id)) : alerts.filter((alert) => !isOver(alert));
-  const found = wanted.sort((one, other) => Number(other.v) - Number(one.v)).slice(0, id ? 1 : 50);
+  const found = id ? alerts.filter((alert) => alert.id === id || (alert.ref || "").includes(id)).slice(0, 1) : alerts.filter((alert) => !isOver(alert));
+  found.sort((one, other) => rank(one) - rank(other));
   const sheets = found.map((alert) => sheet(alert, words)).join("");
   const heading = found.length === 1 ? titleOf(found[0], words) : words.list;
   return page(t, heading, `<p class="note">${found.length > 0 ? words.offline : words.nothing}</p>${sheets}<p>${words.notAll}</p>`);
 };
 
+const rank = ({ kind }) => (GRAVEST.includes(kind) ? GRAVEST.indexOf(kind) : GRAVEST.length);
+
 const escaped = (text) => String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 const sheet = (alert, words) =>
-  `<article><h1>${escaped(titleOf(alert, words))}</h1><p class="say">${escaped(alert.body)}</p>` +
-  `<p><strong>${isOver(alert) ? words.ended : words.until} ${moment(Number(alert.exp))}</strong></p></article>`;
+  `<article><h1>${escaped(titleOf(alert, words))}</h1><p class="say">${escaped(alert.body)}</p>${endOf(alert, words)}</article>`;
+
+// What ends an alert is in force until nothing.
+const endOf = (alert, words) =>
+  ["recall", "all_clear"].includes(alert.kind) ? "" : `<p><strong>${isOver(alert) ? words.ended : words.until} ${moment(Number(alert.exp))}</strong></p>`;
 
 const STYLE = `:root{color-scheme:light dark}body{margin:0 auto;max-width:44rem;padding:1rem;font:1.0625rem/1.65 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.45rem;line-height:1.35}.say{white-space:pre-line}.note{border-left:.3rem solid;padding-left:.9rem}article{border-bottom:1px solid}`;

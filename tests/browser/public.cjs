@@ -198,6 +198,21 @@ const main = async () => {
       const over = await deliver(alone("emergency", "Vỡ đập", { expires: hour - 7200 }), (seen) => find(seen, "Tin đã hết hiệu lực"));
       is(`${find(over, "Tin đã hết hiệu lực").silent} ${JSON.stringify(over).includes("Vỡ đập")}`, "true false", "quiet, without alarm");
     });
+    await step("an emergency that a message names and this browser lacks is fetched, under the tag its push would have had", async () => {
+      const [missed, itsIncident] = [crypto.randomUUID(), crypto.randomUUID()];
+      const text = { headline: "Sạt lở đất", body: "Tình hình.", instruction: "Rời ngay." };
+      const record = { id: missed, incident: itsIncident, version: 1, purpose: "alert", status: "live", kind: "warning", lane: "emergency", texts: { vi: text }, url: `${base}/public/alerts/${missed}`, expires: new Date(hour * 1000).toISOString() };
+      const [worker] = context.serviceWorkers();
+      await worker.evaluate((answer) => {
+        const ask = self.fetch;
+        self.fetch = async (...asked) => (asked[0] === `/public/alerts/${answer.id}` ? Response.json(answer) : ask(...asked));
+      }, record);
+      const carrier = told(1, crypto.randomUUID(), "announcement", "Tin khác", { incident: crypto.randomUUID(), live: [[missed, 1]] });
+      const seen = await deliver(carrier, (all) => all.some(({ title }) => title === "Sạt lở đất"));
+      const shown = seen.find(({ title }) => title === "Sạt lở đất");
+      is(`${shown.body} ${shown.requireInteraction}`, "Rời ngay.\nTình hình. true", "as a push would be");
+      is(shown.tag, JSON.parse(sealed({ ...first, incident: itsIncident })).cid, "the tag");
+    });
     await step("a push that cannot be read still says that there is news", () => deliver("no JSON", (seen) => seen.some(({ title }) => title === "Có tin mới từ tỉnh")));
     await step("a click opens the alert's own page", async () => {
       const [worker] = context.serviceWorkers();
@@ -217,10 +232,12 @@ const main = async () => {
       await page.goto(`${base}/public/alerts/${recalled}`);
       is(await page.textContent("h1"), "THU HỒI: Lũ quét", "the headline");
       is(await page.textContent(".say"), told(3, recalled).body, "the text");
+      is((await page.textContent("main")).includes("Hiệu lực đến"), false, "a recall is in force until nothing");
       await shot("offline");
       await page.goto(`${base}/public/alerts/${id}`);
       is(await page.textContent("h1"), "THU HỒI: Lũ quét", "what took the first one's place");
       await page.goto(`${base}/public/alerts`);
+      is(await page.locator("h1").first().textContent(), "Sạt lở đất", "the gravest first");
       is((await page.textContent("main")).includes("không có nghĩa là không có cảnh báo"), true, "the list says what it is");
       is(await page.locator("article b, article i").count(), 0, "a text is a text");
       await shot("offline-list");

@@ -96,13 +96,13 @@ fn word(status: u16, text: &str) -> Reply {
 #[tokio::test]
 async fn a_public_key_that_is_not_of_the_private_one_is_refused_at_start() {
     let (peer, clock) = (service(created).await, clock());
+    let stranger = client(&peer, &clock).current_key().1.to_owned();
     let mut config = config(&peer, &pem());
-    let own = WebPush::new(&config, clock.clone()).expect("a client");
-    config.vapid_keys[0].public_key = Some(own.current_key().1.to_owned());
+    let own = WebPush::new(&config, clock.clone()).expect("a client").current_key().1.to_owned();
+    config.vapid_keys[0].public_key = Some(own);
     WebPush::new(&config, clock.clone()).expect("its own is taken");
 
-    let stranger = client(&peer, &clock);
-    config.vapid_keys[0].public_key = Some(stranger.current_key().1.to_owned());
+    config.vapid_keys[0].public_key = Some(stranger);
     let refused = WebPush::new(&config, clock).err().expect("refused").to_string();
     assert!(refused.contains("public_key is not of this private key"), "{refused}");
 }
