@@ -172,10 +172,7 @@ async fn beside(pool: &PgPool, scope: Scope, page: Page) -> Result<Beside, Store
     let is_about_all = scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();
     Ok(Beside {
         begun: stored::begun(&mut conn, &scope).await?,
-        notices: match is_about_all {
-            true => Some(stored::notices(&mut conn, &scope).await?),
-            false => None,
-        },
+        notices: if is_about_all { Some(stored::notices(&mut conn, &scope).await?) } else { None },
         agencies: read_agencies(&mut conn).await?,
         lines: match page.limit {
             0 => Vec::new(),

@@ -51,8 +51,7 @@ pub fn workbook(report: &Report, lines: &[Line], t: Tongue) -> Result<Vec<u8>, X
     let mut book = Workbook::new();
     book.set_properties(&properties(report, t)?);
     summary(book.add_worksheet(), report, &looks, t)?;
-    let [agencies, categories, lanes] = report.tables(&report.real, t);
-    for table in [agencies, categories, lanes] {
+    for table in report.tables(&report.real, t) {
         let sheet = book.add_worksheet();
         sheet.set_name(table.by)?;
         let rows = table.rows.iter().map(|(name, counts)| (name.as_str(), counts));

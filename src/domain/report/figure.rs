@@ -348,8 +348,10 @@ impl Figure {
             Self::Rejected => counts.rejected,
             Self::Approved => counts.approved,
             Self::Time(timed, stat) => {
-                let times = Times::of(timed.of(counts));
-                return times.map_or(Value::None, |times| Value::Seconds(stat.of(times)));
+                return match Times::of(timed.of(counts)) {
+                    Some(measured) => Value::Seconds(stat.of(measured)),
+                    None => Value::None,
+                };
             }
             Self::Alerts => counts.alerts,
             Self::Corrections => counts.corrections,
@@ -366,9 +368,8 @@ impl Figure {
             Self::Withdrawn => reach.withdrawn,
             Self::Pending => reach.pending,
             Self::ShownReports => counts.shown.reports,
-            Self::Shown if counts.shown.reports == 0 => return Value::None,
+            Self::Shown | Self::ShownOf if counts.shown.reports == 0 => return Value::None,
             Self::Shown => return Value::About(rounded(counts.shown.estimate)),
-            Self::ShownOf if counts.shown.reports == 0 => return Value::None,
             Self::ShownOf => counts.shown.accepted,
         })
     }
