@@ -38,10 +38,8 @@ impl Paper {
     /// A table over the whole width. The last row stands out where it is a sum.
     pub fn table(&mut self, columns: &[Column], rows: &[Vec<String>], ends_in_sum: bool) {
         let whole: f32 = columns.iter().map(|column| column.parts).sum();
-        let widths: Vec<f32> = columns
-            .iter()
-            .map(|column| column.parts / whole * (WIDTH - 2.0 * MARGIN))
-            .collect();
+        let widths: Vec<f32> =
+            columns.iter().map(|column| column.parts / whole * (WIDTH - 2.0 * MARGIN)).collect();
         let titles: Vec<String> = columns.iter().map(|column| column.title.clone()).collect();
         let head = self.broken(&titles, &widths, Look::CellHead);
         let last = rows.len().saturating_sub(1);

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
@@ -86,13 +87,11 @@ impl ShownCounter {
         check(&self.networks, &subscriber(from)).map_err(ShownError::TooOften)?;
         self.all
             .check()
-            .map_err(|_| ShownError::TooOften(TooOften { wait: std::time::Duration::from_secs(60) }))?;
+            .map_err(|_| ShownError::TooOften(TooOften { wait: Duration::from_mins(1) }))?;
         let share = self.share.ok_or(ShownError::Unknown)?;
         let ShownOnce { alert, version, platform } = said;
-        match shown::count(&self.pool, alert, version, provider(platform), share).await? {
-            true => Ok(()),
-            false => Err(ShownError::Unknown),
-        }
+        let counted = shown::count(&self.pool, alert, version, provider(platform), share).await?;
+        if counted { Ok(()) } else { Err(ShownError::Unknown) }
     }
 }
 

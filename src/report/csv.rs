@@ -21,12 +21,13 @@ pub fn figures(report: &Report, t: Tongue) -> Vec<u8> {
         t.pick("Nhóm", "Grouped by"),
         t.pick("Tên", "Name"),
     ];
-    file.line(head.map(str::to_owned).into_iter().chain(Figure::ALL.map(|it| columns::title(it, t))));
+    file.line(
+        head.map(str::to_owned).into_iter().chain(Figure::ALL.map(|it| columns::title(it, t))),
+    );
     let (from, to) = report.scope.span.query();
-    for (part, section) in [
-        (t.pick("Thật", "Real"), &report.real),
-        (t.pick("Diễn tập", "Drills"), &report.drills),
-    ] {
+    for (part, section) in
+        [(t.pick("Thật", "Real"), &report.real), (t.pick("Diễn tập", "Drills"), &report.drills)]
+    {
         for (by, name, counts) in rows(report, section, t) {
             let lead = [part, &from, &to, &by, &name].map(str::to_owned);
             file.line(lead.into_iter().chain(Figure::ALL.map(|it| plain(it.of(&counts)))));
@@ -90,9 +91,9 @@ impl File {
 
 /// A cell as the file holds it: never a formula, and quoted where it has to be.
 fn escaped(cell: &str) -> String {
-    let is_formula = cell.trim_start_matches([' ', '\u{a0}', '"']).starts_with([
-        '=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠',
-    ]);
+    let is_formula = cell
+        .trim_start_matches([' ', '\u{a0}', '"'])
+        .starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
     if cell.contains(['"', ',', '\r', '\n', ';', '\t']) {
         format!("\"{}\"", cell.replace('"', "\"\""))

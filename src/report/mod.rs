@@ -172,10 +172,7 @@ async fn beside(pool: &PgPool, scope: Scope, page: Page) -> Result<Beside, Store
     let is_about_all = scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();
     Ok(Beside {
         begun: stored::begun(&mut conn, &scope).await?,
-        notices: match is_about_all {
-            true => Some(stored::notices(&mut conn, &scope).await?),
-            false => None,
-        },
+        notices: if is_about_all { Some(stored::notices(&mut conn, &scope).await?) } else { None },
         agencies: read_agencies(&mut conn).await?,
         lines: match page.limit {
             0 => Vec::new(),
@@ -255,11 +252,11 @@ impl Report {
         let label = |label: &str, value: &str| format!("{label}: {value}");
         let agency =
             self.scope.agency.map(|id| label(t.pick("Cơ quan", "Agency"), self.agency(id)));
-        let category = self.scope.category.map(|category| {
-            label(t.pick("Loại tin", "Category"), wording::category(category, t))
-        });
-        let lane =
-            self.scope.lane.map(|lane| label(t.pick("Luồng", "Lane"), lane_name(lane, t)));
+        let category = self
+            .scope
+            .category
+            .map(|category| label(t.pick("Loại tin", "Category"), wording::category(category, t)));
+        let lane = self.scope.lane.map(|lane| label(t.pick("Luồng", "Lane"), lane_name(lane, t)));
         agency.into_iter().chain(category).chain(lane).collect()
     }
 

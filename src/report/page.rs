@@ -72,9 +72,9 @@ pub fn set(report: &Report, lines: &[Line]) -> Vec<u8> {
 }
 
 fn heading(report: &Report) -> Heading {
-    let names = std::iter::once(&report.office.name)
+    let mut names = std::iter::once(&report.office.name)
         .chain(report.agencies.first().map(|focal| &focal.name));
-    let province = names.filter_map(|name| province(name)).next();
+    let province = names.find_map(|name| province(name));
     let office = match province {
         Some((_, whole)) => report.office.name.strip_suffix(whole).unwrap_or(&report.office.name),
         None => &report.office.name,

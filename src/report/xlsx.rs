@@ -51,8 +51,7 @@ pub fn workbook(report: &Report, lines: &[Line], t: Tongue) -> Result<Vec<u8>, X
     let mut book = Workbook::new();
     book.set_properties(&properties(report, t)?);
     summary(book.add_worksheet(), report, &looks, t)?;
-    let [agencies, categories, lanes] = report.tables(&report.real, t);
-    for table in [agencies, categories, lanes] {
+    for table in report.tables(&report.real, t) {
         let sheet = book.add_worksheet();
         sheet.set_name(table.by)?;
         let rows = table.rows.iter().map(|(name, counts)| (name.as_str(), counts));
@@ -96,11 +95,7 @@ fn summary(
         row += 1;
     }
     row += 1;
-    let head = [
-        t.pick("Số liệu", "Figure"),
-        t.pick("Thật", "Real"),
-        t.pick("Diễn tập", "Drills"),
-    ];
+    let head = [t.pick("Số liệu", "Figure"), t.pick("Thật", "Real"), t.pick("Diễn tập", "Drills")];
     for (column, words) in (0..).zip(head) {
         sheet.write_string_with_format(row, column, words, &looks.head)?;
     }
@@ -248,6 +243,9 @@ fn write(
 fn moment(at: OffsetDateTime) -> Result<ExcelDateTime, XlsxError> {
     let at = at.to_offset(PROVINCE);
     let year = u16::try_from(at.year()).unwrap_or(1900);
-    ExcelDateTime::from_ymd(year, u8::from(at.month()), at.day())?
-        .and_hms(u16::from(at.hour()), at.minute(), f64::from(at.second()))
+    ExcelDateTime::from_ymd(year, u8::from(at.month()), at.day())?.and_hms(
+        u16::from(at.hour()),
+        at.minute(),
+        f64::from(at.second()),
+    )
 }

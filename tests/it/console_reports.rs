@@ -89,7 +89,12 @@ async fn an_agency_reads_and_takes_away_its_own_figures_only(pool: PgPool) {
     let page = agency.get(&format!("/console/reports?{NOVEMBER}")).await;
     assert_eq!(page.status, StatusCode::OK);
     page.says(AGENCY);
-    for words in ["Lũ ở một thôn", "Sở Khoa học và Công nghệ tỉnh", "name=\"agency\"", "Thông báo cá nhân phải gửi"] {
+    for words in [
+        "Lũ ở một thôn",
+        "Sở Khoa học và Công nghệ tỉnh",
+        "name=\"agency\"",
+        "Thông báo cá nhân phải gửi",
+    ] {
         assert!(!page.html.contains(words), "{words}");
     }
     let file = agency.get(&format!("/console/reports.csv?{NOVEMBER}&table=alerts")).await.html;
@@ -149,7 +154,12 @@ async fn the_files_are_named_and_hold_what_the_page_shows(pool: PgPool) {
     past.gather().await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
     for (path, media_type, begins, name) in [
-        ("reports.xlsx?", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", &b"PK\x03\x04"[..], ".xlsx"),
+        (
+            "reports.xlsx?",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            &b"PK\x03\x04"[..],
+            ".xlsx",
+        ),
         ("reports.csv?", "text/csv; charset=utf-8", b"\xef\xbb\xbf", ".csv"),
         ("reports.csv?table=alerts&", "text/csv; charset=utf-8", b"\xef\xbb\xbf", "-tin.csv"),
         ("reports.pdf?", "application/pdf", b"%PDF-1.", ".pdf"),
@@ -173,7 +183,8 @@ async fn a_long_list_goes_on_where_its_page_ends(pool: PgPool) {
     for n in 0..51 {
         let mut told = past.draft(news("Tin"));
         told.state = "submitted";
-        told.submitted = vec![time::macros::datetime!(2026-11-02 08:00 +7) + time::Duration::minutes(n)];
+        told.submitted =
+            vec![time::macros::datetime!(2026-11-02 08:00 +7) + time::Duration::minutes(n)];
         newest_first.insert(0, past.tell(&told).await.to_string());
     }
     past.gather().await;

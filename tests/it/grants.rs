@@ -99,6 +99,10 @@ async fn the_handbooks_roles_can_do_their_work_and_no_more(pool: PgPool) {
     assert_eq!(taken.await, 1, "a dispatcher probes: {}", fleet.logs());
     let forged = fleet.app.pool.execute("update canary_probe set outcome = 'accepted'").await;
     assert!(forged.is_err(), "serve says nothing about probes, it only reads");
+    let figures = loa::upkeep::figures::Figures { pool: fleet.app.pool.clone() };
+    figures.round().await.expect("serve gathers what reports count");
+    let sent = fleet.app.count("select count(*) from report_sent where accepted > 0").await;
+    assert_eq!(sent, 2, "the alert and its recall");
     let logs = fleet.logs();
     assert!(!logs.contains("permission denied"), "{logs}");
 
@@ -113,6 +117,9 @@ async fn the_handbooks_roles_can_do_their_work_and_no_more(pool: PgPool) {
         "insert into officer select * from officer",
         "select * from console_session",
         "insert into notice_template select * from notice_template",
+        "insert into report_event select * from report_event",
+        "update report_sent set accepted = 0",
+        "insert into shown select * from shown",
     ] {
         let refused = dispatch.execute(withheld).await.expect_err(withheld);
         let code =

@@ -115,7 +115,8 @@ impl Past {
             let mut told = self.draft(words);
             told.agency = self.agencies[usize::from(n % 4 > 0)];
             told.submitted = vec![at];
-            let answered = at + time::Duration::seconds(i64::from(n % 11) * i64::from(n % 7) * 97 + 40);
+            let answered =
+                at + time::Duration::seconds(i64::from(n % 11) * i64::from(n % 7) * 97 + 40);
             match n % 10 {
                 3 => (told.state, told.decided) = ("returned", vec![("alert.returned", answered)]),
                 7 => (told.state, told.decided) = ("rejected", vec![("alert.rejected", answered)]),
@@ -128,7 +129,11 @@ impl Past {
                         accepted: [240_000 + more, 120_000 + more, 4_000],
                         gone: 9_000 + more / 7,
                         failed: 120 + more / 90,
-                        after: [9 + i32::from(n % 5) * 4, 40 + i32::from(n % 7) * 31, 200 + i32::from(n % 9) * 90],
+                        after: [
+                            9 + i32::from(n % 5) * 4,
+                            40 + i32::from(n % 7) * 31,
+                            200 + i32::from(n % 9) * 90,
+                        ],
                         stopped: n % 40 == 4,
                     });
                 }
@@ -143,9 +148,10 @@ impl Past {
 
     /// Somebody in a role of the focal unit, or of the other agency.
     pub fn officer(&self, role: Role, is_focal: bool) -> Officer {
-        let (agency, code, name) = match is_focal {
-            true => (self.agencies[0], "SKHCN", FOCAL_NAME),
-            false => (self.agencies[1], "BCH", AGENCY_NAME),
+        let (agency, code, name) = if is_focal {
+            (self.agencies[0], "SKHCN", FOCAL_NAME)
+        } else {
+            (self.agencies[1], "BCH", AGENCY_NAME)
         };
         Officer {
             id: OfficerId(self.approver),
@@ -192,8 +198,14 @@ impl Past {
         for (at, action) in deeds {
             sqlx::query(
                 "insert into audit (seq, at, actor, action, subject, detail, previous, hash)
-                 select coalesce(max(seq), 0) + 1, $1, 'test', $3, $2, '{}', '', '' from audit")
-                .bind(at).bind(id.to_string()).bind(action).execute(&self.pool).await.unwrap();
+                 select coalesce(max(seq), 0) + 1, $1, 'test', $3, $2, '{}', '', '' from audit",
+            )
+            .bind(at)
+            .bind(id.to_string())
+            .bind(action)
+            .execute(&self.pool)
+            .await
+            .unwrap();
         }
         if let Some(sent) = told.sent {
             self.send(id, sent).await;
@@ -231,7 +243,14 @@ impl Past {
 
     /// So many phones of a hundredth said that they showed it.
     pub async fn shown(&self, alert: Uuid, platform: i16, reports: i64) {
-        sqlx::query("insert into shown (alert_id, platform, share, reports) values ($1, $2, 0.01, $3)")
-            .bind(alert).bind(platform).bind(reports).execute(&self.pool).await.unwrap();
+        sqlx::query(
+            "insert into shown (alert_id, platform, share, reports) values ($1, $2, 0.01, $3)",
+        )
+        .bind(alert)
+        .bind(platform)
+        .bind(reports)
+        .execute(&self.pool)
+        .await
+        .unwrap();
     }
 }

@@ -104,8 +104,7 @@ pub async fn story(past: &Past) -> Uuid {
     refused.state = "rejected";
     past.tell(&refused).await;
     let mut next_month = past.draft(flood("Lũ tháng sau"));
-    (next_month.submitted, next_month.state) =
-        (vec![datetime!(2026-12-01 00:00 +7)], "submitted");
+    (next_month.submitted, next_month.state) = (vec![datetime!(2026-12-01 00:00 +7)], "submitted");
     past.tell(&next_month).await;
 
     // Submitted in the last second of October, approved in November, and called off before it was sent.
@@ -211,11 +210,9 @@ async fn months_add_up_to_the_year(pool: PgPool) {
     story(&past).await;
     let auditor = past.officer(Role::Auditor, true);
     let mut sum = Counts::default();
-    for (from, to) in [
-        ("2026-01-01", "2026-10-31"),
-        ("2026-11-01", "2026-11-30"),
-        ("2026-12-01", "2026-12-31"),
-    ] {
+    for (from, to) in
+        [("2026-01-01", "2026-10-31"), ("2026-11-01", "2026-11-30"), ("2026-12-01", "2026-12-31")]
+    {
         sum += &counted(&past, &auditor, days(from, to)).await.real.total;
     }
     let year = counted(&past, &auditor, days("2026-01-01", "2026-12-31")).await.real.total;
@@ -290,7 +287,8 @@ async fn what_is_stopped_has_no_times_and_what_is_open_is_counted_as_it_stands(p
     assert_eq!(Figure::Shown.of(&line.counts), Value::About(200));
 
     // It goes on, and is over.
-    set("update batch set accepted = accepted + pending, pending = 0, state = 2 where pending > 0").await;
+    set("update batch set accepted = accepted + pending, pending = 0, state = 2 where pending > 0")
+        .await;
     set("update broadcast set state = 'completed', completed_at = created_at + interval '90 seconds' where state = 'sending'").await;
     past.shown(open, 0, 3).await;
     let total = counted(&past, &approver, november()).await.real.total;
@@ -318,10 +316,15 @@ async fn gathering_again_counts_nothing_twice(pool: PgPool) {
     assert_eq!(counted(&past, &approver, november()).await.real, once.real);
     assert_eq!(once.real.total.submitted, 4);
     // A year later nothing of it is looked at any more.
-    sqlx::query("update alert set expires_at = now() - interval '2 days'").execute(&past.pool).await.unwrap();
+    sqlx::query("update alert set expires_at = now() - interval '2 days'")
+        .execute(&past.pool)
+        .await
+        .unwrap();
     past.gather().await;
     let open: i64 = sqlx::query_scalar("select count(*) from report_sent where not is_final")
-        .fetch_one(&past.pool).await.unwrap();
+        .fetch_one(&past.pool)
+        .await
+        .unwrap();
     assert_eq!(open, 0);
 }
 

@@ -89,7 +89,11 @@ async fn a_phone_that_showed_an_alert_is_counted_and_nothing_is_kept_of_it(pool:
     .fetch_all(&app.pool)
     .await
     .unwrap();
-    assert_eq!(columns, ["alert_id", "platform", "reports", "share"], "no phone, no address, no time");
+    assert_eq!(
+        columns,
+        ["alert_id", "platform", "reports", "share"],
+        "no phone, no address, no time"
+    );
 
     // What is not public, was never sent, is over, or is no such version, is not counted, and all are answered alike.
     let waiting = app.submitted(&writer).await;
@@ -114,7 +118,10 @@ async fn a_phone_that_showed_an_alert_is_counted_and_nothing_is_kept_of_it(pool:
     let long = json!({"alert": id(&live), "version": 1, "platform": "i".repeat(600)});
     assert_eq!(shown(&app, &long).await.problem(), "too-large");
     assert_eq!(rows(&app).await, before);
-    sqlx::query("update alert set expires_at = now() - interval '25 hours'").execute(&app.pool).await.unwrap();
+    sqlx::query("update alert set expires_at = now() - interval '25 hours'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
     assert_eq!(shown(&app, &said("ios")).await.problem(), "not-found", "long over");
 }
 
@@ -142,8 +149,7 @@ async fn one_network_cannot_say_it_without_end(pool: PgPool) {
 async fn where_nobody_is_asked_nobody_is_counted_and_phones_are_told_the_chance(pool: PgPool) {
     let configure = |share: f64| move |config: &mut Config| config.devices.shown_sample = share;
     let now = loa::clock::Clock::now(&loa::clock::SystemClock);
-    let handset =
-        json!({"kind": "fcm_token", "token": "token-number-1", "locale": "vi-VN", "platform": "android"});
+    let handset = json!({"kind": "fcm_token", "token": "token-number-1", "locale": "vi-VN", "platform": "android"});
     for (share, status) in [(0.0, StatusCode::NOT_FOUND), (0.25, StatusCode::NO_CONTENT)] {
         let quorum = Quorum::default();
         let app =

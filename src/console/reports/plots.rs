@@ -210,13 +210,7 @@ pub fn arrivals(seconds: &[f64], t: Tongue) -> Bars {
     bars(title, seconds, &BOUNDS, &names, t)
 }
 
-fn bars(
-    title: &'static str,
-    seconds: &[f64],
-    bounds: &[f64],
-    names: &[&str],
-    t: Tongue,
-) -> Bars {
+fn bars(title: &'static str, seconds: &[f64], bounds: &[f64], names: &[&str], t: Tongue) -> Bars {
     let counts = distribution(seconds, bounds);
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let number = |value| wording::number(value, t);
@@ -269,10 +263,7 @@ pub fn reach(section: &Section, t: Tongue) -> Bars {
     Bars {
         title: t.pick("Thiết bị, theo luồng", "Devices, by lane"),
         bars: bars.collect(),
-        behind: Numbers {
-            heads: names.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-        },
+        behind: Numbers { heads: names.map(str::to_owned).to_vec(), rows: rows.collect() },
         legend: classes.into_iter().zip(names.map(str::to_owned)).collect(),
     }
 }

@@ -41,9 +41,10 @@ impl Form {
         let (t, officer) = (visit.t, visit.officer());
         let (from, to) = asked.days(*today);
         let is_all = officer.role.may(Power::ReadAllAlerts);
-        let agencies = agencies.iter().filter(|_| is_all).map(|agency| {
-            (agency.code.clone(), agency.name.clone(), agency.code == asked.agency)
-        });
+        let agencies = agencies
+            .iter()
+            .filter(|_| is_all)
+            .map(|agency| (agency.code.clone(), agency.name.clone(), agency.code == asked.agency));
         let preset = |preset: Preset| {
             let (first, last) = preset.span(*today).query();
             let is_this = (&first, &last) == (&from, &to);
@@ -277,8 +278,10 @@ fn cards(total: &Counts, t: Tongue) -> Vec<Card> {
     let mut devices = vec![Figure::Devices, Figure::Accepted, Figure::Gone];
     devices.extend(RARE.iter().filter(|it| it.of(total) != crate::domain::report::Value::Count(0)));
     let times = [Timed::Half, Timed::NearlyAll, Timed::Whole];
-    let times: Vec<Figure> =
-        times.iter().flat_map(|timed| [Stat::Median, Stat::Longest].map(|stat| Figure::Time(*timed, stat))).collect();
+    let times: Vec<Figure> = times
+        .iter()
+        .flat_map(|timed| [Stat::Median, Stat::Longest].map(|stat| Figure::Time(*timed, stat)))
+        .collect();
     let reach = &total.reach;
     let accepted = (reach.audience() > 0).then(|| {
         let part = share(reach.accepted, reach.audience(), t);
@@ -307,9 +310,8 @@ fn cards(total: &Counts, t: Tongue) -> Vec<Card> {
 
 fn notice_card(notices: &Notices, t: Tongue) -> Card {
     let figures = page::notice_figures(notices, t);
-    let figure = |(name, value): (&str, i64)| {
-        (name.to_owned(), String::new(), wording::number(value, t))
-    };
+    let figure =
+        |(name, value): (&str, i64)| (name.to_owned(), String::new(), wording::number(value, t));
     Card {
         title: t.pick("Thông báo cá nhân", "Personal notices"),
         figures: figures.into_iter().map(figure).collect(),
@@ -332,11 +334,9 @@ impl LineView {
             waited: longest(Timed::Decision),
             reached: match reach.audience() {
                 0 => "–".to_owned(),
-                all => format!(
-                    "{} / {}",
-                    wording::number(reach.accepted, t),
-                    wording::number(all, t)
-                ),
+                all => {
+                    format!("{} / {}", wording::number(reach.accepted, t), wording::number(all, t))
+                }
             },
             nearly_all: longest(Timed::NearlyAll),
             shown: value(Figure::Shown),

@@ -154,10 +154,13 @@ impl Stat {
     /// In words.
     pub fn meaning(self, t: Tongue) -> &'static str {
         match self {
-            Self::Median => t.pick("Một nửa không lâu hơn số này.", "Half took no longer than this."),
-            Self::Ninetieth => {
-                t.pick("Chín trong mười không lâu hơn số này.", "Nine of ten took no longer than this.")
+            Self::Median => {
+                t.pick("Một nửa không lâu hơn số này.", "Half took no longer than this.")
             }
+            Self::Ninetieth => t.pick(
+                "Chín trong mười không lâu hơn số này.",
+                "Nine of ten took no longer than this.",
+            ),
             Self::Longest => t.pick("Không trường hợp nào lâu hơn.", "None took longer."),
         }
     }
@@ -345,8 +348,10 @@ impl Figure {
             Self::Rejected => counts.rejected,
             Self::Approved => counts.approved,
             Self::Time(timed, stat) => {
-                let times = Times::of(timed.of(counts));
-                return times.map_or(Value::None, |times| Value::Seconds(stat.of(times)));
+                return match Times::of(timed.of(counts)) {
+                    Some(measured) => Value::Seconds(stat.of(measured)),
+                    None => Value::None,
+                };
             }
             Self::Alerts => counts.alerts,
             Self::Corrections => counts.corrections,
@@ -363,9 +368,8 @@ impl Figure {
             Self::Withdrawn => reach.withdrawn,
             Self::Pending => reach.pending,
             Self::ShownReports => counts.shown.reports,
-            Self::Shown if counts.shown.reports == 0 => return Value::None,
+            Self::Shown | Self::ShownOf if counts.shown.reports == 0 => return Value::None,
             Self::Shown => return Value::About(rounded(counts.shown.estimate)),
-            Self::ShownOf if counts.shown.reports == 0 => return Value::None,
             Self::ShownOf => counts.shown.accepted,
         })
     }
@@ -376,7 +380,9 @@ impl Value {
     pub fn words(self, t: Tongue) -> String {
         match self {
             Self::Count(count) => wording::number(count, t),
-            Self::About(count) => format!("{} {}", t.pick("khoảng", "about"), wording::number(count, t)),
+            Self::About(count) => {
+                format!("{} {}", t.pick("khoảng", "about"), wording::number(count, t))
+            }
             Self::Seconds(seconds) => length(seconds, t),
             Self::None => "–".to_owned(),
         }

@@ -161,7 +161,9 @@ impl Preset {
         let before = |first: Date| first.previous_day().unwrap_or(first);
         match self {
             Self::ThisMonth => Span::whole_month(month),
-            Self::LastMonth => Span::whole_month(first_of(before(month).year(), before(month).month())),
+            Self::LastMonth => {
+                Span::whole_month(first_of(before(month).year(), before(month).month()))
+            }
             Self::ThisQuarter => Span::whole_quarter(quarter),
             Self::LastQuarter => Span::whole_quarter(first_of_quarter(before(quarter))),
             Self::ThisYear => Span::whole_year(today.year()),

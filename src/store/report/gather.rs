@@ -116,9 +116,7 @@ pub async fn write(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!("update report_progress set seq = $1 where seq < $1", until)
-        .execute(conn)
-        .await?;
+    sqlx::query!("update report_progress set seq = $1 where seq < $1", until).execute(conn).await?;
     Ok(())
 }
 
