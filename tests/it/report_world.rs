@@ -148,9 +148,10 @@ impl Past {
 
     /// Somebody in a role of the focal unit, or of the other agency.
     pub fn officer(&self, role: Role, is_focal: bool) -> Officer {
-        let (agency, code, name) = match is_focal {
-            true => (self.agencies[0], "SKHCN", FOCAL_NAME),
-            false => (self.agencies[1], "BCH", AGENCY_NAME),
+        let (agency, code, name) = if is_focal {
+            (self.agencies[0], "SKHCN", FOCAL_NAME)
+        } else {
+            (self.agencies[1], "BCH", AGENCY_NAME)
         };
         Officer {
             id: OfficerId(self.approver),
