@@ -66,9 +66,17 @@ impl Role {
             Self::Approver => {
                 &[P::ReadOwnAlerts, P::ReadAllAlerts, P::Decide, P::Recall, P::SteerBroadcast]
             }
-            Self::Operator => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::SteerBroadcast],
-            Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts],
-            Self::Administrator => &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts],
+            Self::Operator => &[
+                P::ReadOwnAlerts,
+                P::ReadAllAlerts,
+                P::SteerBroadcast,
+                P::Oversee,
+                P::ReplayDeadLetters,
+            ],
+            Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts, P::Oversee],
+            Self::Administrator => {
+                &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts, P::Oversee]
+            }
             Self::System => &[P::ReportEvents],
         }
     }
@@ -95,11 +103,15 @@ pub enum Power {
     ReadAccounts,
     /// Open and close accounts and keys; what could end in a false alert takes a second administrator ([`super::authority`]).
     ManageAccounts,
+    /// See the audit trail, and the figures of devices and deliveries: what was done, and how much, whoever did it.
+    Oversee,
+    /// Send what could not be worked on back to where it came from.
+    ReplayDeadLetters,
 }
 
 impl Power {
     /// Every power.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteAlert,
         Self::ReadOwnAlerts,
         Self::ReadAllAlerts,
@@ -109,6 +121,8 @@ impl Power {
         Self::ReportEvents,
         Self::ReadAccounts,
         Self::ManageAccounts,
+        Self::Oversee,
+        Self::ReplayDeadLetters,
     ];
 }
 
@@ -148,12 +162,12 @@ mod tests {
         assert_eq!(
             table,
             [
-                "submitter     ++.......",
-                "approver      .+++++...",
-                "operator      .++..+...",
-                "auditor       .++....+.",
-                "administrator .+.....++",
-                "system        ......+..",
+                "submitter     ++.........",
+                "approver      .+++++.....",
+                "operator      .++..+...++",
+                "auditor       .++....+.+.",
+                "administrator .+.....+++.",
+                "system        ......+....",
             ]
         );
     }

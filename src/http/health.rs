@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use crate::telemetry;
 use crate::web::locale::tongue;
-use crate::web::readiness;
+use crate::web::readiness::{self, Sources};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -51,7 +51,7 @@ pub struct Readiness {
 /// One thing that stands in the way.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Reason {
-    /// `database`, `broker`, `dispatchers`, `fcm`, `apns`, `webpush`, `drill fcm` and so on, `forgetting`, `canary`, `schedule`, `broadcast`, `sealing`, `approvers`.
+    /// `database`, `broker`, `dispatchers`, `fcm`, `apns`, `webpush`, `drill fcm` and so on, `forgetting`, `canary`, `schedule`, `after-review`, `audit`, `broadcast`, `sealing`, `approvers`.
     pub part: String,
     /// What is wrong, in words.
     pub detail: String,
@@ -66,7 +66,13 @@ pub struct Reason {
 )]
 async fn readyz(State(app): State<AppState>, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
     let tongue = tongue(None, &headers);
-    let found = readiness::assess(&app.pool, &app.approval, (app.broker)()).await;
+    let found = readiness::assess(Sources {
+        pool: &app.pool,
+        approval: &app.approval,
+        broker: (app.broker)(),
+        checkpoint_every: app.config.audit.checkpoint_every(),
+    })
+    .await;
     let status = if found.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let reasons = found.obstacles.iter().chain(&found.notes);
     let answer = Readiness {

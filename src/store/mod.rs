@@ -99,6 +99,9 @@ pub mod readiness;
 /// The audit trail.
 pub mod audit;
 
+/// Work under way, for the operator's page.
+pub mod operate;
+
 /// What a dossier needs beside the alert's own tables.
 pub mod dossier;
 

@@ -2,18 +2,37 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::problem::Said;
 use crate::approval::Approval;
 use crate::domain::wording::{Tongue, span};
-use crate::store::{StoreError, canary, liveness, readiness, schedule};
+use crate::store::{StoreError, audit, canary, liveness, readiness, schedule, template};
 
 /// How long the database may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The scan that begins what is scheduled runs twice a second; what is late by this much is late for a reason.
 const LATE: Duration = Duration::from_secs(30);
+
+/// An alert made of a template that nobody has looked at for so long: the alarm's own measure.
+const UNREVIEWED: Duration = Duration::from_hours(72);
+
+/// So many checkpoints may be missed before somebody has to know that none is signed.
+const MISSED_CHECKPOINTS: u32 = 5;
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub struct Sources<'a> {
+    /// The database.
+    pub pool: &'a PgPool,
+    /// Whether this server can seal, and by which list.
+    pub approval: &'a Approval,
+    /// Why the broker is away, when it is.
+    pub broker: Option<String>,
+    /// How often the audit trail is signed.
+    pub checkpoint_every: Duration,
+}
 
 /// What was found.
 #[derive(Debug)]
@@ -50,8 +69,9 @@ impl Assessment {
     }
 }
 
-/// Looks at everything that an alert needs; never longer than two seconds. `broker` says why the broker is away, when it is.
-pub async fn assess(pool: &PgPool, approval: &Approval, broker: Option<String>) -> Assessment {
+/// Looks at everything that an alert needs; never longer than two seconds.
+pub async fn assess(asked: Sources<'_>) -> Assessment {
+    let Sources { pool, approval, broker, checkpoint_every } = asked;
     let mut found = Assessment { ready: true, obstacles: Vec::new(), notes: Vec::new() };
     if let Some(trouble) = broker {
         found.obstacle(
@@ -77,7 +97,7 @@ pub async fn assess(pool: &PgPool, approval: &Approval, broker: Option<String>) 
             ),
         );
     }
-    let database = match tokio::time::timeout(PATIENCE, look(pool, &mut found)).await {
+    let database = match tokio::time::timeout(PATIENCE, look(pool, checkpoint_every, &mut found)).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("no answer within 2 s".to_owned()),
@@ -93,7 +113,28 @@ pub async fn assess(pool: &PgPool, approval: &Approval, broker: Option<String>) 
     found
 }
 
-async fn look(pool: &PgPool, found: &mut Assessment) -> Result<(), StoreError> {
+async fn look(
+    pool: &PgPool,
+    checkpoint_every: Duration,
+    found: &mut Assessment,
+) -> Result<(), StoreError> {
+    dispatchers(pool, found).await?;
+    let mut conn = pool.acquire().await?;
+    roads(&mut conn, found).await?;
+    for (id, reason) in readiness::parked_broadcasts(&mut conn).await? {
+        found.obstacle(
+            "broadcast",
+            Said::new(
+                format!("Lượt phát {id} bị giữ: {reason}"),
+                format!("Broadcast {id} is parked: {reason}"),
+            ),
+        );
+    }
+    overdue(&mut conn, checkpoint_every, found).await
+}
+
+/// Who sends, and whether each provider takes it.
+async fn dispatchers(pool: &PgPool, found: &mut Assessment) -> Result<(), StoreError> {
     let dispatchers = liveness::live_dispatchers(pool).await?;
     if dispatchers.is_empty() {
         found.obstacle(
@@ -119,8 +160,12 @@ async fn look(pool: &PgPool, found: &mut Assessment) -> Result<(), StoreError> {
             }
         }
     }
-    let mut conn = pool.acquire().await?;
-    for suspended in readiness::suspended_forgetting(&mut conn).await? {
+    Ok(())
+}
+
+/// What is known of the way to the phones.
+async fn roads(conn: &mut PgConnection, found: &mut Assessment) -> Result<(), StoreError> {
+    for suspended in readiness::suspended_forgetting(conn).await? {
         let readiness::Suspended { provider, sent, gone } = suspended;
         found.note(
             "forgetting",
@@ -130,30 +175,50 @@ async fn look(pool: &PgPool, found: &mut Assessment) -> Result<(), StoreError> {
             ),
         );
     }
-    for sight in canary::sights(&mut conn).await? {
+    for sight in canary::sights(conn).await? {
         // It tells a person to look; whether a provider is parked, answers to real pushes decide.
         if sight.standing().is_doubtful() {
             found
                 .note("canary", Said::new(sight.in_detail(Tongue::Vi), sight.in_detail(Tongue::En)));
         }
     }
-    let late = schedule::overdue_seconds(&mut conn).await?;
+    Ok(())
+}
+
+/// What should have happened by now and has not.
+async fn overdue(
+    conn: &mut PgConnection,
+    checkpoint_every: Duration,
+    found: &mut Assessment,
+) -> Result<(), StoreError> {
+    let words = |seconds: f64, t| span(time::Duration::seconds_f64(seconds), t);
+    let late = schedule::overdue_seconds(conn).await?;
     if late >= LATE.as_secs_f64() {
-        let late = |t| span(time::Duration::seconds_f64(late), t);
         found.note(
             "schedule",
             Said::new(
-                format!("Có tin hẹn giờ đã trễ {} mà chưa bắt đầu phát.", late(Tongue::Vi)),
-                format!("A scheduled alert is {} late and has not begun.", late(Tongue::En)),
+                format!("Có tin hẹn giờ đã trễ {} mà chưa bắt đầu phát.", words(late, Tongue::Vi)),
+                format!("A scheduled alert is {} late and has not begun.", words(late, Tongue::En)),
             ),
         );
     }
-    for (id, reason) in readiness::parked_broadcasts(&mut conn).await? {
-        found.obstacle(
-            "broadcast",
+    let unreviewed = template::unreviewed_seconds(conn).await?;
+    if unreviewed >= UNREVIEWED.as_secs_f64() {
+        found.note(
+            "after-review",
             Said::new(
-                format!("Lượt phát {id} bị giữ: {reason}"),
-                format!("Broadcast {id} is parked: {reason}"),
+                format!("Có tin phát theo mẫu đã {} chưa ai hậu kiểm.", words(unreviewed, Tongue::Vi)),
+                format!("An alert made of a template has waited {} for its review.", words(unreviewed, Tongue::En)),
+            ),
+        );
+    }
+    let unsigned = audit::tail(conn).await?.unsigned_seconds;
+    if unsigned >= (checkpoint_every * MISSED_CHECKPOINTS).as_secs_f64() {
+        found.note(
+            "audit",
+            Said::new(
+                format!("Nhật ký đã {} không được ký mốc: máy chủ không ký được, hoặc nhật ký không còn nguyên vẹn.", words(unsigned, Tongue::Vi)),
+                format!("The audit trail has not been signed for {}: no server can, or the trail is not what it was.", words(unsigned, Tongue::En)),
             ),
         );
     }
