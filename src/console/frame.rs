@@ -55,6 +55,11 @@ impl Frame {
     pub fn reads_accounts(&self) -> bool {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAccounts))
     }
+
+    /// Does whoever is signed in see the audit trail, and the figures?
+    pub fn oversees(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::Oversee))
+    }
 }
 
 /// A page that says one thing.

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use sqlx::PgPool;
 
+use self::operate::Operation;
 use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::pacing::Pacing;
@@ -21,6 +22,7 @@ use crate::identity::sessions::Sessions;
 use crate::identity::single_sign_on::SingleSignOn;
 use crate::identity::totp::keys::TotpKeys;
 use crate::intake::Intake;
+use crate::queue::{Broker, Publisher};
 use crate::shutdown::Shutdown;
 use crate::web::headers;
 use crate::web::session::Doorkeeper;
@@ -103,6 +105,9 @@ pub mod follow;
 /// Writing an alert.
 pub mod write;
 
+/// The operator's overview, and dead letters.
+pub mod operate;
+
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -120,6 +125,8 @@ pub struct Console {
     pub authority: Authority,
     /// Whose clients may act as accounts, where access tokens are taken.
     pub token_issuer: Option<String>,
+    /// What the operator's pages ask beside the database.
+    pub operation: Operation,
     /// For what is only shown.
     pub pool: PgPool,
     /// Ages and forecasts.
@@ -163,6 +170,10 @@ impl Console {
             intake: Intake::of(config, pool.clone(), Arc::clone(&clock)),
             authority: Authority::new(pool.clone()),
             token_issuer: config.bearer.issuer.clone(),
+            operation: Operation {
+                queues: None,
+                checkpoint_every: config.audit.checkpoint_every(),
+            },
             pool,
             clock,
             pacing: config.pacing.clone(),
@@ -170,6 +181,13 @@ impl Console {
             trusted_proxies: config.http.trusted_proxies,
             shutdown,
         })
+    }
+
+    /// With a connection to the broker: its queues are shown, and dead letters can be sent back.
+    #[must_use]
+    pub fn with_queues(mut self, broker: Broker, publisher: Publisher) -> Self {
+        self.operation.queues = Some((broker, publisher));
+        self
     }
 }
 
@@ -246,6 +264,10 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))
         .route("/console/changes/{id}/confirm", post(changes::confirm))
         .route("/console/changes/{id}/refuse", post(changes::refuse))
+        .route("/console/operate", get(operate::page))
+        .route("/console/operate/events", get(operate::events))
+        .route("/console/operate/dead-letters", get(operate::letters::page))
+        .route("/console/operate/dead-letters/replay", post(operate::letters::send_back))
         .route("/console/{*rest}", any(asked::nothing_here))
         .method_not_allowed_fallback(asked::not_done_here)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&console), visit::remember_language))

@@ -250,7 +250,8 @@ fn copy(message: &lapin::message::Delivery, exchange: Exchange, key: &str) -> Pu
         copy.content_type = content_type;
     }
     for (name, value) in properties.headers().as_ref().into_iter().flatten() {
-        let of_dead_letters = [REASON, EXCHANGE, ROUTING_KEY, QUEUE, USER, AT].contains(&name.as_str());
+        let of_dead_letters =
+            [REASON, EXCHANGE, ROUTING_KEY, QUEUE, USER, AT].contains(&name.as_str());
         if !of_dead_letters && !name.as_str().starts_with("x-") {
             copy.headers.insert(name.clone(), value.clone());
         }

@@ -37,9 +37,7 @@ pub async fn depths(broker: &Broker) -> Result<Vec<Depth>, String> {
         drop(channel.close(200, "asked".into()).await);
         depths
     };
-    tokio::time::timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(|_| Err("asking hangs".to_owned()))
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err("asking hangs".to_owned()))
 }
 
 async fn depth(channel: &lapin::Channel, queue: Queue) -> Result<Depth, lapin::Error> {

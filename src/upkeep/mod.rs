@@ -12,4 +12,7 @@ pub mod due;
 /// Checkpoints of the audit trail.
 pub mod checkpoint;
 
+/// What could not be worked on, sent back.
+pub mod dead_letters;
+
 mod nudges;

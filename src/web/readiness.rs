@@ -97,11 +97,12 @@ pub async fn assess(asked: Sources<'_>) -> Assessment {
             ),
         );
     }
-    let database = match tokio::time::timeout(PATIENCE, look(pool, checkpoint_every, &mut found)).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("no answer within 2 s".to_owned()),
-    };
+    let database =
+        match tokio::time::timeout(PATIENCE, look(pool, checkpoint_every, &mut found)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("no answer within 2 s".to_owned()),
+        };
     if let Some(error) = &database {
         tracing::warn!(%error, "not ready: {error}");
         found.ready = false;
@@ -178,8 +179,10 @@ async fn roads(conn: &mut PgConnection, found: &mut Assessment) -> Result<(), St
     for sight in canary::sights(conn).await? {
         // It tells a person to look; whether a provider is parked, answers to real pushes decide.
         if sight.standing().is_doubtful() {
-            found
-                .note("canary", Said::new(sight.in_detail(Tongue::Vi), sight.in_detail(Tongue::En)));
+            found.note(
+                "canary",
+                Said::new(sight.in_detail(Tongue::Vi), sight.in_detail(Tongue::En)),
+            );
         }
     }
     Ok(())
@@ -207,8 +210,14 @@ async fn overdue(
         found.note(
             "after-review",
             Said::new(
-                format!("Có tin phát theo mẫu đã {} chưa ai hậu kiểm.", words(unreviewed, Tongue::Vi)),
-                format!("An alert made of a template has waited {} for its review.", words(unreviewed, Tongue::En)),
+                format!(
+                    "Có tin phát theo mẫu đã {} chưa ai hậu kiểm.",
+                    words(unreviewed, Tongue::Vi)
+                ),
+                format!(
+                    "An alert made of a template has waited {} for its review.",
+                    words(unreviewed, Tongue::En)
+                ),
             ),
         );
     }

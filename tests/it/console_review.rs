@@ -77,12 +77,9 @@ async fn a_revision_shows_word_by_word_what_changed_since_it_was_returned(pool: 
     app.post(&writer, &format!("{own}/submit"), &json!({})).await.expect(200);
 
     let page = desk.get(&page).await;
-    for words in [
-        "Ghi rõ sông nào.",
-        "<ins>Nghiêm</ins>",
-        "&#60;b&#62;lên&#60;/b&#62;",
-        "Ai đã sửa",
-    ] {
+    for words in
+        ["Ghi rõ sông nào.", "<ins>Nghiêm</ins>", "&#60;b&#62;lên&#60;/b&#62;", "Ai đã sửa"]
+    {
         page.says(words);
     }
     page.lacks("<b>lên");
