@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,6 +13,7 @@ use loa::clock::TestClock;
 use loa::config::Mode;
 use loa::config::oidc::Oidc;
 use loa::config::pacing::Pacing;
+use loa::console::operate::Operation;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
 use loa::domain::timing::Announcements;
@@ -22,6 +24,7 @@ use loa::identity::sessions::Sessions;
 use loa::identity::single_sign_on::SingleSignOn;
 use loa::identity::totp::keys::TotpKeys;
 use loa::intake::Intake;
+use loa::queue::{Broker, Publisher};
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use sqlx::PgPool;
@@ -88,13 +91,35 @@ impl Desk {
         password_alone: bool,
         oidc: Option<&Oidc>,
     ) -> Self {
+        Self::at(Self::console(pool, clock, keys, password_alone, oidc))
+    }
+
+    /// A browser before this console.
+    fn at(console: Console) -> Self {
+        Self { router: console::routes(Arc::new(console)), cookies: BTreeMap::new() }
+    }
+
+    /// A browser before a console that has a connection to the broker.
+    pub fn before_queues(world: &World, key: SealingKey, queues: (Broker, Publisher)) -> Self {
+        let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
+        let console = Self::console(&world.pool, &world.clock, keys, true, None);
+        Self::at(console.with_queues(queues.0, queues.1))
+    }
+
+    fn console(
+        pool: &PgPool,
+        clock: &Arc<TestClock>,
+        keys: Keys,
+        password_alone: bool,
+        oidc: Option<&Oidc>,
+    ) -> Console {
         let sessions =
             Sessions::new(pool.clone(), clock.clone(), password_alone).with_codes(totp_keys());
         let single_sign_on = oidc.and_then(|oidc| {
             let made = SingleSignOn::new(sessions.clone(), oidc, Mode::Demo, ORIGIN);
             made.expect("a single sign-on")
         });
-        let console = Console {
+        Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             single_sign_on,
             doors: Doorkeeper::new(sessions, false),
@@ -102,6 +127,7 @@ impl Desk {
             intake: Intake::new(pool.clone(), clock.clone(), ORIGIN.to_owned(), 1 << 20),
             authority: Authority::new(pool.clone()),
             token_issuer: None,
+            operation: Operation { queues: None, checkpoint_every: Duration::from_mins(1) },
             pool: pool.clone(),
             clock: clock.clone(),
             pacing: Pacing {
@@ -114,8 +140,7 @@ impl Desk {
             demo: true,
             trusted_proxies: 0,
             shutdown: Shutdown::new(),
-        };
-        Self { router: console::routes(Arc::new(console)), cookies: BTreeMap::new() }
+        }
     }
 
     /// A browser with which `login` has signed in through the form.

@@ -35,6 +35,8 @@ mod console_desk;
 mod console_follow;
 mod console_gallery;
 mod console_live;
+mod console_operate;
+mod console_operate_letters;
 mod console_pages;
 mod console_review;
 mod console_write;

@@ -180,7 +180,8 @@ impl Done {
 
 impl LettersPage {
     fn of(visit: &Visit, done: Option<String>, total: usize, letters: &[DeadLetter]) -> Self {
-        let t = visit.t;
+        let (t, role) = (visit.t, visit.officer().role);
+        let may_follow = role.may(Power::ReadAllAlerts);
         let number = |count: usize| wording::number(i64::try_from(count).unwrap_or(i64::MAX), t);
         let mut kinds = BTreeMap::<&str, usize>::new();
         for queue in letters.iter().filter_map(|letter| letter.queue.as_deref()) {
@@ -196,14 +197,14 @@ impl LettersPage {
             total: number(total),
             has_more: total > letters.len(),
             kinds: kinds.collect(),
-            letters: letters.iter().map(|letter| LetterLine::of(letter, t)).collect(),
-            may_replay: visit.officer().role.may(Power::ReplayDeadLetters),
+            letters: letters.iter().map(|letter| LetterLine::of(letter, may_follow, t)).collect(),
+            may_replay: role.may(Power::ReplayDeadLetters),
         }
     }
 }
 
 impl LetterLine {
-    fn of(letter: &DeadLetter, t: Tongue) -> Self {
+    fn of(letter: &DeadLetter, may_follow: bool, t: Tongue) -> Self {
         let length = wording::size(u64::try_from(letter.length).unwrap_or(u64::MAX), t);
         let (excerpt, broadcast) = match letter.task {
             Some(task @ (Task::PlanV1 { broadcast } | Task::PushV1 { broadcast, .. })) => {
@@ -225,7 +226,7 @@ impl LetterLine {
             at: letter.at.map(wording::moment),
             reason: letter.reason.clone(),
             excerpt,
-            broadcast,
+            broadcast: broadcast.filter(|_| may_follow),
             id: letter.message_id.clone(),
             can_go_back: letter.origin.is_some(),
         }
@@ -258,7 +259,7 @@ mod tests {
             origin: None,
             length: 2048,
         };
-        let line = LetterLine::of(&letter, Tongue::Vi);
+        let line = LetterLine::of(&letter, true, Tongue::Vi);
         assert_eq!(line.what, "Hệ thống phản ánh gửi tới");
         assert!(line.excerpt.contains("không hiện nội dung") && !line.can_go_back, "{line:?}");
     }
