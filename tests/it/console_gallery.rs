@@ -94,6 +94,7 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     templates(world, &mut pages).await;
     codes(world, &mut pages).await;
     administration(world, &mut pages).await;
+    crate::console_operate::gallery(world, &mut pages).await;
     pages
 }
 

@@ -17,7 +17,7 @@ use crate::console_pages::key;
 use crate::public_world::World;
 use crate::support::broker::{Vhost, consume, within};
 
-const HERE: &str = "/console/operate/dead-letters";
+pub const HERE: &str = "/console/operate/dead-letters";
 const REPLAY: &str = "/console/operate/dead-letters/replay";
 
 /// What a stranger wrote: it must be on no page.
@@ -40,31 +40,9 @@ impl Post {
         }
         let vhost = Vhost::create().await;
         let broker = vhost.broker("console").await;
+        let broadcast = lay(&broker).await;
         let publisher = Publisher::new(&broker);
-        let post = Self { world, _vhost: vhost, publisher, broker, broadcast: BroadcastId::new() };
-        let notice = |id: &str| {
-            Publication::new(Exchange::Work, "notice", PRIVATE.as_bytes().to_vec(), id, None)
-        };
-        post.dies(Queue::Notice, notice("thu-1"), "mẫu 7 chưa được ký").await;
-        let known = Task::NoticeV1 { notice: NoticeId::new() };
-        let known = Publication::task(known, Lane::Personal, None);
-        post.dies(Queue::Notice, known, "mẫu 7 chưa được ký").await;
-        let task = Task::PlanV1 { broadcast: post.broadcast };
-        let plan = Publication::task(task, Lane::Emergency, None);
-        post.dies(Queue::Plan, plan, "không đọc được hàng").await;
-        let body = PRIVATE.as_bytes().to_vec();
-        let event = Publication::new(Exchange::FeedbackEvents, "x", body, "su-kien-9", None);
-        post.dies(Queue::FeedbackEvents, event, "no validated user-id").await;
-        post
-    }
-
-    async fn dies(&self, queue: Queue, message: Publication, reason: &'static str) {
-        within(self.publisher.publish(message)).await.expect("confirmed");
-        let verdict = move |_: &_| Settle::Dead(reason.to_owned());
-        let subscription = Subscription::new(queue, 1);
-        let (consumer, mut seen) = consume(&self.broker, &self.publisher, subscription, verdict);
-        within(seen.recv()).await.expect("delivered");
-        within(consumer.drain(Duration::from_secs(5))).await;
+        Self { world, _vhost: vhost, publisher, broker, broadcast }
     }
 
     async fn desk(&self, login: &str) -> Desk {
@@ -92,6 +70,32 @@ impl Post {
             .await
             .unwrap()
     }
+}
+
+/// Lays two notices, a plan and somebody else's event where dead letters lie. Says of which broadcast the plan is.
+pub async fn lay(broker: &Broker) -> BroadcastId {
+    let broadcast = BroadcastId::new();
+    let words = || PRIVATE.as_bytes().to_vec();
+    let strange = Publication::new(Exchange::Work, "notice", words(), "thu-1", None);
+    let known = Task::NoticeV1 { notice: NoticeId::new() };
+    let plan = Publication::task(Task::PlanV1 { broadcast }, Lane::Emergency, None);
+    let event = Publication::new(Exchange::FeedbackEvents, "x", words(), "su-kien-9", None);
+    dies(broker, Queue::Notice, strange, "mẫu 7 chưa được ký").await;
+    let known = Publication::task(known, Lane::Personal, None);
+    dies(broker, Queue::Notice, known, "mẫu 7 chưa được ký").await;
+    dies(broker, Queue::Plan, plan, "không đọc được hàng").await;
+    dies(broker, Queue::FeedbackEvents, event, "no validated user-id").await;
+    broadcast
+}
+
+async fn dies(broker: &Broker, queue: Queue, message: Publication, reason: &'static str) {
+    let publisher = Publisher::new(broker);
+    within(publisher.publish(message)).await.expect("confirmed");
+    let verdict = move |_: &_| Settle::Dead(reason.to_owned());
+    let subscription = Subscription::new(queue, 1);
+    let (consumer, mut seen) = consume(broker, &publisher, subscription, verdict);
+    within(seen.recv()).await.expect("delivered");
+    within(consumer.drain(Duration::from_secs(5))).await;
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
