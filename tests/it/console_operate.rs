@@ -222,6 +222,7 @@ async fn the_page_redraws_itself_when_something_changes_and_ends_with_the_sessio
     assert_eq!(open.status(), StatusCode::OK);
     let mut events = open.into_body().into_data_stream();
     let first = hears(&mut events, "answer yes").await;
+    assert!(first.contains("data-answer=\"Có\""), "{first}");
     assert!(first.contains("event: progress") && first.contains("may-gui-01"), "{first}");
     assert!(!first.contains("csrf"), "something to read, and nothing to press");
     room.dispatcher.acknowledge(0, None, 0, &json!({"fcm": "away"})).await.unwrap();

@@ -37,6 +37,7 @@ mod console_gallery;
 mod console_live;
 mod console_operate;
 mod console_operate_letters;
+mod console_operate_speed;
 mod console_pages;
 mod console_review;
 mod console_write;

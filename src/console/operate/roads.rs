@@ -102,7 +102,7 @@ impl RoadView {
         Self {
             name: platform(provider),
             state,
-            is_bad: !parked.is_empty() || live.is_empty() || !reduced.is_empty(),
+            is_bad: !parked.is_empty() || live.is_empty() || !closed.is_empty(),
             why: parked.into_iter().chain(closed).collect(),
             rate: rate(provider, reduced, pacing, t),
             probe: sight.in_words(t),
@@ -196,10 +196,11 @@ impl Plot {
         let top = round(slowest);
         let (mut taken, mut refused) = (String::new(), String::new());
         let count = i64::try_from(past.len()).unwrap_or(i64::MAX);
-        // Four fifths of its place is a bar; a lone probe is not as wide as the figure.
-        let place = WIDTH / count.max(20);
+        // A lone probe is not as wide as the figure; four fifths of a place are the bar.
+        let places = count.max(20);
+        let wide = (WIDTH * 4 / 5 / places).max(1);
         for (at, one) in (0..).zip(past) {
-            let (left, wide) = (at * place, (place * 4 / 5).max(1));
+            let left = at * WIDTH / places;
             let (bars, high) = match took(one) {
                 Some(took) => (&mut taken, (took * HEIGHT / top).max(1)),
                 None => (&mut refused, HEIGHT),
