@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use futures_util::StreamExt as _;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use time::OffsetDateTime;
 
@@ -25,6 +28,9 @@ const AT: &str = "loa-at";
 
 /// How long the broker may take for one letter.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Of letters that it sends by itself, none for so long is the last.
+const LULL: Duration = Duration::from_millis(500);
 
 /// One letter, without its body, which may be anybody's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,9 +138,17 @@ pub async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter>, Repl
     let open = Open::new(broker).await?;
     let ours = open.link.user();
     let mut letters = Vec::new();
-    while letters.len() < limit {
-        let Some(message) = open.take().await? else { break };
-        letters.push(describe(&message, &ours));
+    let wanted = limit.min(usize::try_from(open.waiting).unwrap_or(usize::MAX));
+    if wanted > 0 {
+        // All at once rather than one by one, for somebody waits for the page.
+        let mut arriving = open.arriving(wanted).await?;
+        while letters.len() < wanted {
+            // What does not come is held by somebody else who is looking.
+            let Ok(Some(message)) = tokio::time::timeout(LULL, arriving.next()).await else {
+                break;
+            };
+            letters.push(describe(&message.map_err(away)?, &ours));
+        }
     }
     // Closing the channel gives back all that was looked at.
     open.close().await;
@@ -216,6 +230,19 @@ impl Open {
         let queue =
             tokio::time::timeout(PATIENCE, counting).await.map_err(silent)?.map_err(away)?;
         Ok(Self { waiting: queue.message_count(), channel, link })
+    }
+
+    /// The oldest, as they come; those that were not wanted are not sent either.
+    async fn arriving(&self, wanted: usize) -> Result<lapin::Consumer, ReplayError> {
+        let (queue, none) = (Queue::Dead.name().into(), FieldTable::default());
+        let opening = async {
+            // More than can be said is unlimited.
+            let at_most = u16::try_from(wanted).unwrap_or(0);
+            self.channel.basic_qos(at_most, BasicQosOptions::default()).await?;
+            let options = BasicConsumeOptions::default();
+            self.channel.basic_consume(queue, "".into(), options, none).await
+        };
+        tokio::time::timeout(PATIENCE, opening).await.map_err(silent)?.map_err(away)
     }
 
     async fn take(&self) -> Result<Option<lapin::message::Delivery>, ReplayError> {
