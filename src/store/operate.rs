@@ -1,4 +1,4 @@
-//! What the operator's page shows of work under way. Reads only, often: every query follows an index.
+//! What the operator's page shows of work under way. Reads only, and often: nothing here reads what is over for long.
 
 use std::collections::HashMap;
 
