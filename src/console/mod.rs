@@ -75,6 +75,9 @@ pub mod accounts;
 /// The forms of the accounts page.
 pub mod changes;
 
+/// The operator's overview, and dead letters.
+pub mod operate;
+
 /// What changed between two revisions.
 pub mod difference;
 
@@ -105,9 +108,6 @@ pub mod follow;
 /// Writing an alert.
 pub mod write;
 
-/// The operator's overview, and dead letters.
-pub mod operate;
-
 /// What the console's pages need.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -125,14 +125,14 @@ pub struct Console {
     pub authority: Authority,
     /// Whose clients may act as accounts, where access tokens are taken.
     pub token_issuer: Option<String>,
-    /// What the operator's pages ask beside the database.
-    pub operation: Operation,
     /// For what is only shown.
     pub pool: PgPool,
     /// Ages and forecasts.
     pub clock: Arc<dyn Clock>,
     /// How fast the fleet may push.
     pub pacing: Pacing,
+    /// What the operator's pages ask beside the database.
+    pub operation: Operation,
     /// Says on every page that no real phone is reached.
     pub demo: bool,
     /// How many proxies in front append to `X-Forwarded-For`.
@@ -142,6 +142,13 @@ pub struct Console {
 }
 
 impl Console {
+    /// With a connection to the broker: its queues are shown, and dead letters can be sent back.
+    #[must_use]
+    pub fn with_queues(mut self, broker: Broker, publisher: Publisher) -> Self {
+        self.operation.queues = Some((broker, publisher));
+        self
+    }
+
     /// For a process with this configuration. `pool` is for looking, `urgent` for signing in: bulk must not keep an approver out.
     ///
     /// # Errors
@@ -170,24 +177,17 @@ impl Console {
             intake: Intake::of(config, pool.clone(), Arc::clone(&clock)),
             authority: Authority::new(pool.clone()),
             token_issuer: config.bearer.issuer.clone(),
+            pool,
+            clock,
+            pacing: config.pacing.clone(),
             operation: Operation {
                 queues: None,
                 checkpoint_every: config.audit.checkpoint_every(),
             },
-            pool,
-            clock,
-            pacing: config.pacing.clone(),
             demo: config.mode == Mode::Demo,
             trusted_proxies: config.http.trusted_proxies,
             shutdown,
         })
-    }
-
-    /// With a connection to the broker: its queues are shown, and dead letters can be sent back.
-    #[must_use]
-    pub fn with_queues(mut self, broker: Broker, publisher: Publisher) -> Self {
-        self.operation.queues = Some((broker, publisher));
-        self
     }
 }
 
@@ -251,6 +251,10 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/sessions", get(sessions::page))
         .route("/console/sessions/end-others", post(sessions::end_others))
         .route("/console/sessions/{id}/end", post(sessions::end))
+        .route("/console/operate", get(operate::page))
+        .route("/console/operate/events", get(operate::events))
+        .route("/console/operate/dead-letters", get(operate::letters::page))
+        .route("/console/operate/dead-letters/replay", post(operate::letters::send_back))
         .route("/console/accounts", get(accounts::page).post(changes::open))
         .route("/console/accounts/{id}/role", post(changes::change_role))
         .route("/console/accounts/{id}/key", post(changes::create_key))
@@ -264,10 +268,6 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))
         .route("/console/changes/{id}/confirm", post(changes::confirm))
         .route("/console/changes/{id}/refuse", post(changes::refuse))
-        .route("/console/operate", get(operate::page))
-        .route("/console/operate/events", get(operate::events))
-        .route("/console/operate/dead-letters", get(operate::letters::page))
-        .route("/console/operate/dead-letters/replay", post(operate::letters::send_back))
         .route("/console/{*rest}", any(asked::nothing_here))
         .method_not_allowed_fallback(asked::not_done_here)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&console), visit::remember_language))

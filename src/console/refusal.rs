@@ -104,8 +104,43 @@ pub fn only_writers(frame: Frame) -> Response {
     simple(frame, words)
 }
 
+/// An alert that waits for a decision, or whose decision was taken, cannot be written any more.
+pub fn cannot_be_written(frame: Frame, alert: AlertId, refused: Refusal) -> Response {
+    let t = frame.t;
+    let words = Words::of(&ApprovalError::State(refused), t);
+    let after = t.pick(
+        "Tin này không sửa được nữa. Muốn thay đổi, hãy soạn tin mới hoặc tin đính chính.",
+        "It cannot be changed any more. Write a new one, or a correction.",
+    );
+    let page = NoticePage {
+        f: frame,
+        title: t.pick("Không sửa được tin này", "This alert cannot be changed").to_owned(),
+        lines: words.lines.into_iter().chain([after.to_owned()]).collect(),
+        links: vec![(
+            format!("/console/alerts/{alert}/follow"),
+            t.pick("Xem tin này đang ở đâu", "See where it stands"),
+        )],
+        calm: false,
+    };
+    answer(words.status, &page)
+}
+
+/// A broadcast that cannot be steered that way any more.
+pub fn nothing_to_steer(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::CONFLICT,
+        ("Không có gì để làm", "Nothing to do"),
+        (
+            "Đợt phát đã kết thúc, hoặc đã ở trạng thái bạn yêu cầu.",
+            "The broadcast has ended, or already is as you asked.",
+        ),
+    );
+    simple(frame, words)
+}
+
 /// These pages are for those who keep the system running, or watch over it.
-pub fn only_overseers(frame: Frame) -> Response {
+pub fn only_watchers(frame: Frame) -> Response {
     let words = Words::say(
         frame.t,
         StatusCode::FORBIDDEN,
@@ -139,41 +174,6 @@ pub fn broker_away(frame: Frame, error: &impl std::fmt::Display) -> Response {
         (
             "RabbitMQ không trả lời. Thư đã gửi lại thì đã tới; những thư còn lại vẫn nằm nguyên. Có thể làm lại mà không sợ trùng.",
             "RabbitMQ does not answer. What was sent back has arrived; the rest lies where it was. Doing it again does no harm.",
-        ),
-    );
-    simple(frame, words)
-}
-
-/// An alert that waits for a decision, or whose decision was taken, cannot be written any more.
-pub fn cannot_be_written(frame: Frame, alert: AlertId, refused: Refusal) -> Response {
-    let t = frame.t;
-    let words = Words::of(&ApprovalError::State(refused), t);
-    let after = t.pick(
-        "Tin này không sửa được nữa. Muốn thay đổi, hãy soạn tin mới hoặc tin đính chính.",
-        "It cannot be changed any more. Write a new one, or a correction.",
-    );
-    let page = NoticePage {
-        f: frame,
-        title: t.pick("Không sửa được tin này", "This alert cannot be changed").to_owned(),
-        lines: words.lines.into_iter().chain([after.to_owned()]).collect(),
-        links: vec![(
-            format!("/console/alerts/{alert}/follow"),
-            t.pick("Xem tin này đang ở đâu", "See where it stands"),
-        )],
-        calm: false,
-    };
-    answer(words.status, &page)
-}
-
-/// A broadcast that cannot be steered that way any more.
-pub fn nothing_to_steer(frame: Frame) -> Response {
-    let words = Words::say(
-        frame.t,
-        StatusCode::CONFLICT,
-        ("Không có gì để làm", "Nothing to do"),
-        (
-            "Đợt phát đã kết thúc, hoặc đã ở trạng thái bạn yêu cầu.",
-            "The broadcast has ended, or already is as you asked.",
         ),
     );
     simple(frame, words)

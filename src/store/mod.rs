@@ -93,14 +93,14 @@ pub mod forgetting;
 /// Who is alive.
 pub mod liveness;
 
+/// Work under way, for the operator's page.
+pub mod operate;
+
 /// What stands in the way of an alert that came now.
 pub mod readiness;
 
 /// The audit trail.
 pub mod audit;
-
-/// Work under way, for the operator's page.
-pub mod operate;
 
 /// What a dossier needs beside the alert's own tables.
 pub mod dossier;

@@ -6,13 +6,13 @@ pub mod heartbeat;
 /// The outbox, on its way to the broker.
 pub mod relay;
 
+/// What could not be worked on, sent back.
+pub mod dead_letters;
+
 /// Retries, lost work, releases, endings.
 pub mod due;
 
 /// Checkpoints of the audit trail.
 pub mod checkpoint;
-
-/// What could not be worked on, sent back.
-pub mod dead_letters;
 
 mod nudges;

@@ -123,9 +123,9 @@ const STEERS: Door = Door::Key(&[P::SteerBroadcast]);
 const DESK_READS: Door = Door::Desk(&[P::ReadOwnAlerts, P::ReadAllAlerts]);
 const DESK_WRITES: Door = Door::Desk(&[P::WriteAlert]);
 const DESK_LOOKS: Door = Door::Desk(&[P::ReadAllAlerts]);
+const DESK_OVERSEES: Door = Door::Desk(&[P::Oversee]);
 const DESK_DECIDES: Door = Door::Desk(&[P::Decide]);
 const DESK_STEERS: Door = Door::Desk(&[P::SteerBroadcast]);
-const DESK_OVERSEES: Door = Door::Desk(&[P::Oversee]);
 const DESK_MANAGES: Door = Door::Desk(&[P::ManageAccounts]);
 
 /// Every route of `loa serve`.
@@ -211,6 +211,12 @@ pub const TABLE: &[Row] = &[
     row("GET /console/files/{release}/{*name}", About::File, Door::Open, Reach::Every, 200),
     row("ANY /console/{*rest}", About::Nothing, Door::Open, Reach::Every, 404),
 
+    // The console: operation. The matrix has no broker; where there is one, is in `console_operate_letters`.
+    row("GET /console/operate", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
+    row("GET /console/operate/events", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
+    row("GET /console/operate/dead-letters", About::Nothing, DESK_OVERSEES, Reach::Every, 503),
+    row("POST /console/operate/dead-letters/replay", About::Nothing, Door::Desk(&[P::ReplayDeadLetters]), Reach::Every, 503),
+
     // The console: alerts.
     row("GET /console", About::Nothing, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/events", About::Nothing, DESK_LOOKS, Reach::Every, 200),
@@ -243,12 +249,6 @@ pub const TABLE: &[Row] = &[
     row("POST /console/broadcasts/{id}/pause", About::Broadcast, DESK_STEERS, Reach::Every, 200),
     row("POST /console/broadcasts/{id}/resume", About::Paused, DESK_STEERS, Reach::Every, 303),
     row("POST /console/broadcasts/{id}/stop", About::Broadcast, DESK_STEERS, Reach::Every, 200),
-
-    // The console: operation. The matrix has no broker; where there is one, is in `console_operate_letters`.
-    row("GET /console/operate", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
-    row("GET /console/operate/events", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
-    row("GET /console/operate/dead-letters", About::Nothing, DESK_OVERSEES, Reach::Every, 503),
-    row("POST /console/operate/dead-letters/replay", About::Nothing, Door::Desk(&[P::ReplayDeadLetters]), Reach::Every, 503),
 
     // The console: accounts.
     row("GET /console/accounts", About::Nothing, Door::Desk(&[P::ReadAccounts]), Reach::Every, 200),

@@ -127,7 +127,6 @@ impl Desk {
             intake: Intake::new(pool.clone(), clock.clone(), ORIGIN.to_owned(), 1 << 20),
             authority: Authority::new(pool.clone()),
             token_issuer: None,
-            operation: Operation { queues: None, checkpoint_every: Duration::from_mins(1) },
             pool: pool.clone(),
             clock: clock.clone(),
             pacing: Pacing {
@@ -137,6 +136,7 @@ impl Desk {
                 burst_ms: 20,
                 ramp_seconds: 0,
             },
+            operation: Operation { queues: None, checkpoint_every: Duration::from_mins(1) },
             demo: true,
             trusted_proxies: 0,
             shutdown: Shutdown::new(),

@@ -132,7 +132,7 @@ pub async fn events(State(console): State<Arc<Console>>, visit: Visit) -> Respon
 
 fn refuse(visit: &Visit) -> Option<Response> {
     let may = visit.officer().role.may(Power::Oversee);
-    (!may).then(|| refusal::only_overseers(visit.frame()))
+    (!may).then(|| refusal::only_watchers(visit.frame()))
 }
 
 struct Watch {
