@@ -123,9 +123,9 @@ const STEERS: Door = Door::Key(&[P::SteerBroadcast]);
 const DESK_READS: Door = Door::Desk(&[P::ReadOwnAlerts, P::ReadAllAlerts]);
 const DESK_WRITES: Door = Door::Desk(&[P::WriteAlert]);
 const DESK_LOOKS: Door = Door::Desk(&[P::ReadAllAlerts]);
-const DESK_OVERSEES: Door = Door::Desk(&[P::Oversee]);
 const DESK_DECIDES: Door = Door::Desk(&[P::Decide]);
 const DESK_STEERS: Door = Door::Desk(&[P::SteerBroadcast]);
+const DESK_OVERSEES: Door = Door::Desk(&[P::Oversee]);
 const DESK_MANAGES: Door = Door::Desk(&[P::ManageAccounts]);
 
 /// Every route of `loa serve`.

@@ -66,12 +66,18 @@ impl Desk {
 
     /// A browser before a console that seals with these keys, and where a password alone lets in or does not.
     pub fn before(world: &World, keys: Keys, password_alone: bool) -> Self {
-        Self::in_front(&world.pool, &world.clock, keys, password_alone, None)
+        Self::in_front(&world.pool, &world.clock, keys, password_alone, None, None)
     }
 
     /// A browser before a console that believes the province's single sign-on.
     pub fn with_single_sign_on(world: &World, config: &Oidc) -> Self {
-        Self::in_front(&world.pool, &world.clock, Keys::default(), false, Some(config))
+        Self::in_front(&world.pool, &world.clock, Keys::default(), false, Some(config), None)
+    }
+
+    /// A browser before a console that has a connection to the broker.
+    pub fn before_queues(world: &World, key: SealingKey, queues: (Broker, Publisher)) -> Self {
+        let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
+        Self::in_front(&world.pool, &world.clock, keys, true, None, Some(queues))
     }
 
     /// A browser in front of the province of `app`, with which `login` has signed in.
@@ -79,7 +85,7 @@ impl Desk {
         let officer = accounts::officer_by_login(&app.pool, login).await.unwrap();
         accounts::set_password(&app.pool, "test", officer, PASSWORD).await.unwrap();
         let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
-        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true, None);
+        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true, None, None);
         desk.sign_in(login, PASSWORD).await;
         desk
     }
@@ -90,36 +96,15 @@ impl Desk {
         keys: Keys,
         password_alone: bool,
         oidc: Option<&Oidc>,
+        queues: Option<(Broker, Publisher)>,
     ) -> Self {
-        Self::at(Self::console(pool, clock, keys, password_alone, oidc))
-    }
-
-    /// A browser before this console.
-    fn at(console: Console) -> Self {
-        Self { router: console::routes(Arc::new(console)), cookies: BTreeMap::new() }
-    }
-
-    /// A browser before a console that has a connection to the broker.
-    pub fn before_queues(world: &World, key: SealingKey, queues: (Broker, Publisher)) -> Self {
-        let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
-        let console = Self::console(&world.pool, &world.clock, keys, true, None);
-        Self::at(console.with_queues(queues.0, queues.1))
-    }
-
-    fn console(
-        pool: &PgPool,
-        clock: &Arc<TestClock>,
-        keys: Keys,
-        password_alone: bool,
-        oidc: Option<&Oidc>,
-    ) -> Console {
         let sessions =
             Sessions::new(pool.clone(), clock.clone(), password_alone).with_codes(totp_keys());
         let single_sign_on = oidc.and_then(|oidc| {
             let made = SingleSignOn::new(sessions.clone(), oidc, Mode::Demo, ORIGIN);
             made.expect("a single sign-on")
         });
-        Console {
+        let console = Console {
             passkeys: Passkeys::new(sessions.clone(), ORIGIN, None),
             single_sign_on,
             doors: Doorkeeper::new(sessions, false),
@@ -136,11 +121,12 @@ impl Desk {
                 burst_ms: 20,
                 ramp_seconds: 0,
             },
-            operation: Operation { queues: None, checkpoint_every: Duration::from_mins(1) },
+            operation: Operation { queues, checkpoint_every: Duration::from_mins(1) },
             demo: true,
             trusted_proxies: 0,
             shutdown: Shutdown::new(),
-        }
+        };
+        Self { router: console::routes(Arc::new(console)), cookies: BTreeMap::new() }
     }
 
     /// A browser with which `login` has signed in through the form.
