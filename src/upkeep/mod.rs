@@ -1,4 +1,5 @@
 //! What nobody asked for by hand: being alive, relaying the outbox, bringing back what is due or lost, ending what has expired.
+//! And what somebody asks for when that was not enough: dead letters, sent back.
 
 /// The heartbeat of a dispatcher.
 pub mod heartbeat;
