@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use sqlx::PgPool;
 
+use self::operate::Operation;
 use crate::approval::Approval;
 use crate::clock::Clock;
 use crate::config::pacing::Pacing;
@@ -22,6 +23,7 @@ use crate::identity::sessions::Sessions;
 use crate::identity::single_sign_on::SingleSignOn;
 use crate::identity::totp::keys::TotpKeys;
 use crate::intake::Intake;
+use crate::queue::{Broker, Publisher};
 use crate::shutdown::Shutdown;
 use crate::web::headers;
 use crate::web::session::Doorkeeper;
@@ -73,6 +75,9 @@ pub mod accounts;
 
 /// The forms of the accounts page.
 pub mod changes;
+
+/// The operator's overview, and dead letters.
+pub mod operate;
 
 /// What changed between two revisions.
 pub mod difference;
@@ -141,6 +146,8 @@ pub struct Console {
     pub clock: Arc<dyn Clock>,
     /// How fast the fleet may push.
     pub pacing: Pacing,
+    /// What the operator's pages ask beside the database.
+    pub operation: Operation,
     /// Says on every page that no real phone is reached.
     pub demo: bool,
     /// How many proxies in front append to `X-Forwarded-For`.
@@ -150,6 +157,13 @@ pub struct Console {
 }
 
 impl Console {
+    /// With a connection to the broker: its queues are shown, and dead letters can be sent back.
+    #[must_use]
+    pub fn with_queues(mut self, broker: Broker, publisher: Publisher) -> Self {
+        self.operation.queues = Some((broker, publisher));
+        self
+    }
+
     /// For a process with this configuration. `pool` is for looking, `urgent` for signing in: bulk must not keep an approver out.
     ///
     /// # Errors
@@ -182,6 +196,10 @@ impl Console {
             pool,
             clock,
             pacing: config.pacing.clone(),
+            operation: Operation {
+                queues: None,
+                checkpoint_every: config.audit.checkpoint_every(),
+            },
             demo: config.mode == Mode::Demo,
             trusted_proxies: config.http.trusted_proxies,
             shutdown,
@@ -258,6 +276,10 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/sessions", get(sessions::page))
         .route("/console/sessions/end-others", post(sessions::end_others))
         .route("/console/sessions/{id}/end", post(sessions::end))
+        .route("/console/operate", get(operate::page))
+        .route("/console/operate/events", get(operate::events))
+        .route("/console/operate/dead-letters", get(operate::letters::page))
+        .route("/console/operate/dead-letters/replay", post(operate::letters::send_back))
         .route("/console/accounts", get(accounts::page).post(changes::open))
         .route("/console/accounts/{id}/role", post(changes::change_role))
         .route("/console/accounts/{id}/key", post(changes::create_key))

@@ -153,6 +153,46 @@ pub fn nothing_to_steer(frame: Frame) -> Response {
     simple(frame, words)
 }
 
+/// These pages are for those who keep the system running, or watch over it.
+pub fn only_watchers(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::FORBIDDEN,
+        ("Tài khoản này không được xem trang này", "This account may not see this page"),
+        (
+            "Trang này dành cho người vận hành, giám sát và quản trị.",
+            "These pages are for operators, auditors and administrators.",
+        ),
+    );
+    simple(frame, words)
+}
+
+/// Sending dead letters back is the operator's.
+pub fn only_operators(frame: Frame) -> Response {
+    let words = Words::say(
+        frame.t,
+        StatusCode::FORBIDDEN,
+        ("Chưa gửi lại gì", "Nothing was sent back"),
+        ("Chỉ người vận hành được gửi lại.", "Only operators may send letters back."),
+    );
+    simple(frame, words)
+}
+
+/// RabbitMQ did not answer while letters were being sent back.
+pub fn broker_away(frame: Frame, error: &impl std::fmt::Display) -> Response {
+    tracing::error!(%error, "dead letters could not be sent back: {error}");
+    let words = Words::say(
+        frame.t,
+        StatusCode::SERVICE_UNAVAILABLE,
+        ("Chưa gửi lại hết", "Not all was sent back"),
+        (
+            "RabbitMQ không trả lời. Thư đã gửi lại thì đã tới; những thư còn lại vẫn nằm nguyên. Có thể làm lại mà không sợ trùng.",
+            "RabbitMQ does not answer. What was sent back has arrived; the rest lies where it was. Doing it again does no harm.",
+        ),
+    );
+    simple(frame, words)
+}
+
 fn simple(frame: Frame, words: Words) -> Response {
     let page = NoticePage {
         links: vec![home(frame.t)],

@@ -66,7 +66,13 @@ impl Role {
             Self::Approver => {
                 &[P::ReadOwnAlerts, P::ReadAllAlerts, P::Decide, P::Recall, P::SteerBroadcast]
             }
-            Self::Operator => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::SteerBroadcast, P::Oversee],
+            Self::Operator => &[
+                P::ReadOwnAlerts,
+                P::ReadAllAlerts,
+                P::SteerBroadcast,
+                P::Oversee,
+                P::ReplayDeadLetters,
+            ],
             Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts, P::Oversee],
             Self::Administrator => {
                 &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts, P::Oversee]
@@ -99,11 +105,13 @@ pub enum Power {
     ManageAccounts,
     /// See the audit trail, and the figures of devices and deliveries: what was done, and how much, whoever did it.
     Oversee,
+    /// Send what could not be worked on back to where it came from.
+    ReplayDeadLetters,
 }
 
 impl Power {
     /// Every power.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteAlert,
         Self::ReadOwnAlerts,
         Self::ReadAllAlerts,
@@ -114,6 +122,7 @@ impl Power {
         Self::ReadAccounts,
         Self::ManageAccounts,
         Self::Oversee,
+        Self::ReplayDeadLetters,
     ];
 }
 
@@ -153,12 +162,12 @@ mod tests {
         assert_eq!(
             table,
             [
-                "submitter     ++........",
-                "approver      .+++++....",
-                "operator      .++..+...+",
-                "auditor       .++....+.+",
-                "administrator .+.....+++",
-                "system        ......+...",
+                "submitter     ++.........",
+                "approver      .+++++.....",
+                "operator      .++..+...++",
+                "auditor       .++....+.+.",
+                "administrator .+.....+++.",
+                "system        ......+....",
             ]
         );
     }

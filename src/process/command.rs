@@ -29,6 +29,7 @@ use crate::queue::{Broker, Publisher, dead, topology};
 use crate::random;
 use crate::registry::import;
 use crate::store::{MIGRATOR, audit, forgetting, schema};
+use crate::upkeep::dead_letters;
 
 /// What can be done with devices.
 #[derive(Subcommand)]
@@ -184,12 +185,10 @@ pub fn replay(config: &Config, command: &Replay) -> anyhow::Result<()> {
             reason: command.reason.clone(),
             message_id: command.message_id.clone(),
         };
-        // Written down first: what dies in the middle has sent some back all the same.
-        let asked = json!({"queue": filter.queue, "reason": filter.reason, "message_id": filter.message_id, "limit": command.limit});
-        let mut tx = pool(&config.database).await?.begin().await?;
-        audit::append(&mut tx, &operator(), "dead_letters.replayed", "loa.dead", asked).await?;
-        tx.commit().await?;
-        let replayed = dead::replay(&broker, &publisher, &filter, command.limit).await?;
+        let pool = pool(&config.database).await?;
+        let connections = (&broker, &publisher);
+        let replayed =
+            dead_letters::replay(&pool, connections, &operator(), &filter, command.limit).await?;
         println!(
             "sent back: {}, left: {}, stuck: {}",
             replayed.moved, replayed.left, replayed.stuck

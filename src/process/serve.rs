@@ -95,7 +95,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
         Arc::clone(&app.clock),
         app.approval.clone(),
         shutdown.clone(),
-    )?;
+    )?
+    .with_queues(broker.clone(), publisher.clone());
     let routes = routes(&app, publication).merge(http::guarded(console::routes(Arc::new(console))));
     tracing::info!(listen = %config.http.listen, "serving on {}", config.http.listen);
     let stop = shutdown.clone();

@@ -124,7 +124,7 @@ impl Broker {
             .unwrap_or_else(|_| Err("asking hangs".to_owned()))
     }
 
-    fn current(&self) -> Option<Arc<Link>> {
+    pub(super) fn current(&self) -> Option<Arc<Link>> {
         match &*self.state.borrow() {
             BrokerState::Connected(link) if !link.lost.is_cancelled() => Some(Arc::clone(link)),
             BrokerState::Connected(_) | BrokerState::Disconnected(_) => None,

@@ -341,7 +341,7 @@ impl Work {
                 "again"
             }
             Settle::Dead(reason) => {
-                let letter = dead::letter(incoming, queue, &reason);
+                let letter = dead::letter(incoming, queue, &reason, self.clock.now());
                 match self.publisher.publish(letter).await {
                     Ok(()) => {
                         warn!(reason, "dead letter: {reason}");

@@ -5,11 +5,15 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use futures_util::StreamExt as _;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
+use time::OffsetDateTime;
 
 use super::connection::{Broker, Link};
-use super::message::{Headers, text_of};
+use super::message::{Headers, Task, text_of};
 use super::publisher::{Publication, PublishError, Publisher};
 use super::session::Incoming;
 use super::topology::{Exchange, Queue};
@@ -19,9 +23,14 @@ const EXCHANGE: &str = "loa-exchange";
 const ROUTING_KEY: &str = "loa-routing-key";
 const QUEUE: &str = "loa-queue";
 const USER: &str = "loa-user-id";
+/// Unix time, seconds.
+const AT: &str = "loa-at";
 
 /// How long the broker may take for one letter.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Of letters that it sends by itself, none for so long is the last.
+const LULL: Duration = Duration::from_millis(500);
 
 /// One letter, without its body, which may be anybody's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +39,12 @@ pub struct DeadLetter {
     pub message_id: Option<String>,
     /// Why it is here.
     pub reason: String,
+    /// When it came here; `None` when nobody we believe has said so.
+    pub at: Option<OffsetDateTime>,
     /// The queue it could not leave by itself.
     pub queue: Option<String>,
+    /// What it asks for, where that is work of our own: ids, never content.
+    pub task: Option<Task>,
     /// Where it was sent to, exchange and key; `None` when it does not say.
     pub origin: Option<(String, String)>,
     /// The body's length, bytes.
@@ -80,13 +93,19 @@ pub enum ReplayError {
 }
 
 /// The letter for a message that a handler called dead.
-pub(super) fn letter(incoming: &Incoming, queue: Queue, reason: &str) -> Publication {
+pub(super) fn letter(
+    incoming: &Incoming,
+    queue: Queue,
+    reason: &str,
+    at: OffsetDateTime,
+) -> Publication {
     let message = &incoming.message;
     let mut letter = copy(message, Exchange::Dead, message.routing_key.as_str());
     letter.header(REASON, reason);
     letter.header(EXCHANGE, message.exchange.as_str());
     letter.header(ROUTING_KEY, message.routing_key.as_str());
     letter.header(QUEUE, queue.name());
+    letter.header(AT, &at.unix_timestamp().to_string());
     // As a header, because the broker refuses a message that names another user than the one who sends it.
     if let Some(user) = sender_of(message, &incoming.ours) {
         letter.header(USER, &user);
@@ -119,9 +138,17 @@ pub async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter>, Repl
     let open = Open::new(broker).await?;
     let ours = open.link.user();
     let mut letters = Vec::new();
-    while letters.len() < limit {
-        let Some(message) = open.take().await? else { break };
-        letters.push(describe(&message, &ours));
+    let wanted = limit.min(usize::try_from(open.waiting).unwrap_or(usize::MAX));
+    if wanted > 0 {
+        // All at once rather than one by one, for somebody waits for the page.
+        let mut arriving = open.arriving(wanted).await?;
+        while letters.len() < wanted {
+            // What does not come is held by somebody else who is looking.
+            let Ok(Some(message)) = tokio::time::timeout(LULL, arriving.next()).await else {
+                break;
+            };
+            letters.push(describe(&message.map_err(away)?, &ours));
+        }
     }
     // Closing the channel gives back all that was looked at.
     open.close().await;
@@ -205,6 +232,19 @@ impl Open {
         Ok(Self { waiting: queue.message_count(), channel, link })
     }
 
+    /// The oldest, as they come; those that were not wanted are not sent either.
+    async fn arriving(&self, wanted: usize) -> Result<lapin::Consumer, ReplayError> {
+        let (queue, none) = (Queue::Dead.name().into(), FieldTable::default());
+        let opening = async {
+            // More than can be said is unlimited.
+            let at_most = u16::try_from(wanted).unwrap_or(0);
+            self.channel.basic_qos(at_most, BasicQosOptions::default()).await?;
+            let options = BasicConsumeOptions::default();
+            self.channel.basic_consume(queue, "".into(), options, none).await
+        };
+        tokio::time::timeout(PATIENCE, opening).await.map_err(silent)?.map_err(away)
+    }
+
     async fn take(&self) -> Result<Option<lapin::message::Delivery>, ReplayError> {
         let getting = self.channel.basic_get(Queue::Dead.name().into(), BasicGetOptions::default());
         let got = tokio::time::timeout(PATIENCE, getting).await.map_err(silent)?.map_err(away)?;
@@ -237,7 +277,8 @@ fn copy(message: &lapin::message::Delivery, exchange: Exchange, key: &str) -> Pu
         copy.content_type = content_type;
     }
     for (name, value) in properties.headers().as_ref().into_iter().flatten() {
-        let of_dead_letters = [REASON, EXCHANGE, ROUTING_KEY, QUEUE, USER].contains(&name.as_str());
+        let of_dead_letters =
+            [REASON, EXCHANGE, ROUTING_KEY, QUEUE, USER, AT].contains(&name.as_str());
         if !of_dead_letters && !name.as_str().starts_with("x-") {
             copy.headers.insert(name.clone(), value.clone());
         }
@@ -262,7 +303,12 @@ fn describe(message: &lapin::message::Delivery, ours: &str) -> DeadLetter {
                 from_death("reason").map(|reason| format!("the broker gave it up: {reason}"))
             })
             .unwrap_or_else(|| "unknown".to_owned()),
+        at: said(AT)
+            .and_then(|seconds| seconds.parse().ok())
+            .or_else(|| death.and_then(time_of))
+            .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()),
         queue: said(QUEUE).or_else(|| from_death("queue")),
+        task: Task::parse(&message.data).ok(),
         origin: said(EXCHANGE).or_else(|| from_death("exchange")).zip(key),
         length: message.data.len(),
     }
@@ -275,6 +321,13 @@ fn first_death(headers: &FieldTable) -> Option<&FieldTable> {
             AMQPValue::FieldTable(death) => Some(death),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+fn time_of(death: &FieldTable) -> Option<i64> {
+    match death.inner().get("time")? {
+        AMQPValue::Timestamp(seconds) => i64::try_from(*seconds).ok(),
         _ => None,
     }
 }

@@ -24,6 +24,9 @@ pub mod consumer;
 /// What could not be worked on: seen, and sent back to where it came from.
 pub mod dead;
 
+/// How much waits where.
+pub mod depth;
+
 mod session;
 
 pub use connection::{Broker, BrokerState};

@@ -105,6 +105,35 @@ pub async fn last(conn: &mut PgConnection) -> Result<i64, StoreError> {
         .await?)
 }
 
+/// The end of the trail: how far it was signed, and what has come since.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tail {
+    /// Number and moment of the newest checkpoint.
+    pub signed: Option<(i64, OffsetDateTime)>,
+    /// Entries since.
+    pub since: i64,
+    /// Age of the oldest of them, seconds; zero when there is none.
+    pub unsigned_seconds: f64,
+}
+
+/// Where the trail ends. Believes the newest checkpoint without looking at its signature: whoever signs the next one looks.
+pub async fn tail(conn: &mut PgConnection) -> Result<Tail, StoreError> {
+    let row = sqlx::query!(
+        r#"select c.serial as "serial?", c.at as "at?", e.last - coalesce(c.seq, 0) as "since!",
+                  coalesce(extract(epoch from clock_timestamp()
+                      - (select a.at from audit a where a.seq > coalesce(c.seq, 0) order by a.seq limit 1)), 0)::float8 as "unsigned!"
+           from (select coalesce(max(seq), 0) as last from audit) e
+           left join (select serial, seq, at from audit_checkpoint order by serial desc limit 1) c on true"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Tail {
+        signed: row.serial.zip(row.at),
+        since: row.since,
+        unsigned_seconds: row.unsigned.max(0.0),
+    })
+}
+
 /// A checkpoint as its row holds it.
 struct CheckpointRow {
     serial: i64,

@@ -114,6 +114,46 @@ pub async fn last_accepted(
     .await?)
 }
 
+/// One probe that is over: when it was begun, how long it took, and whether the provider took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Of which provider.
+    pub provider: Provider,
+    /// When it was begun.
+    pub begun_at: OffsetDateTime,
+    /// How it was answered and after how many milliseconds; `None`: its dispatcher died under way.
+    pub heard: Option<(Heard, i32)>,
+}
+
+/// The newest probes that are over, at most `each` a provider, the oldest first.
+pub async fn past(conn: &mut PgConnection, each: i64) -> Result<Vec<Past>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select p.id, c.provider, p.begun_at, p.outcome, p.took_ms
+           from canary c cross join lateral (
+               select id, begun_at, outcome, took_ms from canary_probe
+               where provider = c.provider and (outcome is not null or begun_at < clock_timestamp() - make_interval(secs => $1))
+               order by begun_at desc limit $2) p
+           order by c.provider, p.begun_at"#,
+        UNFINISHED_AFTER.as_secs_f64(),
+        each
+    )
+    .fetch_all(conn)
+    .await?;
+    let past = rows.into_iter().map(|row| {
+        let broken = |column| StoreError::inconsistent("canary_probe", column, row.id);
+        let heard = match (row.outcome.as_deref(), row.took_ms) {
+            (Some(word), Some(took)) => {
+                Some((Heard::from_word(word).ok_or_else(|| broken("outcome"))?, took))
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(broken("outcome")),
+        };
+        let provider = Provider::from_code(row.provider).ok_or_else(|| broken("provider"))?;
+        Ok(Past { provider, begun_at: row.begun_at, heard })
+    });
+    past.collect()
+}
+
 /// What is known of each provider's road, in the order of their numbers. While no dispatcher lives, what the last one knew.
 pub async fn sights(conn: &mut PgConnection) -> Result<[Sight; 3], StoreError> {
     let live = liveness::live_dispatchers(&mut *conn).await?;

@@ -164,6 +164,20 @@ pub struct LiveDispatcher {
     pub in_flight: i32,
     /// Parked providers and why.
     pub parked: Value,
+    /// Which release.
+    pub release: String,
+    /// When it began.
+    pub started_at: OffsetDateTime,
+}
+
+impl LiveDispatcher {
+    /// Parked providers, each with its reason.
+    pub fn parked_providers(&self) -> impl Iterator<Item = (&str, String)> {
+        self.parked.as_object().into_iter().flatten().map(|(provider, reason)| {
+            let said = reason.as_str().map_or_else(|| reason.to_string(), str::to_owned);
+            (provider.as_str(), said)
+        })
+    }
 }
 
 /// Every dispatcher that is alive now.
@@ -172,8 +186,8 @@ pub async fn live_dispatchers(
 ) -> Result<Vec<LiveDispatcher>, StoreError> {
     let rows = sqlx::query!(
         r#"select id as "id!", host as "host!", trusted_keys as "trusted_keys!", acked_epoch as "acked_epoch!",
-                  in_flight as "in_flight!", parked as "parked!"
-           from live_dispatcher"#
+                  in_flight as "in_flight!", parked as "parked!", release as "release!", started_at as "started_at!"
+           from live_dispatcher order by host, started_at, id"#
     )
     .fetch_all(executor)
     .await?;
@@ -186,6 +200,8 @@ pub async fn live_dispatchers(
             acked_epoch: row.acked_epoch,
             in_flight: row.in_flight,
             parked: row.parked,
+            release: row.release,
+            started_at: row.started_at,
         })
         .collect())
 }

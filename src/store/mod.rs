@@ -93,6 +93,9 @@ pub mod forgetting;
 /// Who is alive.
 pub mod liveness;
 
+/// Work under way, for the operator's page.
+pub mod operate;
+
 /// What stands in the way of an alert that came now.
 pub mod readiness;
 

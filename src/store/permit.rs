@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::StoreError;
 
@@ -128,6 +128,39 @@ pub async fn slow_down(pool: &PgPool, name: &str, closed: Duration) -> Result<()
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// How a quota stands now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quota {
+    /// Which: `fcm`, `apns`, `webpush:<origin>`, or a drill's.
+    pub name: String,
+    /// The share of it that is spent at most: below 1 after the provider asked for less.
+    pub share: f64,
+    /// Closed by the provider, for so long.
+    pub closed: Option<Duration>,
+}
+
+/// Every quota that the provider of it has reduced or closed; at most `limit`, the most reduced first.
+pub async fn reduced(conn: &mut PgConnection, limit: i64) -> Result<Vec<Quota>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select name as "name!", share as "share!", closed
+           from (select name, least(1, share + case when share_at = '-infinity' then 1
+                            else greatest(0, extract(epoch from now - share_at)::float8) * $1 end) as share,
+                        case when closed_until > now then extract(epoch from closed_until - now)::float8 end as closed
+                 from permit, (select clock_timestamp() as now) clock) p
+           where share < 1 or closed is not null order by share, name limit $2"#,
+        RECOVERY_PER_SECOND,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let quotas = rows.into_iter().map(|row| Quota {
+        name: row.name,
+        share: row.share,
+        closed: row.closed.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))),
+    });
+    Ok(quotas.collect())
 }
 
 /// Clears away quotas of push services to which nobody has pushed for a month: strangers may invent services, each with a row.

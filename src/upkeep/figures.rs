@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::alert::AlertContent;
@@ -62,43 +63,42 @@ impl Figures {
 
     /// What was submitted and decided. Is there more?
     async fn events(&self) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if !lock::try_for_transaction(&mut tx, FIGURES_LOCK).await? {
-            return Ok(false);
-        }
+        let Some(mut tx) = self.turn().await? else { return Ok(false) };
         let found = gather::found(&mut tx, PAGE).await?;
-        let Some(until) = found.last().map(|found| found.seq) else { return Ok(false) };
-        let events: Vec<Event> = found.iter().filter_map(counted).collect();
-        gather::write(&mut tx, &events, until).await?;
+        if let Some(last) = found.last() {
+            let events: Vec<Event> = found.iter().filter_map(counted).collect();
+            gather::write(&mut tx, &events, last.seq).await?;
+        }
         tx.commit().await?;
-        Ok(is_full(found.len()))
+        Ok(i64::try_from(found.len()).is_ok_and(|found| found == PAGE))
     }
 
     /// What has become public. Is there more?
     async fn sent(&self) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if !lock::try_for_transaction(&mut tx, FIGURES_LOCK).await? {
-            return Ok(false);
-        }
+        let Some(mut tx) = self.turn().await? else { return Ok(false) };
         let taken = gather::take_up(&mut tx, PAGE).await?;
         tx.commit().await?;
         Ok(i64::try_from(taken).is_ok_and(|taken| taken == PAGE))
     }
 
     /// What became of it, unless it was summed up in this round. Is there more?
-    async fn sums(&self, begun: time::OffsetDateTime) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if !lock::try_for_transaction(&mut tx, FIGURES_LOCK).await? {
-            return Ok(false);
-        }
+    async fn sums(&self, begun: OffsetDateTime) -> Result<bool, StoreError> {
+        let Some(mut tx) = self.turn().await? else { return Ok(false) };
         let summed = gather::sum_up(&mut tx, begun, SUMS).await?;
         tx.commit().await?;
         Ok(i64::try_from(summed).is_ok_and(|summed| summed == SUMS))
     }
-}
 
-fn is_full(found: usize) -> bool {
-    i64::try_from(found).is_ok_and(|found| found == PAGE)
+    /// A transaction that nobody else gathers beside; none while somebody does. Committed even when there was nothing to do: one that is
+    /// only dropped is rolled back a little later, and the next step would find the lock taken, by ourselves.
+    async fn turn(&self) -> Result<Option<Transaction<'static, Postgres>>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if lock::try_for_transaction(&mut tx, FIGURES_LOCK).await? {
+            return Ok(Some(tx));
+        }
+        tx.rollback().await?;
+        Ok(None)
+    }
 }
 
 /// As it is counted; nothing of a template, and of words that cannot be read.

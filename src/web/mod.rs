@@ -34,3 +34,6 @@ pub mod session;
 
 /// Live numbers.
 pub mod sse;
+
+/// Could an alert that came now be broadcast?
+pub mod readiness;

@@ -217,6 +217,12 @@ pub const TABLE: &[Row] = &[
     row("GET /console/files/{release}/{*name}", About::File, Door::Open, Reach::Every, 200),
     row("ANY /console/{*rest}", About::Nothing, Door::Open, Reach::Every, 404),
 
+    // The console: operation. The matrix has no broker; where there is one, is in `console_operate_letters`.
+    row("GET /console/operate", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
+    row("GET /console/operate/events", About::Nothing, DESK_OVERSEES, Reach::Every, 200),
+    row("GET /console/operate/dead-letters", About::Nothing, DESK_OVERSEES, Reach::Every, 503),
+    row("POST /console/operate/dead-letters/replay", About::Nothing, Door::Desk(&[P::ReplayDeadLetters]), Reach::Every, 503),
+
     // The console: alerts.
     row("GET /console", About::Nothing, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/events", About::Nothing, DESK_LOOKS, Reach::Every, 200),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,6 +13,7 @@ use loa::clock::TestClock;
 use loa::config::Mode;
 use loa::config::oidc::Oidc;
 use loa::config::pacing::Pacing;
+use loa::console::operate::Operation;
 use loa::console::{self, Console};
 use loa::domain::seal::SealingKey;
 use loa::domain::timing::Announcements;
@@ -22,6 +24,7 @@ use loa::identity::sessions::Sessions;
 use loa::identity::single_sign_on::SingleSignOn;
 use loa::identity::totp::keys::TotpKeys;
 use loa::intake::Intake;
+use loa::queue::{Broker, Publisher};
 use loa::shutdown::Shutdown;
 use loa::web::session::Doorkeeper;
 use sqlx::PgPool;
@@ -63,12 +66,18 @@ impl Desk {
 
     /// A browser before a console that seals with these keys, and where a password alone lets in or does not.
     pub fn before(world: &World, keys: Keys, password_alone: bool) -> Self {
-        Self::in_front(&world.pool, &world.clock, keys, password_alone, None)
+        Self::in_front(&world.pool, &world.clock, keys, password_alone, None, None)
     }
 
     /// A browser before a console that believes the province's single sign-on.
     pub fn with_single_sign_on(world: &World, config: &Oidc) -> Self {
-        Self::in_front(&world.pool, &world.clock, Keys::default(), false, Some(config))
+        Self::in_front(&world.pool, &world.clock, Keys::default(), false, Some(config), None)
+    }
+
+    /// A browser before a console that has a connection to the broker.
+    pub fn before_queues(world: &World, key: SealingKey, queues: (Broker, Publisher)) -> Self {
+        let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
+        Self::in_front(&world.pool, &world.clock, keys, true, None, Some(queues))
     }
 
     /// A browser in front of the province of `app`, with which `login` has signed in.
@@ -76,7 +85,7 @@ impl Desk {
         let officer = accounts::officer_by_login(&app.pool, login).await.unwrap();
         accounts::set_password(&app.pool, "test", officer, PASSWORD).await.unwrap();
         let keys = Keys { sealing: Some(Arc::new(key)), ..Keys::default() };
-        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true, None);
+        let mut desk = Self::in_front(&app.pool, &app.clock, keys, true, None, None);
         desk.sign_in(login, PASSWORD).await;
         desk
     }
@@ -87,6 +96,7 @@ impl Desk {
         keys: Keys,
         password_alone: bool,
         oidc: Option<&Oidc>,
+        queues: Option<(Broker, Publisher)>,
     ) -> Self {
         let sessions =
             Sessions::new(pool.clone(), clock.clone(), password_alone).with_codes(totp_keys());
@@ -113,6 +123,7 @@ impl Desk {
                 burst_ms: 20,
                 ramp_seconds: 0,
             },
+            operation: Operation { queues, checkpoint_every: Duration::from_mins(1) },
             demo: true,
             trusted_proxies: 0,
             shutdown: Shutdown::new(),

@@ -73,6 +73,13 @@ fn ago(age: Duration, t: Tongue) -> String {
     t.pick(format!("{} trước", span(age, t)), format!("{} ago", span(age, t)))
 }
 
+impl Heard {
+    /// What a probe was answered, as a clause; `None`: its dispatcher ended under way.
+    pub fn in_words(heard: Option<Self>, t: Tongue) -> &'static str {
+        why(heard, t)
+    }
+}
+
 fn why(heard: Option<Heard>, t: Tongue) -> &'static str {
     match heard {
         Some(Heard::Accepted) => t.pick("đã nhận", "it was taken"),
