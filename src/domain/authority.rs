@@ -281,7 +281,12 @@ mod tests {
         };
         assert_eq!(parsed(" CB-0101 "), Some("cb-0101".into()));
         assert_eq!(parsed("cb-0101"), Some("cb-0101".into()));
-        for other in ["CB\u{2011}0101", "CB-0101\u{200b}", "CB 0101", "СB-0101", "account:x", ""] {
+        assert_eq!(
+            parsed("CB-0101\u{200b}"),
+            Some("cb-0101".into()),
+            "what shows nothing is nothing"
+        );
+        for other in ["CB\u{2011}0101", "CB 0101", "СB-0101", "account:x", ""] {
             assert_eq!(parsed(other), None, "{other:?}");
         }
     }

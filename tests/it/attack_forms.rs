@@ -26,7 +26,7 @@ fn every_form() -> Vec<Row> {
 
 /// Somebody who may do it.
 async fn entitled(province: &Province, row: &Row) -> Caller {
-    for role in [Role::Approver, Role::Administrator, Role::Submitter] {
+    for role in [Role::Approver, Role::Administrator, Role::Submitter, Role::Operator] {
         if row.expected(Holds::Session(role), Whose::Own).status == row.done {
             return province.at_the_desk(role).await;
         }

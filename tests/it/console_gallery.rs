@@ -97,8 +97,9 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     crate::console_operate::gallery(world, &mut pages).await;
     codes(world, &mut pages).await;
     administration(world, &mut pages).await;
-    crate::console_reports::gallery(world, &mut pages).await;
     overseeing(world, &mut pages).await;
+    // Last: the past it makes up is written into the trail without its chain.
+    crate::console_reports::gallery(world, &mut pages).await;
     pages
 }
 
