@@ -89,7 +89,7 @@ const main = async () => {
       const version = await agency.inputValue("input[name=version]");
       await agency.fill("[name='texts.vi.headline']", HEADLINE);
       await agency.waitForFunction((before) => document.querySelector("input[name=version]").value !== before, version);
-      await agency.waitForSelector(`#preview h4:has-text("${HEADLINE}")`);
+      await agency.waitForSelector(`#preview .web .t:has-text("${HEADLINE}")`);
     });
     await step("what is missing is named beside its field, and nothing typed is lost", async () => {
       await agency.click("button[value=submit]");
