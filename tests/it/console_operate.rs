@@ -7,8 +7,11 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use loa::domain::account::Role;
+use loa::domain::broadcast::Lane;
+use loa::domain::device::Provider;
 use loa::identity::accounts;
-use loa::queue::Publisher;
+use loa::queue::depth::{Depth, depths};
+use loa::queue::{Broker, Consumer, Publisher, Queue, Settle, Subscription};
 use loa::store::liveness::{Announcement, Liveness};
 use serde_json::json;
 use sqlx::PgPool;
@@ -18,7 +21,7 @@ use crate::console_desk::{Desk, PASSWORD, Page};
 use crate::console_pages::key;
 use crate::public_world::World;
 use crate::support::app::{FOCAL, account};
-use crate::support::broker::Vhost;
+use crate::support::broker::{Vhost, consume, within};
 use crate::support::seed;
 
 pub const HERE: &str = "/console/operate";
@@ -37,6 +40,7 @@ struct Room {
     vhost: Vhost,
     desk: Desk,
     dispatcher: Liveness,
+    takers: Vec<Consumer>,
 }
 
 impl Room {
@@ -49,7 +53,8 @@ impl Room {
         let mut desk = Desk::before_queues(&world, key(), queues);
         desk.sign_in("vanhanh", PASSWORD).await;
         let dispatcher = dispatcher(&world.pool).await;
-        Self { world, vhost, desk, dispatcher }
+        let takers = takers(&broker).await;
+        Self { world, vhost, desk, dispatcher, takers }
     }
 
     async fn look(&mut self) -> Page {
@@ -71,6 +76,25 @@ async fn dispatcher(pool: &PgPool) -> Liveness {
         trusted_keys: vec!["k".into(), "canary:1.0.0".into()],
     };
     Liveness::open(&seed::url_of(pool), &announcement).await.expect("the lock")
+}
+
+/// Whoever takes what is to be sent, as a dispatcher does.
+async fn takers(broker: &Broker) -> Vec<Consumer> {
+    let publisher = Publisher::new(broker);
+    let lanes = [Lane::Emergency, Lane::Bulk];
+    let of_lane = |lane| Provider::ALL.map(|provider| Queue::of_lane(lane, provider));
+    let queues: Vec<Queue> =
+        [Queue::Plan].into_iter().chain(lanes.into_iter().flat_map(of_lane)).collect();
+    let take = |queue| consume(broker, &publisher, Subscription::new(queue, 1), |_| Settle::Ack).0;
+    let takers = queues.iter().map(|queue| take(*queue)).collect();
+    within(async {
+        let is_untaken = |depth: &Depth| depth.consumers == 0 && queues.contains(&depth.queue);
+        while depths(broker).await.expect("the broker answers").iter().any(is_untaken) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    takers
 }
 
 /// A probe of Android that ended `ago` seconds ago.
@@ -127,6 +151,24 @@ async fn without_a_dispatcher_the_first_line_says_no(pool: PgPool) {
     assert!(answer(&page).contains("Không có tiến trình loa dispatch nào đang chạy"));
     page.says("docs/runbooks/dispatcher-silent.md");
     page.says("Không có máy gửi");
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn a_dispatcher_that_takes_nothing_from_the_queues_is_a_no(pool: PgPool) {
+    let mut room = Room::open(pool).await;
+    assert!(answer(&room.look().await).contains("answer yes"));
+    room.takers.clear();
+    let deaf = within(async {
+        loop {
+            let page = room.look().await;
+            if answer(&page).contains("answer no") {
+                return page;
+            }
+        }
+    });
+    let page = deaf.await;
+    assert!(answer(&page).contains("Không máy gửi nào nhận việc từ hàng đợi"), "{}", answer(&page));
+    assert!(answer(&page).contains("push.emergency.fcm"), "{}", answer(&page));
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
@@ -292,6 +334,7 @@ pub async fn gallery(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
     let mut desk = Desk::before_queues(world, key, queues);
     desk.sign_in("vanhanh", PASSWORD).await;
     pages.insert("operate-nobody", desk.get(HERE).await);
+    let taking = takers(&broker).await;
     let mut first = dispatcher(&world.pool).await;
     let _second = dispatcher(&world.pool).await;
     sqlx::query(
@@ -305,7 +348,12 @@ pub async fn gallery(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
     .unwrap();
     pages.insert("operate", desk.get(HERE).await);
     pages.insert("dead-letters-none", desk.get(crate::console_operate_letters::HERE).await);
+    // What is laid there passes through a queue that they would take it from.
+    for taker in &taking {
+        taker.drain(Duration::from_secs(5)).await;
+    }
     crate::console_operate_letters::lay(&broker).await;
+    let taking = takers(&broker).await;
     let parked = json!({"apns": "credentials refused: 403 InvalidProviderToken"});
     first.acknowledge(0, None, 412, &parked).await.unwrap();
     sqlx::query("insert into permit (name, share, share_at) values ('fcm', 0.25, now())")
@@ -316,6 +364,7 @@ pub async fn gallery(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
     pages.insert("operate-en", desk.get("/console/operate?lang=en").await);
     desk.get("/console/operate?lang=vi").await;
     pages.insert("dead-letters", desk.get(crate::console_operate_letters::HERE).await);
+    drop(taking);
     broker.close();
     crate::support::broker::until_disconnected(&broker).await;
     pages.insert("operate-broker-away", desk.get(HERE).await);

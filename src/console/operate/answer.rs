@@ -1,6 +1,8 @@
 //! The first line: could an alert that came now be broadcast? Yes, no, or yes with something to look at; and why.
 
+use super::queues::Untaken;
 use crate::domain::wording::Tongue;
+use crate::web::problem::Said;
 use crate::web::readiness::{Assessment, Reason};
 
 /// The answer.
@@ -30,9 +32,11 @@ pub struct ReasonLine {
 }
 
 impl Answer {
-    /// The same that `/readyz` answers, in words.
-    pub fn of(found: &Assessment, t: Tongue) -> Self {
-        let (class, word, meaning) = match (found.can_broadcast(), found.notes.is_empty()) {
+    /// The same that `/readyz` answers, in words; and no where the broker knows of queues that nobody takes from.
+    pub fn of(found: &Assessment, untaken: &[Untaken], t: Tongue) -> Self {
+        let idle = idle(found, untaken);
+        let can_broadcast = found.can_broadcast() && idle.is_none();
+        let (class, word, meaning) = match (can_broadcast, found.notes.is_empty()) {
             (true, true) => (
                 "yes",
                 t.pick("Có", "Yes"),
@@ -64,10 +68,27 @@ impl Answer {
             runbook: runbook(&reason.part),
             is_obstacle,
         };
-        let obstacles = found.obstacles.iter().map(|reason| line(reason, true));
+        let obstacles = found.obstacles.iter().chain(&idle).map(|reason| line(reason, true));
         let notes = found.notes.iter().map(|reason| line(reason, false));
         Self { class, word, meaning, reasons: obstacles.chain(notes).collect() }
     }
+}
+
+/// Dispatchers are alive, and what waits in these queues is taken by none of them; nothing of those whose reason is told already.
+fn idle(found: &Assessment, untaken: &[Untaken]) -> Option<Reason> {
+    let is_told = |part: &str| found.obstacles.iter().any(|reason| reason.part == part);
+    if is_told("dispatchers") || is_told("broker") {
+        return None;
+    }
+    let is_news = |untaken: &&Untaken| !untaken.of.is_some_and(|of| is_told(of.as_str()));
+    let names: Vec<&str> = untaken.iter().filter(is_news).map(|untaken| untaken.name).collect();
+    (!names.is_empty()).then(|| Reason {
+        part: "dispatchers".to_owned(),
+        said: Said::new(
+            format!("Không máy gửi nào nhận việc từ hàng đợi {}.", names.join(", ")),
+            format!("No dispatcher takes from {}.", names.join(", ")),
+        ),
+    })
 }
 
 /// A part of `/readyz`, as people call it; a new one is shown as it is.
@@ -114,7 +135,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::web::problem::Said;
+    use crate::domain::device::Provider;
 
     fn reason(part: &str) -> Reason {
         Reason { part: part.to_owned(), said: Said::new("hỏng", "broken") }
@@ -127,7 +148,7 @@ mod tests {
 
     #[test]
     fn it_is_yes_no_or_yes_with_something_to_look_at() {
-        let class = |found: &Assessment| Answer::of(found, Tongue::Vi).class;
+        let class = |found: &Assessment| Answer::of(found, &[], Tongue::Vi).class;
         assert_eq!(class(&found(&[], &[])), "yes");
         assert_eq!(class(&found(&[], &["canary"])), "but");
         assert_eq!(class(&found(&["fcm"], &["canary"])), "no");
@@ -135,10 +156,27 @@ mod tests {
     }
 
     #[test]
+    fn queues_that_nobody_takes_from_are_a_no_unless_the_reason_is_told() {
+        let untaken = [
+            Untaken { of: None, name: "plan" },
+            Untaken { of: Some(Provider::Fcm), name: "push.emergency.fcm" },
+        ];
+        let answer = |obstacles: &[&str]| Answer::of(&found(obstacles, &[]), &untaken, Tongue::En);
+        let said = |answer: &Answer| answer.reasons.last().expect("a reason").said.clone();
+        let silent = answer(&[]);
+        assert_eq!(silent.class, "no");
+        assert_eq!(said(&silent), "No dispatcher takes from plan, push.emergency.fcm.");
+        assert_eq!(said(&answer(&["fcm"])), "No dispatcher takes from plan.");
+        for told in ["dispatchers", "broker"] {
+            assert_eq!(answer(&[told]).reasons.len(), 1, "{told}");
+        }
+    }
+
+    #[test]
     fn what_stands_in_the_way_comes_first_and_names_a_page_that_is_there() {
         let parts = ["database", "broker", "dispatchers", "webpush", "broadcast"];
         let notes = ["approvers", "forgetting", "canary", "schedule", "after-review", "audit"];
-        let answer = Answer::of(&found(&parts, &notes), Tongue::En);
+        let answer = Answer::of(&found(&parts, &notes), &[], Tongue::En);
         assert!(answer.reasons[..parts.len()].iter().all(|reason| reason.is_obstacle));
         let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks");
         for reason in &answer.reasons {

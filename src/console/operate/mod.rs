@@ -1,6 +1,6 @@
 //! The operator's overview: could an alert that came now be broadcast, and what is under way.
 //!
-//! The answer is that of `/readyz`, in words; everything below it is what the database and the broker say at this moment. The page
+//! The answer is that of `/readyz`, in words, and what the broker says of who takes what waits; everything below it is what the database and the broker say at this moment. The page
 //! redraws itself; a part that cannot be read says so, and the rest stays.
 
 use std::sync::Arc;
@@ -185,7 +185,7 @@ async fn look(console: &Console, t: Tongue) -> NowView {
         }
         Err(_) => None,
     };
-    NowView { answer: Answer::of(&assessment, t), figures, queues }
+    NowView { answer: Answer::of(&assessment, &queues.untaken, t), figures, queues }
 }
 
 async fn figures(console: &Console, t: Tongue) -> Result<Figures, StoreError> {

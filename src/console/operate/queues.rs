@@ -2,6 +2,7 @@
 
 use super::Operation;
 use crate::console::screens::platform;
+use crate::domain::device::Provider;
 use crate::domain::wording::{self, Tongue};
 use crate::queue::Queue;
 use crate::queue::depth::{self, Depth};
@@ -15,6 +16,17 @@ pub struct QueuesView {
     pub dead: Option<i64>,
     /// Why the broker does not say.
     pub trouble: Option<String>,
+    /// Queues of what is broadcast that nobody takes from.
+    pub untaken: Vec<Untaken>,
+}
+
+/// A queue that an alert to everybody passes through, and nobody takes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untaken {
+    /// Whose it is; `None`: all providers'.
+    pub of: Option<Provider>,
+    /// Its name at the broker.
+    pub name: &'static str,
 }
 
 /// One queue.
@@ -47,8 +59,11 @@ impl QueuesView {
                     .map(|depth| depth.waiting.into()),
                 lines: depths.iter().filter_map(|depth| QueueLine::of(depth, t)).collect(),
                 trouble: None,
+                untaken: depths.iter().filter_map(untaken).collect(),
             },
-            Err(trouble) => Self { lines: Vec::new(), dead: None, trouble: Some(trouble) },
+            Err(trouble) => {
+                Self { lines: Vec::new(), dead: None, trouble: Some(trouble), untaken: Vec::new() }
+            }
         }
     }
 
@@ -87,6 +102,21 @@ impl QueueLine {
             is_stuck: depth.waiting > 0 && depth.consumers == 0,
         })
     }
+}
+
+/// A queue that an alert to everybody passes through, when nobody takes from it.
+fn untaken(depth: &Depth) -> Option<Untaken> {
+    let of = match depth.queue {
+        Queue::Plan => None,
+        Queue::Emergency(provider) | Queue::Bulk(provider) => Some(provider),
+        Queue::DrillPlan
+        | Queue::Drill(_)
+        | Queue::Notice
+        | Queue::AlertRequests
+        | Queue::FeedbackEvents
+        | Queue::Dead => return None,
+    };
+    (depth.consumers == 0).then(|| Untaken { of, name: depth.queue.name() })
 }
 
 /// What waits in a queue, as people call it.
