@@ -15,7 +15,7 @@ endif
 export SQLX_OFFLINE := true
 
 CARGO_TEST := cargo test --locked --features sim
-SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries tests/browser/run tests/browser/ready tests/browser/gallery tests/oidc/run .ci/run
+SHELL_SCRIPTS = scripts/services scripts/services.d/*.sh scripts/packages scripts/tools scripts/run scripts/demo scripts/bench scripts/chaos scripts/soak scripts/profile scripts/queries tests/browser/run tests/browser/ready tests/browser/gallery tests/browser/screenshots tests/oidc/run .ci/run
 
 .PHONY: help
 help: ## this list
