@@ -105,7 +105,7 @@ impl Traffic {
         conn: &mut PgConnection,
         lane: Lane,
     ) -> Result<Vec<Self>, StoreError> {
-        let roads = Provider::ALL.into_iter().zip(reach::roads(conn, lane).await?);
+        let roads = Provider::ALL.into_iter().zip(reach::roads(conn, lane, None).await?);
         Ok(roads
             .map(|(provider, Road { ahead, share, closed_seconds })| Self {
                 provider,

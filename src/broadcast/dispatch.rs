@@ -21,7 +21,7 @@ use crate::domain::device::{Language, Provider};
 use crate::domain::drill::Group;
 use crate::domain::retry::Waits;
 use crate::queue::consumer::Settle;
-use crate::store::batch::{self, BatchKey, Claim, Claimed};
+use crate::store::batch::{self, BatchKey, Claim, Claimed, Settled};
 use crate::store::device::BatchDevice;
 use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast, device};
@@ -308,6 +308,7 @@ fn record(
     for (number, outcome) in &report.outcomes {
         ledger.record(*number, *outcome);
     }
+    ledger.count_errors(&report.errors);
     let accepted = report.outcomes.iter().filter(|(_, o)| *o == Outcome::Accepted).count();
     count(provider, lane, report);
     tracing::debug!(%provider, tried = report.outcomes.len(), accepted, "a batch was pushed");
@@ -359,11 +360,15 @@ async fn settle(
             return Err(error.into());
         }
     };
-    let (attempts, bytes) = (ledger.attempts(), ledger.bytes());
+    let settled = Settled {
+        attempts: ledger.attempts(),
+        ledger: ledger.bytes(),
+        errors: ledger.errors(),
+        tally: &tally,
+        next: &next,
+    };
     loop {
-        let settling = batch::settle(pool, key, claimed.claim, attempts, bytes, &tally, &next);
-        let settled = soon(settling).await;
-        match settled {
+        match soon(batch::settle(pool, key, claimed.claim, &settled)).await {
             Ok(true) => break,
             Ok(false) => {
                 tracing::warn!(broadcast = %key.broadcast, first = key.first, "somebody else has this batch now");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::broadcast::{Closing, CorruptLedger, Lane, Outcome, Tally};
+use crate::domain::error_kind::ErrorCounts;
 use crate::domain::retry::{MAX_ATTEMPTS, Waits};
 use crate::store::batch::{Claimed, Next};
 
@@ -18,6 +19,8 @@ pub struct Ledger {
     withdrawn: i64,
     attempts: i16,
     lane: Lane,
+    /// How often each kind of error was answered, in all attempts.
+    errors: ErrorCounts,
     /// Somebody was sent to in this attempt and did not answer.
     unanswered: bool,
 }
@@ -57,6 +60,7 @@ impl Ledger {
             withdrawn: i64::from(claimed.withdrawn) - named,
             attempts: claimed.attempts,
             lane,
+            errors: claimed.errors,
             unanswered: false,
         }
     }
@@ -134,6 +138,16 @@ impl Ledger {
             *byte = outcome.byte();
             self.unanswered |= outcome == Outcome::DueUnknown;
         }
+    }
+
+    /// Counts the errors of an attempt.
+    pub fn count_errors(&mut self, errors: &ErrorCounts) {
+        self.errors.add_all(errors);
+    }
+
+    /// How often each kind of error was answered, in all attempts.
+    pub fn errors(&self) -> ErrorCounts {
+        self.errors
     }
 
     /// Ends the attempt: what is open stays so until its time, or is closed. Says when the batch is to be looked at again.
@@ -257,7 +271,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn claimed(planned: i32, ledger: Option<Vec<u8>>) -> Claimed {
-        Claimed { claim: 1, last: 109, planned, withdrawn: 0, attempts: 0, ledger }
+        Claimed {
+            claim: 1,
+            last: 109,
+            planned,
+            withdrawn: 0,
+            attempts: 0,
+            ledger,
+            errors: ErrorCounts::default(),
+        }
     }
 
     fn end(

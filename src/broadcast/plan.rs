@@ -4,10 +4,11 @@
 //! leave before planning ends and a successor goes on where a dead planner stopped: the cursor is the last batch row. A task whose
 //! publication was lost is found again by `upkeep::due`.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinHandle;
 
 use super::engine::{Engine, Ground};
+use crate::delivery::forecast::{Forecast, forecast};
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
 use crate::domain::drill::Group;
@@ -18,7 +19,7 @@ use crate::queue::publisher::Publication;
 use crate::store::batch::{self, PlannedRange};
 use crate::store::broadcast::{self, BroadcastState};
 use crate::store::patience::soon;
-use crate::store::{StoreError, device};
+use crate::store::{StoreError, device, reach};
 use crate::telemetry::{Metric, TraceParent};
 
 /// Batches a page.
@@ -98,10 +99,27 @@ pub async fn plan(engine: &Engine, id: BroadcastId) -> Result<Settle, StoreError
     }
     soon(async {
         let mut conn = pool.acquire().await?;
-        batch::planned(&mut conn, id).await
+        let forecast =
+            forecast_of(engine, &mut conn, id, found.lane).await.unwrap_or_else(|error| {
+                tracing::warn!(broadcast = %id, %error, "it goes out without a forecast: {error}");
+                None
+            });
+        batch::planned(&mut conn, id, forecast.map(Forecast::seconds)).await
     })
     .await?;
     Ok(Settle::Ack)
+}
+
+/// How long it should take, now that its audience is known; what is sent before it counts, it itself does not.
+async fn forecast_of(
+    engine: &Engine,
+    conn: &mut PgConnection,
+    id: BroadcastId,
+    lane: Lane,
+) -> Result<Option<Forecast>, StoreError> {
+    let devices = broadcast::tallies(conn, id).await?.map(|tally| tally.audience());
+    let roads = reach::roads(conn, lane, Some(id)).await?;
+    Ok(forecast(devices, roads, engine.sender.permits.pacing()))
 }
 
 async fn read_ceilings(pool: &PgPool, id: BroadcastId) -> Result<[i64; 3], StoreError> {
@@ -146,7 +164,7 @@ async fn give_up(
     }
     let settle = if found.stopped_at.is_some() || found.expires <= engine.sender.gate.database_now()
     {
-        batch::planned(&mut tx, id).await?;
+        batch::planned(&mut tx, id, None).await?;
         Settle::Ack
     } else if planned == 0 {
         broadcast::park(&mut tx, id, &format!("it cannot be planned: {error}")).await?;
@@ -160,7 +178,7 @@ async fn give_up(
 
 async fn next(
     engine: &Engine,
-    conn: &mut sqlx::PgConnection,
+    conn: &mut PgConnection,
     (id, provider): (BroadcastId, Provider),
     ceilings: [i64; 3],
     size: u32,

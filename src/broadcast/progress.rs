@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::Provider;
+use crate::domain::error_kind::ErrorKind;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::WaitsFor;
 use crate::store::StoreError;
@@ -67,7 +68,7 @@ pub struct Progress {
 }
 
 /// One provider's part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProviderProgress {
     /// Which.
     pub provider: Provider,
@@ -75,6 +76,17 @@ pub struct ProviderProgress {
     pub audience: i64,
     /// What became of them.
     pub tally: Tally,
+    /// How often each kind of error was answered, over all attempts: what was tried again may have been accepted since.
+    pub errors: Vec<ErrorCount>,
+}
+
+/// How often one kind of error was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ErrorCount {
+    /// Which.
+    pub kind: ErrorKind,
+    /// How often.
+    pub times: u64,
 }
 
 /// Adds it up; `None` when there is no such broadcast. One snapshot, so that the numbers fit each other.
@@ -94,11 +106,14 @@ pub async fn progress_of(
         return Ok(None);
     };
     let tallies = broadcast::tallies(conn, id).await?;
+    let errors = broadcast::errors(conn, id).await?;
     let first_push_at = broadcast::milestone(conn, id, "first_push").await?;
     let tally = tallies.into_iter().fold(Tally::default(), |sum, tally| sum + tally);
     let providers = Provider::ALL.map(|provider| {
         let tally = tallies[provider.index()];
-        ProviderProgress { provider, audience: tally.audience(), tally }
+        let errors = errors[provider.index()].iter();
+        let errors = errors.map(|(kind, times)| ErrorCount { kind, times }).collect();
+        ProviderProgress { provider, audience: tally.audience(), tally, errors }
     });
     Ok(Some(Progress {
         id,

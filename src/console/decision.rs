@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::asked::At;
 use super::difference::{Difference, Piece};
-use super::forecast::{forecast, in_words};
+use super::forecast::{in_words, roads};
 use super::frame::{Frame, answer};
 use super::refusal::Words;
 use super::screens::{LanguageView, languages, platform};
@@ -24,6 +24,7 @@ use crate::approval::decide::LEAST_LEFT;
 use crate::approval::meets::{LanguageReach, Overlap, Reach, Traffic};
 use crate::approval::review::ReviewSheet;
 use crate::config::pacing::Pacing;
+use crate::delivery::forecast::forecast;
 use crate::domain::account::{Power, Role};
 use crate::domain::alert::Kind;
 use crate::domain::broadcast::Lane;
@@ -371,7 +372,7 @@ impl Sheet {
                 .to_vec(),
             speakers: speakers(&sheet.reach, t),
             overlaps: sheet.overlaps.iter().map(|other| Beside::of(other, t)).collect(),
-            forecast: in_words(forecast(devices, &sheet.traffic, pacing), t),
+            forecast: in_words(forecast(devices, roads(&sheet.traffic), pacing), t),
             ahead: ahead(&sheet.traffic, t),
             roads: sheet.roads.iter().map(|road| (road.said(t).to_owned(), road.standing.is_doubtful())).collect(),
             agency: sealed.agency.name.clone(),

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use time::{Date, Duration, Time};
 
 use super::frame::{Frame, answer};
-use super::plot::{Plot, Series, Shape};
+use super::plot::{Axis, Plot, Series, Shape};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::domain::account::Power;
@@ -176,8 +176,8 @@ impl Figures {
     fn plots(&self, today: Date, t: Tongue) -> Vec<String> {
         let first = self.days.first().copied().unwrap_or(today);
         let plot = |title: &str, shape, kinds| {
-            let (title, days) = (title.to_owned(), self.days.clone());
-            Plot { title, shape, days, span: (first, today), series: self.series(kinds, t) }.html(t)
+            let axis = Axis::days(&self.days, (first, today), t);
+            Plot { title: title.to_owned(), shape, axis, series: self.series(kinds, t) }.html(t)
         };
         vec![
             plot(
@@ -237,11 +237,11 @@ fn deliveries(
         tone,
         values: ours.iter().map(|one| value(one)).collect(),
     };
+    let days: Vec<Date> = ours.iter().map(|one| one.day).collect();
     Some(Plot {
         title: provider_name(provider, t).to_owned(),
         shape: Shape::Bars,
-        days: ours.iter().map(|one| one.day).collect(),
-        span,
+        axis: Axis::days(&days, span, t),
         series: vec![
             series(t.pick("Đã nhận", "Accepted"), "accepted", |one| one.accepted),
             series(t.pick("Thiết bị không còn", "Gone"), "gone", |one| one.gone),

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::asked::At;
+use super::broadcast::course::{self, CourseView};
 use super::broadcast::{BroadcastView, LivePart};
 use super::decision::DOCUMENT_POLICY;
 use super::frame::{Frame, answer};
@@ -155,6 +156,8 @@ pub struct FollowPage {
     steps: Vec<Step>,
     /// Its broadcast's numbers, once there is one: the part that the broadcast's own page redraws.
     numbers: Option<String>,
+    /// How it has gone so far.
+    course: Option<CourseView>,
     is_public: bool,
     /// May this person decide about it?
     may_decide: bool,
@@ -215,6 +218,10 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<FollowPag
         Some(broadcast) => progress(&console.pool, broadcast.id).await?,
         None => None,
     };
+    let course = match &b {
+        Some(progress) => course::read(&console.pool, progress, t).await?,
+        None => None,
+    };
     let content = &alert.content;
     let source = &content.source;
     Ok(FollowPage {
@@ -239,6 +246,7 @@ async fn load(console: &Console, visit: &Visit, id: AlertId) -> Result<FollowPag
         }),
         steps: steps(&alert, t),
         numbers: b.and_then(|it| LivePart { t, b: &BroadcastView::of(&it, t) }.render().ok()),
+        course,
         is_public: alert.published_at.is_some() && content.status.is_actual(),
         next: Next::of(officer, &alert),
         may_decide: officer.role.may(Power::ReadAllAlerts) && alert.document.is_some(),

@@ -49,6 +49,9 @@ pub mod refusal;
 /// Signing in and out.
 pub mod sign_in;
 
+/// Parts of a page that are drawn anew while somebody looks at it.
+mod live;
+
 /// What waits for a decision.
 pub mod queue;
 

@@ -1,4 +1,4 @@
-//! Figures drawn on the server: numbers by day as stacked areas, stacked bars or lines, each with the table it was drawn from.
+//! Figures drawn on the server: numbers over time as stacked areas, stacked bars or lines, each with the table it was drawn from.
 //!
 //! Only shapes are SVG, stretched to whatever room there is; words and numbers around them are text of the page, and keep their size.
 
@@ -13,14 +13,14 @@ use crate::domain::wording::{self, Tongue};
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 100.0;
 
-/// How numbers of a day become shapes.
+/// How numbers of a moment become shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// One upon the other, from day to day: how a whole is made up.
+    /// One upon the other, from moment to moment: how a whole is made up.
     Areas,
-    /// One upon the other, a day by itself.
+    /// One upon the other, a moment by itself.
     Bars,
-    /// Beside each other, from day to day.
+    /// Beside each other, from moment to moment.
     Lines,
 }
 
@@ -31,8 +31,37 @@ pub struct Series {
     pub name: String,
     /// Its colour: a class `s-…` and `k-…` of the style.
     pub tone: &'static str,
-    /// One number for each day of the plot.
+    /// One number for each moment of the plot.
     pub values: Vec<i64>,
+}
+
+/// The moments of a figure.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// What they are, over their column of the table.
+    pub name: &'static str,
+    /// Where each is, ascending, in the axis's own unit from its beginning.
+    pub at: Vec<f64>,
+    /// What each is called.
+    pub names: Vec<String>,
+    /// How long the axis is.
+    pub length: f64,
+    /// What its first and its last moment are called.
+    pub ends: [String; 2],
+}
+
+impl Axis {
+    /// Of days; those between them were not counted. `span`: the first and the last day of the axis.
+    pub fn days(days: &[Date], span: (Date, Date), t: Tongue) -> Self {
+        let since = |day: Date| f64::from(day.to_julian_day() - span.0.to_julian_day());
+        Self {
+            name: t.pick("Ngày", "Day"),
+            at: days.iter().map(|day| since(*day)).collect(),
+            names: days.iter().map(|day| wording::day(*day)).collect(),
+            length: since(span.1).max(0.0),
+            ends: [span.0, span.1].map(wording::day),
+        }
+    }
 }
 
 /// A figure. What is drawn first stands at the bottom.
@@ -42,10 +71,8 @@ pub struct Plot {
     pub title: String,
     /// How.
     pub shape: Shape,
-    /// Which days, ascending; days between them were not counted.
-    pub days: Vec<Date>,
-    /// The first and the last day of the axis.
-    pub span: (Date, Date),
+    /// When.
+    pub axis: Axis,
     /// What is counted.
     pub series: Vec<Series>,
 }
@@ -61,8 +88,7 @@ struct Drawing<'a> {
     is_lines: bool,
     /// From the top down.
     ticks: [String; 3],
-    ends: [String; 2],
-    rows: Vec<(String, Vec<String>)>,
+    rows: Vec<(&'a str, Vec<String>)>,
 }
 
 impl Plot {
@@ -70,9 +96,9 @@ impl Plot {
     pub fn html(&self, t: Tongue) -> String {
         let top = self.top();
         let number = |value: i64| wording::number(value, t);
-        let rows = self.days.iter().enumerate().rev().map(|(at, day)| {
+        let rows = self.axis.names.iter().enumerate().rev().map(|(at, name)| {
             let cells = self.series.iter().map(|one| number(one.at(at)));
-            (wording::day(*day), cells.collect())
+            (name.as_str(), cells.collect())
         });
         let drawing = Drawing {
             t,
@@ -81,7 +107,6 @@ impl Plot {
             paths: self.paths(top),
             is_lines: self.shape == Shape::Lines,
             ticks: [number(top), number(top / 2), number(0)],
-            ends: [wording::day(self.span.0), wording::day(self.span.1)],
             rows: rows.collect(),
         };
         drawing.render().unwrap_or_else(|error| {
@@ -93,8 +118,8 @@ impl Plot {
     /// What it shows, and where it ends: the newest number of each.
     fn label(&self, t: Tongue) -> String {
         let mut label = self.title.clone();
-        if let Some(last) = self.days.len().checked_sub(1) {
-            let _ = write!(label, ". {}:", wording::day(self.days[last]));
+        if let Some((last, name)) = self.axis.names.iter().enumerate().next_back() {
+            let _ = write!(label, ". {name}:");
             for one in &self.series {
                 let _ = write!(label, " {} {};", one.name, wording::number(one.at(last), t));
             }
@@ -104,7 +129,7 @@ impl Plot {
 
     /// A round number that nothing exceeds; its half is a whole number too.
     fn top(&self) -> i64 {
-        let highest = (0..self.days.len())
+        let highest = (0..self.axis.at.len())
             .map(|at| match self.shape {
                 Shape::Areas | Shape::Bars => self.series.iter().map(|one| one.at(at)).sum(),
                 Shape::Lines => self.series.iter().map(|one| one.at(at)).max().unwrap_or(0),
@@ -123,14 +148,14 @@ impl Plot {
     }
 
     fn paths(&self, top: i64) -> Vec<(&'static str, String)> {
-        let mut floor = vec![0; self.days.len()];
+        let mut floor = vec![0; self.axis.at.len()];
         let mut paths = Vec::new();
         for one in &self.series {
             let roof: Vec<i64> = match self.shape {
                 Shape::Areas | Shape::Bars => {
                     floor.iter().enumerate().map(|(at, below)| below + one.at(at)).collect()
                 }
-                Shape::Lines => (0..self.days.len()).map(|at| one.at(at)).collect(),
+                Shape::Lines => (0..self.axis.at.len()).map(|at| one.at(at)).collect(),
             };
             let path = match self.shape {
                 Shape::Areas => self.area(&floor, &roof, top),
@@ -146,7 +171,7 @@ impl Plot {
     fn area(&self, floor: &[i64], roof: &[i64], top: i64) -> String {
         let there = roof.iter().enumerate().map(|(at, value)| (self.x(at), y(*value, top)));
         let back = floor.iter().enumerate().rev().map(|(at, value)| (self.x(at), y(*value, top)));
-        match self.days.len() {
+        match self.axis.at.len() {
             0 => String::new(),
             // One day alone is as wide as the figure: an area without width is nothing to see.
             1 => {
@@ -158,8 +183,8 @@ impl Plot {
     }
 
     fn bars(&self, floor: &[i64], roof: &[i64], top: i64) -> String {
-        let wide = WIDTH / self.day_count() * 0.8;
-        let bars = (0..self.days.len()).filter(|at| roof[*at] > floor[*at]).map(|at| {
+        let wide = WIDTH / (self.axis.length + 1.0) * 0.8;
+        let bars = (0..self.axis.at.len()).filter(|at| roof[*at] > floor[*at]).map(|at| {
             let (low, high) = (y(floor[at], top), y(roof[at], top));
             let left = self.x(at) - wide / 2.0;
             polygon(
@@ -177,16 +202,12 @@ impl Plot {
         }
     }
 
-    fn day_count(&self) -> f64 {
-        f64::from((self.span.1.to_julian_day() - self.span.0.to_julian_day() + 1).max(1))
-    }
-
     /// Areas and lines go from edge to edge; a bar stands in the middle of its day.
     fn x(&self, at: usize) -> f64 {
-        let since = f64::from(self.days[at].to_julian_day() - self.span.0.to_julian_day());
+        let (since, length) = (self.axis.at[at], self.axis.length);
         match self.shape {
-            Shape::Bars => (since + 0.5) / self.day_count() * WIDTH,
-            Shape::Areas | Shape::Lines => since / (self.day_count() - 1.0).max(1.0) * WIDTH,
+            Shape::Bars => (since + 0.5) / (length + 1.0) * WIDTH,
+            Shape::Areas | Shape::Lines => since / length.max(f64::MIN_POSITIVE) * WIDTH,
         }
     }
 }
@@ -227,12 +248,11 @@ mod tests {
             tone: "p1",
             values: values.to_vec(),
         });
-        let days = vec![first, date!(2026 - 11 - 21), last];
+        let days = [first, date!(2026 - 11 - 21), last];
         Plot {
             title: "Thiết bị".into(),
             shape,
-            days,
-            span: (first, last),
+            axis: Axis::days(&days, (first, last), Tongue::Vi),
             series: series.collect(),
         }
     }
@@ -268,8 +288,8 @@ mod tests {
     fn one_day_alone_is_seen() {
         for shape in [Shape::Areas, Shape::Bars, Shape::Lines] {
             let mut plot = plot(shape, &[&[3]]);
-            plot.days.truncate(1);
-            plot.span.1 = plot.span.0;
+            let day = date!(2026 - 11 - 20);
+            plot.axis = Axis::days(&[day], (day, day), Tongue::Vi);
             let path = &plot.paths(4)[0].1;
             assert!(path.contains("25.00") && path.contains('L'), "{shape:?}: {path}");
         }

@@ -7,17 +7,17 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::response::sse::Event;
-use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use super::broadcast::state_words;
 use super::frame::{Frame, answer};
+use super::live::{self, Drawn, Live};
 use super::templates::{TemplateLine, UseLine};
 use super::visit::Visit;
 use super::{Console, follow, refusal, templates};
 use crate::approval::ApprovalError;
 use crate::approval::review::ReviewItem;
+use crate::domain::account::Officer;
 use crate::domain::alert::Status;
 use crate::domain::broadcast::Lane;
 use crate::domain::id::AlertId;
@@ -26,10 +26,6 @@ use crate::domain::message::Purpose;
 use crate::domain::wording::{self, Tongue};
 use crate::publication::page::Band;
 use crate::store::console::{Recent, recent};
-use crate::web::sse;
-
-/// How often what waits is looked at for a page that shows it.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// How many approved alerts are listed below what waits.
 const RECENT: i64 = 12;
@@ -119,45 +115,33 @@ pub async fn events(State(console): State<Arc<Console>>, visit: Visit) -> Respon
     if let Err(error) = console.approval.queue(visit.officer()).await {
         return refusal::page(visit.frame(), AlertId(uuid::Uuid::nil()), &error);
     }
-    let shutdown = console.shutdown.clone();
-    let watch = Watch { console, visit, shown: None };
-    sse::answer(stream::unfold(watch, next).boxed(), &shutdown)
+    let (officer, t) = (visit.officer().clone(), visit.t);
+    let list = WaitingList { console: Arc::clone(&console), officer, t };
+    live::watch(&console, &visit, list)
 }
 
-struct Watch {
+/// What waits, as one person sees it.
+struct WaitingList {
     console: Arc<Console>,
-    visit: Visit,
-    shown: Option<String>,
+    officer: Officer,
+    t: Tongue,
 }
 
-/// The next event: waits until something changed. A database that is away only makes the page stand still.
-async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
-    loop {
-        if watch.shown.is_some() {
-            tokio::time::sleep(LOOK).await;
-        }
-        let (console, visit) = (&watch.console, &watch.visit);
-        // Whoever has signed out, or was closed, is shown nothing more.
-        if let Ok(false) = console.doors.sessions.is_open(visit.visitor.token()).await {
-            return None;
-        }
-        let waiting = match console.approval.queue(visit.officer()).await {
+impl Live for WaitingList {
+    const EVENT: &'static str = "queue";
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn draw(&mut self) -> Drawn {
+        let waiting = match self.console.approval.queue(&self.officer).await {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::debug!(%error, "a list of what waits stands still");
-                tokio::time::sleep(LOOK).await;
-                continue;
+                return Drawn::Nothing;
             }
         };
-        let (t, now) = (visit.t, console.clock.now());
+        let (t, now) = (self.t, self.console.clock.now());
         let waiting = waiting.iter().map(|item| WaitingLine::of(item, now, t)).collect();
-        let html = WaitingPart { t, waiting }.render().ok()?;
-        if watch.shown.as_ref() == Some(&html) {
-            continue;
-        }
-        let event = Event::default().event("queue").data(&html);
-        watch.shown = Some(html);
-        return Some((event, watch));
+        Drawn::part(&WaitingPart { t, waiting })
     }
 }
 

@@ -5,6 +5,9 @@
 /// What batches and notices have in common when something must be tried again.
 pub mod again;
 
+/// How long a broadcast would take.
+pub mod forecast;
+
 /// What this process is working on.
 pub mod in_hand;
 

@@ -35,6 +35,7 @@ use super::room::{Place, Rooms};
 use super::services::Services;
 use crate::domain::broadcast::{Lane, Outcome};
 use crate::domain::device::{Address, Language, Provider};
+use crate::domain::error_kind::ErrorCounts;
 use crate::domain::retry::Waits;
 use crate::push::{PushError, TrafficClass, Turn};
 use crate::store::patience::soon;
@@ -121,6 +122,8 @@ pub struct Report {
     pub broken_off: Option<BrokenOff>,
     /// The provider called an address or the message wrong, without saying which, and nobody else's was accepted.
     pub in_doubt: bool,
+    /// How often each kind of error was answered.
+    pub errors: ErrorCounts,
     /// The first refusal in the provider's words, which hold no address.
     pub refusal: Option<String>,
 }

@@ -41,6 +41,9 @@ pub mod registration;
 /// Lanes, outcomes and the sum that must always add up.
 pub mod broadcast;
 
+/// Which kinds of errors providers answer with, counted.
+pub mod error_kind;
+
 /// The phones a drill reaches, from the dispatchers' own configuration.
 pub mod drill;
 

@@ -11,6 +11,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::transport::TransportError;
+use crate::domain::error_kind::ErrorKind;
 
 /// What a sender does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +131,24 @@ impl PushError {
             Self::Unanswered(_) => Verdict::Ambiguous,
             Self::NotSent(_) => Verdict::NotSent,
             Self::Withheld => Verdict::Withheld,
+        }
+    }
+}
+
+impl PushError {
+    /// Which kind it is; none for what never left.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::AddressGone { .. } => Some(ErrorKind::AddressGone),
+            Self::Refused(_) => Some(ErrorKind::Refused),
+            Self::OurFault(_) => Some(ErrorKind::Malformed),
+            Self::Unclear(_) => Some(ErrorKind::Unclear),
+            Self::Throttled { .. } => Some(ErrorKind::Throttled),
+            Self::Unavailable { .. } => Some(ErrorKind::Unavailable),
+            Self::Locked(_) => Some(ErrorKind::Locked),
+            Self::Unanswered(_) => Some(ErrorKind::Unanswered),
+            Self::NotSent(_) => Some(ErrorKind::NotSent),
+            Self::Withheld => None,
         }
     }
 }

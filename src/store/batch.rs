@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::StoreError;
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::Provider;
+use crate::domain::error_kind::ErrorCounts;
 use crate::domain::id::BroadcastId;
 
 /// Names a batch.
@@ -20,6 +21,21 @@ pub struct BatchKey {
     pub provider: Provider,
     /// Its first number.
     pub first: i64,
+}
+
+/// What an attempt has come to.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled<'a> {
+    /// Attempts made, this one included.
+    pub attempts: i16,
+    /// Outcomes; `None` when nothing was read.
+    pub ledger: Option<&'a [u8]>,
+    /// How often each kind of error was answered, in all attempts.
+    pub errors: ErrorCounts,
+    /// The outcomes, counted.
+    pub tally: &'a Tally,
+    /// When to look at it again.
+    pub next: &'a Next,
 }
 
 /// A range of numbers and how many active devices the planner found in it.
@@ -48,6 +64,8 @@ pub struct Claimed {
     pub attempts: i16,
     /// Outcomes so far; `None` before the first reading.
     pub ledger: Option<Vec<u8>>,
+    /// How often each kind of error was answered so far.
+    pub errors: ErrorCounts,
 }
 
 /// What a claim met.
@@ -140,10 +158,17 @@ pub async fn insert(
 }
 
 /// Planning is over: from here on the audience is final.
-pub async fn planned(conn: &mut PgConnection, broadcast: BroadcastId) -> Result<(), StoreError> {
+///
+/// `forecast`: seconds until half, 99 of 100 and the last of its devices, for whoever compares it with what happened.
+pub async fn planned(
+    conn: &mut PgConnection,
+    broadcast: BroadcastId,
+    forecast: Option<[f64; 3]>,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "update broadcast set state = 'sending', planned_at = clock_timestamp() where id = $1 and state = 'planning'",
-        broadcast.0
+        "update broadcast set state = 'sending', planned_at = clock_timestamp(), forecast = $2 where id = $1 and state = 'planning'",
+        broadcast.0,
+        forecast.as_ref().map(<[f64; 3]>::as_slice)
     )
     .execute(conn)
     .await?;
@@ -161,7 +186,7 @@ pub async fn claim(pool: &PgPool, holder: i64, key: BatchKey) -> Result<Claim, S
            and (state = 0 or (state = 1 and (due_at <= clock_timestamp() or exists (
                 select from broadcast c where c.id = $2 and (c.stopped_at is not null or c.expires_at <= clock_timestamp())))))
            and (holder is null or holder = $1 or pg_try_advisory_xact_lock_shared(holder))
-         returning claim, last, planned, withdrawn, attempts, ledger",
+         returning claim, last, planned, withdrawn, attempts, ledger, errors",
         holder,
         key.broadcast.0,
         key.provider.code(),
@@ -177,6 +202,7 @@ pub async fn claim(pool: &PgPool, holder: i64, key: BatchKey) -> Result<Claim, S
             withdrawn: row.withdrawn,
             attempts: row.attempts,
             ledger: row.ledger,
+            errors: ErrorCounts::of_json(row.errors.as_ref()),
         })
     }))
 }
@@ -187,11 +213,9 @@ pub async fn settle(
     pool: &PgPool,
     key: BatchKey,
     claim: i32,
-    attempts: i16,
-    ledger: Option<&[u8]>,
-    tally: &Tally,
-    next: &Next,
+    settled: &Settled<'_>,
 ) -> Result<bool, StoreError> {
+    let Settled { attempts, ledger, errors, tally, next } = *settled;
     let (state, wait) = match next {
         Next::Final => (2i16, None),
         Next::DueIn(wait) => (1, Some(wait.as_secs_f64())),
@@ -201,7 +225,7 @@ pub async fn settle(
         "update batch set holder = null, state = $5, attempts = $6, ledger = coalesce($7, ledger),
                 due_at = clock_timestamp() + make_interval(secs => $8),
                 accepted = $9, gone = $10, refused = $11, failed = $12, expired = $13, stopped = $14,
-                withdrawn = $15, unknown = $16, pending = $17
+                withdrawn = $15, unknown = $16, pending = $17, errors = $18
          where broadcast_id = $1 and provider = $2 and first = $3 and claim = $4 and state < 2",
         key.broadcast.0,
         key.provider.code(),
@@ -219,7 +243,8 @@ pub async fn settle(
         count(tally.stopped),
         count(tally.withdrawn),
         count(tally.unknown),
-        count(tally.pending)
+        count(tally.pending),
+        errors.to_json()
     )
     .execute(pool)
     .await?;

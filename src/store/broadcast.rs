@@ -10,14 +10,16 @@ use uuid::Uuid;
 use super::{StoreError, outbox};
 use crate::domain::broadcast::{Lane, Tally};
 use crate::domain::device::Provider;
+use crate::domain::error_kind::ErrorCounts;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::{Begins, WaitsFor};
 
-/// How much of its audience it has reached.
-mod milestone;
+/// How many devices it had reached when.
+mod reached;
 
 mod steer;
 
+pub use reached::{Reached, reached};
 pub use steer::{Steering, park, request_stop, set_paused, steered};
 
 /// A broadcast about to be written, in the transaction that seals its alert.
@@ -66,6 +68,8 @@ pub struct Broadcast {
     pub planned_at: Option<OffsetDateTime>,
     /// When every device had a final outcome.
     pub completed_at: Option<OffsetDateTime>,
+    /// Seconds until half, 99 of 100 and the last of its devices, as forecast when its audience was known.
+    pub forecast: Option<[f64; 3]>,
 }
 
 /// How far a broadcast has come.
@@ -274,7 +278,7 @@ pub async fn find(
 ) -> Result<Option<Broadcast>, StoreError> {
     let row = sqlx::query!(
         "select id, alert_id, lane, state, paused, stopped_at, parked_reason, expires_at, created_at, begins_at, waits_for, held_until,
-                planned_at, completed_at
+                planned_at, completed_at, forecast
          from broadcast where id = $1",
         id.0
     )
@@ -301,6 +305,7 @@ pub async fn find(
         held_until: row.held_until,
         planned_at: row.planned_at,
         completed_at: row.completed_at,
+        forecast: row.forecast.and_then(|seconds| seconds.try_into().ok()),
     }))
 }
 
@@ -313,6 +318,29 @@ pub async fn of_alert(
         .fetch_optional(conn)
         .await?;
     Ok(id.map(BroadcastId))
+}
+
+/// How often each kind of error was answered, by provider, in the order of their numbers.
+pub async fn errors(
+    conn: &mut PgConnection,
+    id: BroadcastId,
+) -> Result<[ErrorCounts; 3], StoreError> {
+    let rows = sqlx::query!(
+        "select provider, errors from batch where broadcast_id = $1 and errors is not null",
+        id.0
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut errors = [ErrorCounts::default(); 3];
+    for row in rows {
+        errors[provider(row.provider, id)?.index()]
+            .add_all(&ErrorCounts::of_json(row.errors.as_ref()));
+    }
+    Ok(errors)
+}
+
+fn provider(code: i16, id: BroadcastId) -> Result<Provider, StoreError> {
+    Provider::from_code(code).ok_or_else(|| StoreError::inconsistent("batch", "provider", id))
 }
 
 /// The tally of each provider, in the order of their numbers.
@@ -328,9 +356,7 @@ pub async fn tallies(conn: &mut PgConnection, id: BroadcastId) -> Result<[Tally;
     .await?;
     let mut tallies = [Tally::default(); 3];
     for row in rows {
-        let provider = Provider::from_code(row.provider)
-            .ok_or_else(|| StoreError::inconsistent("batch", "provider", id))?;
-        tallies[provider.index()] = Tally {
+        tallies[provider(row.provider, id)?.index()] = Tally {
             accepted: row.accepted,
             gone: row.gone,
             refused: row.refused,
@@ -378,7 +404,7 @@ pub async fn mark(
 
 /// Completes every broadcast whose batches are all final; returns which.
 pub async fn complete_finished(conn: &mut PgConnection) -> Result<Vec<BroadcastId>, StoreError> {
-    milestone::mark_shares(conn).await?;
+    reached::note(conn).await?;
     let done = sqlx::query!(
         "update broadcast b set state = 'completed', completed_at = clock_timestamp()
          where b.state = 'sending' and not exists (select from batch where broadcast_id = b.id and state < 2)

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
+use crate::domain::id::BroadcastId;
 
 /// Active devices of one provider that speak one language.
 #[derive(Clone, Debug)]
@@ -48,15 +49,20 @@ pub struct Road {
 }
 
 /// Each provider's, in the order of their numbers, for what takes this lane. A drill has quotas of its own: it meets drills, and nothing else
-/// meets them.
-pub async fn roads(conn: &mut PgConnection, lane: Lane) -> Result<[Road; 3], StoreError> {
+/// meets them. `besides`: a broadcast that does not stand in its own way.
+pub async fn roads(
+    conn: &mut PgConnection,
+    lane: Lane,
+    besides: Option<BroadcastId>,
+) -> Result<[Road; 3], StoreError> {
     let mut roads = [Road { share: 1.0, ..Road::default() }; 3];
     let ahead = sqlx::query!(
         r#"select b.provider, sum(b.pending)::bigint as "devices!" from batch b join broadcast c on c.id = b.broadcast_id
-           where c.state <> 'completed' and b.state < 2 and not c.paused
+           where c.state <> 'completed' and b.state < 2 and not c.paused and c.id is distinct from $2
              and case $1::text when 'emergency' then c.lane = 'emergency' when 'drill' then c.lane = 'drill' else c.lane <> 'drill' end
            group by b.provider"#,
-        lane.as_str()
+        lane.as_str(),
+        besides.map(|id| id.0)
     )
     .fetch_all(&mut *conn)
     .await?;

@@ -4,7 +4,9 @@ use loa::broadcast::control;
 use loa::broadcast::progress::Progress;
 use loa::clock::SystemClock;
 use loa::domain::broadcast::Lane;
+use loa::domain::error_kind::ErrorKind;
 use loa::queue::{Publication, Publisher, Queue, Task};
+use loa::store::broadcast;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -34,6 +36,29 @@ async fn every_phone_is_reached_once_and_the_dead_are_forgotten(pool: PgPool) {
     assert_eq!(json!(told.tally.accepted), report["devices"]["live"]);
     let quarantined = fleet.app.count("select count(*) from device where state = 1").await;
     assert_eq!(quarantined, told.tally.gone, "invariant 6: exactly those the providers named");
+}
+
+#[sqlx::test]
+async fn how_it_went_can_be_told_afterwards(pool: PgPool) {
+    let vhost = Vhost::create().await;
+    let mut fleet = Fleet::start(pool, &setup(&vhost, 3_000)).await;
+    fleet.dispatch().await;
+    let on_air = fleet.approve().await;
+    let told = fleet.completed(&on_air).await;
+    for part in &told.providers {
+        let gone = part.errors.iter().find(|error| error.kind == ErrorKind::AddressGone);
+        let times = gone.map_or(0, |error| i64::try_from(error.times).unwrap());
+        assert!(part.tally.gone > 0 && times == part.tally.gone, "{part:?}");
+    }
+    let mut conn = fleet.app.pool.acquire().await.unwrap();
+    let found = broadcast::find(&mut conn, on_air.broadcast).await.unwrap().expect("one");
+    let [half, nearly_all, last] = found.forecast.expect("it is paced");
+    assert!(0.0 < half && half <= nearly_all && nearly_all <= last, "{:?}", found.forecast);
+    let reached = broadcast::reached(&mut conn, on_air.broadcast).await.unwrap();
+    assert!(reached.is_sorted_by_key(|moment| (moment.at, moment.accepted)), "{reached:?}");
+    let end = reached.last().expect("noted");
+    assert_eq!((end.percent, end.accepted), (100, Some(told.tally.accepted)));
+    assert!(told.completed_at.expect("completed") >= end.at);
 }
 
 #[sqlx::test]

@@ -7,9 +7,10 @@ use loa::clock::{Clock as _, SystemClock};
 use loa::delivery::gate::SILENCE;
 use loa::domain::broadcast::{Lane, Tally};
 use loa::domain::device::Provider;
+use loa::domain::error_kind::ErrorCounts;
 use loa::domain::id::{AlertId, BroadcastId};
 use loa::domain::timing::Begins;
-use loa::store::batch::{self, BatchKey, Claim, Claimed, Next, PlannedRange};
+use loa::store::batch::{self, BatchKey, Claim, Claimed, Next, PlannedRange, Settled};
 use loa::store::broadcast::{self, NewBroadcast, Steering};
 use loa::store::liveness::{self, Announcement, Liveness};
 use sqlx::PgPool;
@@ -64,7 +65,14 @@ async fn claim(pool: &PgPool, by: &Liveness, key: BatchKey) -> Option<Claimed> {
 }
 
 async fn settle(pool: &PgPool, key: BatchKey, claim: i32, next: Next) -> bool {
-    batch::settle(pool, key, claim, 1, Some(&[2, 0, 2, 0, 2]), &ALL_ACCEPTED, &next).await.unwrap()
+    let settled = Settled {
+        attempts: 1,
+        ledger: Some(&[2, 0, 2, 0, 2]),
+        errors: ErrorCounts::default(),
+        tally: &ALL_ACCEPTED,
+        next: &next,
+    };
+    batch::settle(pool, key, claim, &settled).await.unwrap()
 }
 
 #[sqlx::test]
@@ -140,9 +148,16 @@ async fn invariant_4_the_database_refuses_a_sum_that_is_not_the_plan(pool: PgPoo
     let dispatcher = dispatcher(&pool).await;
     let claimed = claim(&pool, &dispatcher, key).await.unwrap();
     let short = Tally { accepted: 2, ..Tally::default() };
-    let settled =
-        batch::settle(&pool, key, claimed.claim, 1, None, &short, &Next::Final).await.unwrap_err();
-    assert_eq!(settled.broken_constraint(), Some("batch_adds_up"));
+    let next = Next::Final;
+    let settled = Settled {
+        attempts: 1,
+        ledger: None,
+        errors: ErrorCounts::default(),
+        tally: &short,
+        next: &next,
+    };
+    let refused = batch::settle(&pool, key, claimed.claim, &settled).await.unwrap_err();
+    assert_eq!(refused.broken_constraint(), Some("batch_adds_up"));
 }
 
 #[sqlx::test]

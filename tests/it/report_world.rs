@@ -232,8 +232,15 @@ impl Past {
                  select $1, $2, 1, $3 + $4 + $5, $3 + $4 + $5, 2, $3, $4, $5, 0 where $3 + $4 + $5 > 0")
                 .bind(id).bind(provider).bind(accepted).bind(gone).bind(failed).execute(&self.pool).await.unwrap();
         }
-        sqlx::query("insert into sent_event (broadcast_id, name, at) values ($1, 'half', $2), ($1, 'nearly_all', $3)")
-            .bind(id).bind(half).bind(nearly_all).execute(&self.pool).await.unwrap();
+        sqlx::query(
+            "insert into reached (broadcast_id, percent, at) values ($1, 50, $2), ($1, 99, $3)",
+        )
+        .bind(id)
+        .bind(half)
+        .bind(nearly_all)
+        .execute(&self.pool)
+        .await
+        .unwrap();
     }
 
     /// What upkeep does every few seconds.

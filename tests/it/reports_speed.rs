@@ -51,8 +51,8 @@ insert into broadcast (id, alert_id, lane, state, expires_at, created_at, planne
 select broadcast_id, id, lane, case when n > ALERTS - 30 then 'sending' else 'completed' end, at + interval '1 day', at + interval '7 minutes', at + interval '8 minutes',
        case when n <= ALERTS - 30 then at + interval '9 minutes' end
 from made where approved;
-insert into sent_event (broadcast_id, name, at)
-select broadcast_id, m.name, at + interval '7 minutes' + m.after * (1 + n % 50) * interval '1 second' from made, (values ('half', 1), ('nearly_all', 2)) m (name, after) where approved;
+insert into reached (broadcast_id, percent, at)
+select broadcast_id, m.percent, at + interval '7 minutes' + m.after * (1 + n % 50) * interval '1 second' from made, (values (50, 1), (99, 2)) m (percent, after) where approved;
 insert into batch (broadcast_id, provider, first, last, planned, accepted, gone, pending, state)
 select broadcast_id, b % 3, b * 4000 + 1, b * 4000 + 4000, 4000, 3700, 300, 0, 2 from made, generate_series(0, 124) b where approved;
 insert into shown select id, p, 0.01, 1000 from made, generate_series(0, 2) p where approved;

@@ -10,14 +10,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::response::sse::Event;
-use futures_util::{StreamExt as _, stream};
 
 use self::answer::Answer;
 use self::queues::QueuesView;
 use self::roads::{Plot, RoadView};
 use self::work::WorkView;
 use super::frame::{Frame, answer};
+use super::live::{self, Drawn, Live};
 use super::visit::Visit;
 use super::{Console, refusal};
 use crate::domain::account::Power;
@@ -25,7 +24,6 @@ use crate::domain::wording::Tongue;
 use crate::queue::{Broker, Publisher};
 use crate::store::{StoreError, canary};
 use crate::web::readiness::{self, Sources};
-use crate::web::sse;
 
 /// The first line.
 mod answer;
@@ -44,9 +42,6 @@ mod work;
 
 /// The page's address.
 pub const HERE: &str = "/console/operate";
-
-/// How often everything is looked at for a page that shows it.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// How long the database may take for the figures: the answer is shown without them then.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -125,9 +120,8 @@ pub async fn events(State(console): State<Arc<Console>>, visit: Visit) -> Respon
     if let Some(refused) = refuse(&visit) {
         return refused;
     }
-    let shutdown = console.shutdown.clone();
-    let watch = Watch { console, visit, shown: None };
-    sse::answer(stream::unfold(watch, next).boxed(), &shutdown)
+    let overview = Overview { console: Arc::clone(&console), t: visit.t };
+    live::watch(&console, &visit, overview)
 }
 
 fn refuse(visit: &Visit) -> Option<Response> {
@@ -135,31 +129,19 @@ fn refuse(visit: &Visit) -> Option<Response> {
     (!may).then(|| refusal::only_watchers(visit.frame()))
 }
 
-struct Watch {
+/// Everything of this moment.
+struct Overview {
     console: Arc<Console>,
-    visit: Visit,
-    shown: Option<String>,
+    t: Tongue,
 }
 
-/// The next event: waits until something changed.
-async fn next(mut watch: Watch) -> Option<(Event, Watch)> {
-    loop {
-        if watch.shown.is_some() {
-            tokio::time::sleep(LOOK).await;
-        }
-        // Whoever has signed out, or was closed, is shown nothing more; a database that is away signs nobody out.
-        let token = watch.visit.visitor.token();
-        if let Ok(false) = watch.console.doors.sessions.is_open(token).await {
-            return None;
-        }
-        let now = look(&watch.console, watch.visit.t).await;
-        let html = LivePart { t: watch.visit.t, now: &now }.render().ok()?;
-        if watch.shown.as_ref() == Some(&html) {
-            continue;
-        }
-        let event = Event::default().event("progress").data(&html);
-        watch.shown = Some(html);
-        return Some((event, watch));
+impl Live for Overview {
+    const EVENT: &'static str = "progress";
+    const EVERY: Duration = Duration::from_secs(2);
+
+    async fn draw(&mut self) -> Drawn {
+        let now = look(&self.console, self.t).await;
+        Drawn::part(&LivePart { t: self.t, now: &now })
     }
 }
 

@@ -59,9 +59,13 @@ impl Run {
         self.gathered().suspects.push((target.number, address));
     }
 
-    /// The first of them is told with the report.
+    /// Counted; the first of them is told with the report.
     pub(super) fn refused(&self, error: &PushError) {
-        self.gathered().report.refusal.get_or_insert_with(|| error.to_string());
+        let mut gathered = self.gathered();
+        if let Some(kind) = error.kind() {
+            gathered.report.errors.note(kind);
+        }
+        gathered.report.refusal.get_or_insert_with(|| error.to_string());
     }
 
     /// From here until this is dropped somebody is sending to `target`.

@@ -185,9 +185,9 @@ async fn settle(
                               coalesce(sum(accepted) filter (where provider = 2), 0)]
                    from batch where broadcast_id = s.broadcast_id),
                half = case when n.counts_times then extract(epoch from (
-                   select at from sent_event where broadcast_id = s.broadcast_id and name = 'half') - s.at)::float8 end,
+                   select min(at) from reached where broadcast_id = s.broadcast_id and percent >= 50) - s.at)::float8 end,
                nearly_all = case when n.counts_times then extract(epoch from (
-                   select at from sent_event where broadcast_id = s.broadcast_id and name = 'nearly_all') - s.at)::float8 end,
+                   select min(at) from reached where broadcast_id = s.broadcast_id and percent >= 99) - s.at)::float8 end,
                whole = case when n.counts_times then extract(epoch from n.completed_at - s.at)::float8 end,
                is_settled = n.is_settled
            from (
