@@ -19,7 +19,10 @@ pub const STYLE: &str = concat!(
 );
 
 /// The script that redraws a broadcast's numbers.
-pub const SCRIPT: &str = include_str!("../../templates/console/live.js");
+pub const SCRIPT: &str = concat!(
+    include_str!("../../templates/console/connected.js"),
+    include_str!("../../templates/console/live.js")
+);
 
 /// The script that asks an authenticator.
 pub const PASSKEY_SCRIPT: &str = include_str!("../../templates/console/passkey.js");
@@ -28,7 +31,10 @@ pub const PASSKEY_SCRIPT: &str = include_str!("../../templates/console/passkey.j
 pub const WRITE_SCRIPT: &str = include_str!("../../templates/console/write.js");
 
 /// The script of what waits.
-pub const QUEUE_SCRIPT: &str = include_str!("../../templates/console/queue.js");
+pub const QUEUE_SCRIPT: &str = concat!(
+    include_str!("../../templates/console/connected.js"),
+    include_str!("../../templates/console/queue.js")
+);
 
 /// Where this release's files are; the address changes with the content, so that no cache ever shows yesterday's.
 #[derive(Debug)]

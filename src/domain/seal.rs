@@ -21,11 +21,17 @@ use super::id::{AlertId, IncidentId};
 use super::message::{Purpose, Screen, Screens, render};
 use super::timing::Asked;
 
-/// The keys that seal and those that are believed.
+/// The approvers' own seals, made together.
+mod approvers;
+
+/// The server's key.
 mod keys;
 
 /// The approver's own key.
 pub mod passkey;
+
+/// How many people it takes.
+mod quorum;
 
 /// What was approved in advance, and what it becomes.
 mod template;
@@ -33,15 +39,18 @@ mod template;
 /// What a phone is told of a sealed alert.
 mod told;
 
+/// The keys that a process believes.
+mod trusted_keys;
+
 /// Whose keys those are: the list that the offline root key certifies.
 pub mod trust;
 
-pub use keys::{
-    APPROVERS, Approvers, ApproversSeal, Context, OneSeal, Quorum, SealingKey, TemplateSeal,
-    TrustedKeys, passkey_id,
-};
+pub use approvers::{APPROVERS, Approvers, ApproversSeal, OneSeal, TemplateSeal, passkey_id};
+pub use keys::{Context, SealingKey};
 pub(crate) use passkey::base64url;
+pub use quorum::Quorum;
 pub use template::{Becomes, SealedTemplate, check_filling, example};
+pub use trusted_keys::TrustedKeys;
 
 /// Version of the sealed documents' schema.
 pub const SCHEMA: u32 = 1;

@@ -11,17 +11,6 @@ pub const LINES_ON_PAPER: usize = 200;
 
 const VI: Tongue = Tongue::Vi;
 
-/// How an alert was handled.
-const HANDLING: [Figure; 7] = [
-    Figure::Submitted,
-    Figure::Returned,
-    Figure::Rejected,
-    Figure::Approved,
-    Figure::Time(Timed::Decision, Stat::Median),
-    Figure::Time(Timed::Decision, Stat::Ninetieth),
-    Figure::Time(Timed::Decision, Stat::Longest),
-];
-
 /// How it arrived.
 const ARRIVAL: [Figure; 8] = [
     Figure::Alerts,
@@ -55,7 +44,7 @@ pub fn set(report: &Report, lines: &[Line]) -> Vec<u8> {
             paper.say("Không có.", Look::Plain);
             continue;
         }
-        for figures in [HANDLING.as_slice(), &ARRIVAL] {
+        for figures in [Figure::HANDLING.as_slice(), &ARRIVAL] {
             table_of(&mut paper, table.by, &table.rows, &report.real.total, figures);
         }
     }
@@ -223,7 +212,7 @@ fn drills(paper: &mut Paper, report: &Report, section: &Section) {
         return;
     }
     let [agencies, ..] = report.tables(section, VI);
-    for figures in [HANDLING.as_slice(), &ARRIVAL] {
+    for figures in [Figure::HANDLING.as_slice(), &ARRIVAL] {
         table_of(paper, agencies.by, &agencies.rows, &section.total, figures);
     }
 }

@@ -356,17 +356,7 @@ pub async fn tallies(conn: &mut PgConnection, id: BroadcastId) -> Result<[Tally;
     .await?;
     let mut tallies = [Tally::default(); 3];
     for row in rows {
-        tallies[provider(row.provider, id)?.index()] = Tally {
-            accepted: row.accepted,
-            gone: row.gone,
-            refused: row.refused,
-            failed: row.failed,
-            expired: row.expired,
-            stopped: row.stopped,
-            withdrawn: row.withdrawn,
-            unknown: row.unknown,
-            pending: row.pending,
-        };
+        tallies[provider(row.provider, id)?.index()] = tally_of!(row);
     }
     Ok(tallies)
 }

@@ -3,6 +3,23 @@
 //! PostgreSQL is the truth. Functions that must share a transaction take `&mut PgConnection`; none of them opens one by itself
 //! unless its name says so. Rows become domain values by parsing, and a row that cannot be read is named, never defaulted.
 
+/// The outcomes of a row that has a column for each.
+macro_rules! tally_of {
+    ($row:ident) => {
+        $crate::domain::broadcast::Tally {
+            accepted: $row.accepted,
+            gone: $row.gone,
+            refused: $row.refused,
+            failed: $row.failed,
+            expired: $row.expired,
+            stopped: $row.stopped,
+            withdrawn: $row.withdrawn,
+            unknown: $row.unknown,
+            pending: $row.pending,
+        }
+    };
+}
+
 /// What went wrong in the database, and rows that cannot be.
 pub mod error;
 

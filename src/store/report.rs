@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::alert::Category;
-use crate::domain::broadcast::{Lane, Tally};
+use crate::domain::broadcast::Lane;
 use crate::domain::id::{AgencyId, AlertId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
@@ -85,17 +85,7 @@ pub async fn sent(conn: &mut PgConnection, scope: &Scope) -> Result<Vec<Cell>, S
                 corrections: row.corrections,
                 all_clears: row.all_clears,
                 recalls: row.recalls,
-                reach: Tally {
-                    accepted: row.accepted,
-                    gone: row.gone,
-                    refused: row.refused,
-                    failed: row.failed,
-                    expired: row.expired,
-                    stopped: row.stopped,
-                    withdrawn: row.withdrawn,
-                    unknown: row.unknown,
-                    pending: row.pending,
-                },
+                reach: tally_of!(row),
                 half: row.half,
                 nearly_all: row.nearly_all,
                 whole: row.whole,
@@ -284,17 +274,7 @@ pub async fn lines(
                 published_at: row.published_at,
                 counts: Counts {
                     waits: row.waited.into_iter().collect(),
-                    reach: Tally {
-                        accepted: row.accepted,
-                        gone: row.gone,
-                        refused: row.refused,
-                        failed: row.failed,
-                        expired: row.expired,
-                        stopped: row.stopped,
-                        withdrawn: row.withdrawn,
-                        unknown: row.unknown,
-                        pending: row.pending,
-                    },
+                    reach: tally_of!(row),
                     half: row.half.into_iter().collect(),
                     nearly_all: row.nearly_all.into_iter().collect(),
                     whole: row.whole.into_iter().collect(),

@@ -1,4 +1,5 @@
-//! Devices, counted once a day of the province by whichever process comes first: what the operator's figures are drawn from.
+//! Devices, counted by whichever process comes first: once a day of the province for the operator's figures, and every minute for the approver,
+//! who must not wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::wording::PROVINCE;
 use crate::store::patience::soon;
-use crate::store::{StoreError, census, lock};
+use crate::store::{StoreError, census, lock, reach};
 
-/// Between looks whether the day was counted.
-const EVERY: Duration = Duration::from_mins(5);
+/// Between looks whether there is something to count.
+const EVERY: Duration = Duration::from_mins(1);
 
 /// One process at a time.
 const CENSUS_LOCK: i64 = 0x6c6f_615f_6365_6e73;
@@ -28,10 +29,13 @@ pub struct Census {
 }
 
 impl Census {
-    /// Sees to it that every day is counted, until `end`.
+    /// Sees to it that every day and every minute is counted, until `end`.
     pub async fn run(self, end: CancellationToken) {
         loop {
             if let Err(error) = soon(self.turn()).await {
+                tracing::warn!(%error, "the devices could not be counted: {error}");
+            }
+            if let Err(error) = soon(self.reach()).await {
                 tracing::warn!(%error, "the devices could not be counted: {error}");
             }
             tokio::select! {
@@ -61,5 +65,22 @@ impl Census {
         census::take(&mut tx, day).await?;
         tx.commit().await?;
         Ok(Some(day))
+    }
+
+    /// Counts who speaks which language, unless somebody just has, is at it, or an emergency needs the database. Has it counted?
+    ///
+    /// # Errors
+    /// When the database does not answer; what was counted before stays.
+    pub async fn reach(&self) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if !lock::try_for_transaction(&mut tx, CENSUS_LOCK).await?
+            || reach::is_fresh(&mut tx).await?
+            || census::must_wait(&mut tx).await?
+        {
+            return Ok(false);
+        }
+        reach::recount(&mut tx).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }

@@ -1,8 +1,6 @@
 // Shows what waits as it arrives, and rings for an emergency. Without this script the page refreshes itself every 10 seconds.
-"use strict";
 (() => {
   const waiting = document.getElementById("waiting");
-  const lost = document.getElementById("lost");
   const told = document.getElementById("told");
   const ring = document.getElementById("ring");
   if (!waiting || !window.EventSource) return;
@@ -49,26 +47,19 @@
     draw();
   }
 
-  const source = new EventSource(waiting.dataset.events);
-  source.addEventListener("open", () => {
-    lost.hidden = true;
-  });
-  source.addEventListener("error", () => {
-    lost.hidden = false;
-    // Refused for good, as after the end of a session: the page itself says why.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
-  });
-  source.addEventListener("queue", (event) => {
-    const focused = waiting.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    waiting.innerHTML = event.data;
-    if (focused) waiting.querySelector(`a[href="${focused}"]`)?.focus();
-    const count = waiting.querySelectorAll("li").length;
-    document.title = `${count ? `(${count}) ` : ""}${waiting.dataset.title} · loa`;
-    for (const one of emergencies()) {
-      if (known.has(one.dataset.emergency)) continue;
-      known.add(one.dataset.emergency);
-      told.textContent = `${waiting.dataset.new}: ${one.querySelector("h2").textContent}`;
-      sound();
-    }
+  connected(waiting.dataset.events, document.getElementById("lost"), {
+    queue: (event) => {
+      const focused = waiting.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      waiting.innerHTML = event.data;
+      if (focused) waiting.querySelector(`a[href="${focused}"]`)?.focus();
+      const count = waiting.querySelectorAll("li").length;
+      document.title = `${count ? `(${count}) ` : ""}${waiting.dataset.title} · loa`;
+      for (const one of emergencies()) {
+        if (known.has(one.dataset.emergency)) continue;
+        known.add(one.dataset.emergency);
+        told.textContent = `${waiting.dataset.new}: ${one.querySelector("h2").textContent}`;
+        sound();
+      }
+    },
   });
 })();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use loa::approval::{Approval, Keys};
 use loa::clock::TestClock;
 use loa::config::Mode;
@@ -303,4 +304,18 @@ pub async fn devices(world: &World, counts: [i64; 3]) {
         .await
         .unwrap();
     }
+}
+
+/// The next event that says `words`.
+pub async fn hears(events: &mut BodyDataStream, words: &str) -> String {
+    let heard = async {
+        while let Some(piece) = events.next().await {
+            let text = String::from_utf8_lossy(&piece.expect("whole")).into_owned();
+            if text.contains(words) {
+                return text;
+            }
+        }
+        panic!("the stream ended without {words:?}")
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard).await.expect("an event")
 }

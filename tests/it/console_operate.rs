@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use loa::domain::account::Role;
@@ -17,7 +17,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use tower::ServiceExt as _;
 
-use crate::console_desk::{Desk, PASSWORD, Page};
+use crate::console_desk::{Desk, PASSWORD, Page, hears};
 use crate::console_pages::key;
 use crate::public_world::World;
 use crate::support::app::{FOCAL, account};
@@ -273,19 +273,6 @@ async fn the_page_redraws_itself_when_something_changes_and_ends_with_the_sessio
     let end = async { while events.next().await.is_some() {} };
     tokio::time::timeout(Duration::from_secs(20), end).await.expect("the stream ends");
     drop(room.vhost);
-}
-
-async fn hears(events: &mut BodyDataStream, words: &str) -> String {
-    let heard = async {
-        while let Some(piece) = events.next().await {
-            let text = String::from_utf8_lossy(&piece.expect("whole")).into_owned();
-            if text.contains(words) {
-                return text;
-            }
-        }
-        panic!("the stream ended without {words:?}")
-    };
-    tokio::time::timeout(Duration::from_secs(20), heard).await.expect("an event")
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]

@@ -1,35 +1,18 @@
 //! An approver's desk: what waits arrives by itself, and a revision shows what changed since it was returned.
 
-use std::time::Duration;
-
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use futures_util::StreamExt as _;
 use loa::domain::seal::SealingKey;
 use serde_json::json;
 use sqlx::PgPool;
 use tower::ServiceExt as _;
 
-use crate::console_desk::Desk;
+use crate::console_desk::{Desk, hears};
 use crate::support::app::{TestApp, id};
 
 async fn desk(app: &TestApp, login: &str) -> Desk {
     let key = SealingKey::from_pkcs8("test-1", &SealingKey::generate().unwrap()).unwrap();
     Desk::of_app(app, key, login).await
-}
-
-/// The next event that says `words`.
-async fn hears(events: &mut BodyDataStream, words: &str) -> String {
-    let heard = async {
-        while let Some(piece) = events.next().await {
-            let text = String::from_utf8_lossy(&piece.expect("whole")).into_owned();
-            if text.contains(words) {
-                return text;
-            }
-        }
-        panic!("the stream ended without {words:?}")
-    };
-    tokio::time::timeout(Duration::from_secs(20), heard).await.expect("an event")
 }
 
 #[sqlx::test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use loa::clock::TestClock;
 use loa::domain::account::Role;
+use loa::domain::device::Provider;
 use loa::domain::seal::SealingKey;
+use loa::store::reach;
 use loa::upkeep::census::Census;
 use sqlx::{AssertSqlSafe, PgPool, raw_sql};
 use time::macros::{date, datetime};
@@ -187,4 +189,48 @@ async fn the_page_shows_what_was_counted_and_what_was_delivered(pool: PgPool) {
             "{odd}"
         );
     }
+}
+
+/// Devices that an approval would reach, as the approver reads them.
+async fn reach(pool: &PgPool) -> Vec<(Provider, String, i64)> {
+    let mut conn = pool.acquire().await.unwrap();
+    let speakers = reach::speakers(&mut conn).await.expect("the reach");
+    speakers.into_iter().map(|one| (one.provider, one.language, one.devices)).collect()
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn few_devices_are_counted_when_asked_and_many_every_minute(pool: PgPool) {
+    let census = census(&pool, &Arc::new(TestClock::at(datetime!(2026-11-20 08:00 UTC))));
+    devices(&pool, 0, 3, None, "vi").await;
+    assert!(census.reach().await.unwrap());
+    devices(&pool, 1, 1, None, "tay").await;
+    let both = vec![(Provider::Fcm, "vi".to_owned(), 3), (Provider::Apns, "tay".to_owned(), 1)];
+    assert_eq!(reach(&pool).await, both, "who has just come is seen");
+    assert!(!census.reach().await.unwrap(), "not again within the minute");
+
+    run(&pool, "update device_reach set devices = 99999 where provider = 0").await;
+    assert_eq!(reach(&pool).await, both);
+    run(&pool, "update device_reach set devices = 100000 where provider = 0").await;
+    assert_eq!(reach(&pool).await, [(Provider::Fcm, "vi".to_owned(), 100_000)], "as counted last");
+    run(&pool, "update device_reach set counted_at = now() - interval '11 minutes'").await;
+    assert_eq!(reach(&pool).await, both, "a count that nobody renews is not believed");
+    assert!(census.reach().await.unwrap());
+    run(&pool, "update device_reach set devices = devices + 500000, counted_at = now() - interval '1 minute'").await;
+    assert!(census.reach().await.unwrap());
+    assert_eq!(reach(&pool).await, both);
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn an_emergency_that_is_being_sent_is_not_disturbed_by_a_count(pool: PgPool) {
+    let world = World::today(pool.clone()).await;
+    let alert = world.live("01-lu-quet-sat-lo-dat").await;
+    sqlx::query("insert into broadcast (id, alert_id, lane, state, expires_at) values ($1, $1, 'emergency', 'sending', now() + interval '1 hour')")
+        .bind(alert.id.0)
+        .execute(&pool)
+        .await
+        .unwrap();
+    let census = census(&pool, &Arc::new(TestClock::at(datetime!(2026-11-20 08:00 UTC))));
+    assert!(!census.reach().await.unwrap());
+    run(&pool, "update broadcast set state = 'completed'").await;
+    assert!(census.reach().await.unwrap());
 }

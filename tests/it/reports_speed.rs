@@ -27,7 +27,7 @@ select n, gen_random_uuid() as broadcast_id, ('01940000-0000-7000-8000-' || lpad
        timestamptz '2025-01-01 00:00+07' + n * interval '52 minutes' as at, n % 10 <> 3 as approved, n % 10 = 7 as returned,
        (array['natural_disaster','epidemic','accident','fire','security','traffic','environment','health','infrastructure','fraud','other'])[1 + n % 11] as category,
        case when n % 3 = 0 then 'emergency' else 'bulk' end as lane,
-       (select id from agency where code = 'CQ' || 1 + n % 20) as agency_id, (select id from officer where login = 'bch.soanthao') as officer
+       (select id from agency where code = 'CQ' || 1 + n % 20) as agency_id, (select id from officer where login = 'AUTHOR') as officer
 from generate_series(1, ALERTS) n;
 insert into alert (id, incident_id, agency_id, state, created_by, submitted_by, submitted_at, published_at, expires_at)
 select id, gen_random_uuid(), agency_id, case when approved then 'expired' else 'rejected' end, officer, officer, at,
@@ -58,6 +58,12 @@ select broadcast_id, b % 3, b * 4000 + 1, b * 4000 + 4000, 4000, 3700, 300, 0, 2
 insert into shown select id, p, 0.01, 1000 from made, generate_series(0, 2) p where approved;
 ";
 
+/// Ten thousand alerts, written by `author`.
+pub async fn fill(pool: &PgPool, author: &str) {
+    let fill = FILL.replace("ALERTS", &ALERTS.to_string()).replace("AUTHOR", author);
+    raw_sql(AssertSqlSafe(fill)).execute(pool).await.expect("ten thousand alerts");
+}
+
 #[sqlx::test]
 #[ignore = "a measurement: 10,000 alerts, of use in an optimised build only"]
 async fn reports_speed(pool: PgPool) {
@@ -65,8 +71,7 @@ async fn reports_speed(pool: PgPool) {
     app.writer().await;
     app.approver().await;
     app.person(FOCAL, "skhcn.giamsat", Role::Auditor).await;
-    let fill = FILL.replace("ALERTS", &ALERTS.to_string());
-    raw_sql(AssertSqlSafe(fill)).execute(&pool).await.expect("ten thousand alerts");
+    fill(&pool, "bch.soanthao").await;
     let begun = SystemClock.instant();
     Figures { pool: pool.clone() }.round().await.expect("gathered");
     println!("gathered anew, all of it: {:.1} s", since(begun).as_secs_f64());

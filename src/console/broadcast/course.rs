@@ -98,7 +98,7 @@ fn plot(reached: &[Reached], begun: OffsetDateTime, audience: i64, t: Tongue) ->
     let last = drawn.last().filter(|_| drawn.len() > 1)?;
     let series = |name: &str, tone, values| Series { name: name.to_owned(), tone, values };
     let settled = drawn.iter().map(|moment| audience * i64::from(moment.percent) / 100).collect();
-    let mut all = vec![series(t.pick("Đã có kết quả cuối", "With a final outcome"), "p2", settled)];
+    let mut all = vec![series(t.pick("Đã có kết quả cuối", "With a final outcome"), "p1", settled)];
     all.extend(accepted.map(|values| series(t.pick("Đã nhận", "Accepted"), "accepted", values)));
     let plot = Plot {
         title: t.pick("Thiết bị theo thời gian", "Devices over time").to_owned(),

@@ -157,17 +157,6 @@ pub struct LineView {
     pub shown: String,
 }
 
-/// The columns of the tables about handling.
-const HANDLING: [Figure; 7] = [
-    Figure::Submitted,
-    Figure::Returned,
-    Figure::Rejected,
-    Figure::Approved,
-    Figure::Time(Timed::Decision, Stat::Median),
-    Figure::Time(Timed::Decision, Stat::Ninetieth),
-    Figure::Time(Timed::Decision, Stat::Longest),
-];
-
 /// The columns of the tables about arrival.
 const ARRIVAL: [Figure; 13] = [
     Figure::Alerts,
@@ -240,7 +229,7 @@ impl SectionView {
         let tables = tables.iter().flat_map(|table| {
             let total = &section.total;
             [
-                TableView::of(table, t.pick("xử lý", "handling"), &HANDLING, total, t),
+                TableView::of(table, t.pick("xử lý", "handling"), &Figure::HANDLING, total, t),
                 TableView::of(table, t.pick("phát và tới máy", "arrival"), &ARRIVAL, total, t),
             ]
         });
@@ -297,7 +286,7 @@ fn cards(total: &Counts, t: Tongue) -> Vec<Card> {
     };
     let shown = [Figure::Shown, Figure::ShownOf, Figure::ShownReports];
     vec![
-        card(t.pick("Xử lý", "Handling"), &HANDLING),
+        card(t.pick("Xử lý", "Handling"), &Figure::HANDLING),
         card(t.pick("Đã phát", "Sent"), &sent),
         Card { note: accepted, ..card(t.pick("Thiết bị", "Devices"), &devices) },
         card(t.pick("Thời gian tới máy", "Time to devices"), &times),
