@@ -8,17 +8,19 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, outbox};
-use crate::domain::broadcast::{Lane, Tally};
-use crate::domain::device::Provider;
-use crate::domain::error_kind::ErrorCounts;
+use crate::domain::broadcast::Lane;
 use crate::domain::id::{AlertId, BroadcastId};
 use crate::domain::timing::{Begins, WaitsFor};
+
+/// What has become of its devices.
+mod outcomes;
 
 /// How many devices it had reached when.
 mod reached;
 
 mod steer;
 
+pub use outcomes::{errors, tallies};
 pub use reached::{Reached, reached};
 pub use steer::{Steering, park, request_stop, set_paused, steered};
 
@@ -318,47 +320,6 @@ pub async fn of_alert(
         .fetch_optional(conn)
         .await?;
     Ok(id.map(BroadcastId))
-}
-
-/// How often each kind of error was answered, by provider, in the order of their numbers.
-pub async fn errors(
-    conn: &mut PgConnection,
-    id: BroadcastId,
-) -> Result<[ErrorCounts; 3], StoreError> {
-    let rows = sqlx::query!(
-        "select provider, errors from batch where broadcast_id = $1 and errors is not null",
-        id.0
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut errors = [ErrorCounts::default(); 3];
-    for row in rows {
-        errors[provider(row.provider, id)?.index()]
-            .add_all(&ErrorCounts::of_json(row.errors.as_ref()));
-    }
-    Ok(errors)
-}
-
-fn provider(code: i16, id: BroadcastId) -> Result<Provider, StoreError> {
-    Provider::from_code(code).ok_or_else(|| StoreError::inconsistent("batch", "provider", id))
-}
-
-/// The tally of each provider, in the order of their numbers.
-pub async fn tallies(conn: &mut PgConnection, id: BroadcastId) -> Result<[Tally; 3], StoreError> {
-    let rows = sqlx::query!(
-        r#"select provider, sum(accepted) as "accepted!", sum(gone) as "gone!", sum(refused) as "refused!",
-                  sum(failed) as "failed!", sum(expired) as "expired!", sum(stopped) as "stopped!",
-                  sum(withdrawn) as "withdrawn!", sum(unknown) as "unknown!", sum(pending) as "pending!"
-           from batch where broadcast_id = $1 group by provider"#,
-        id.0
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut tallies = [Tally::default(); 3];
-    for row in rows {
-        tallies[provider(row.provider, id)?.index()] = tally_of!(row);
-    }
-    Ok(tallies)
 }
 
 /// When each milestone was reached.

@@ -7,6 +7,7 @@ use crate::console::screens::platform;
 use crate::domain::error_kind::ErrorKind;
 use crate::domain::lifecycle::AlertState;
 use crate::domain::wording::{self, Tongue};
+use crate::report::lane_name;
 use crate::store::broadcast::BroadcastState;
 
 /// The part that is redrawn.
@@ -24,6 +25,8 @@ pub struct LivePart<'a> {
 pub struct BroadcastView {
     pub(super) id: String,
     pub(super) state: &'static str,
+    /// Which traffic it belongs to.
+    pub(super) lane: &'static str,
     pub(super) remark: String,
     pub(super) parked: Option<String>,
     pub(super) is_paused: bool,
@@ -114,6 +117,7 @@ impl BroadcastView {
                     state_words(progress.state, progress.paused, stopped, t)
                 }
             },
+            lane: lane_name(progress.lane, t),
             remark: remark(progress, t),
             parked: progress.parked_reason.clone(),
             is_paused: progress.paused,
