@@ -39,7 +39,7 @@ const main = async () => {
     });
     await step("without script: a draft is kept by its button, with a preview", async () => {
       await demo.fill(agency, HEADLINE);
-      await agency.click("button[value=save]");
+      await agency.click(".foot button[value=save]");
       is(await agency.inputValue("[name='source.number']"), "15/CB-THU", "what was kept");
       is(await agency.isVisible(`#preview .web .t:has-text("${HEADLINE}")`), true, "the preview");
       await demo.shot(agency, "bare-draft");
