@@ -6,6 +6,7 @@ use crate::broadcast::progress::{ErrorCount, Progress, ProviderProgress};
 use crate::console::screens::platform;
 use crate::domain::error_kind::ErrorKind;
 use crate::domain::lifecycle::AlertState;
+use crate::domain::report::length;
 use crate::domain::wording::{self, Tongue};
 use crate::report::lane_name;
 use crate::store::broadcast::BroadcastState;
@@ -174,9 +175,6 @@ pub fn state_words(state: BroadcastState, paused: bool, stopped: bool, t: Tongue
 }
 
 fn remark(progress: &Progress, t: Tongue) -> String {
-    let took = |from: Option<time::OffsetDateTime>, until: Option<time::OffsetDateTime>| {
-        Some(wording::span(until? - from?, t))
-    };
     let until = |words: &str, at| format!("{words} {}.", wording::moment(at));
     match progress.state {
         BroadcastState::Scheduled if progress.paused => t
@@ -212,7 +210,7 @@ fn remark(progress: &Progress, t: Tongue) -> String {
         }),
         BroadcastState::Completed => {
             let begun = progress.begins_at.unwrap_or(progress.created_at);
-            let took = took(Some(begun), progress.completed_at);
+            let took = progress.completed_at.map(|at| length((at - begun).as_seconds_f64(), t));
             took.filter(|_| Stands::of(progress) == Stands::Begun).map_or_else(String::new, |span| {
                 format!("{} {span}.", t.pick("Trong", "In"))
             })
