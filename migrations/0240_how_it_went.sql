@@ -13,11 +13,13 @@ create table reached (
     broadcast_id uuid not null references broadcast,
     percent smallint not null check (percent between 0 and 100),
     at timestamptz not null default clock_timestamp(),
-    accepted bigint check (accepted >= 0),
+    settled bigint check (settled >= 0),
+    accepted bigint check (accepted between 0 and settled),
     primary key (broadcast_id, percent)
 );
 comment on table reached is 'When so many per cent of a broadcast''s devices had a final outcome, at the first scan after it: at most one row for each per cent.';
-comment on column reached.accepted is 'How many of them had been accepted; null: not noted by the release of that time.';
+comment on column reached.settled is 'How many had a final outcome then; null: not noted by the release of that time.';
+comment on column reached.accepted is 'How many of them had been accepted.';
 
 insert into reached (broadcast_id, percent, at)
 select broadcast_id, case name when 'half' then 50 else 99 end, at from sent_event where name in ('half', 'nearly_all');

@@ -83,11 +83,16 @@ pub fn routes() -> Router {
 }
 
 async fn file(asked: Result<Path<(String, String)>, PathRejection>) -> Response {
-    let Some((media_type, bytes)) = asked.ok().and_then(|Path((_, name))| find(&name)) else {
+    let Ok(Path((release, name))) = asked else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let headers =
-        [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let Some((media_type, bytes)) = find(&name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    // While an upgrade goes on, a page of one release may ask a process of another: better than nothing, but not to be kept under that address.
+    let kept =
+        if release == ASSETS.release { "public, max-age=31536000, immutable" } else { "no-store" };
+    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, kept)];
     (headers, bytes).into_response()
 }
 

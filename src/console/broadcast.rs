@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::domain::account::Power;
 use crate::domain::device::Language;
 use crate::domain::id::BroadcastId;
+use crate::domain::lifecycle::AlertState;
+use crate::domain::message::Purpose;
 use crate::domain::seal::SealedAlert;
 use crate::domain::wording::{self, Tongue};
 use crate::store::broadcast::BroadcastState;
@@ -54,6 +56,8 @@ pub struct BroadcastPage {
     pub alert: String,
     /// Its headline.
     pub headline: String,
+    /// Where the alert stands, when it was called back.
+    pub recalled: Option<&'static str>,
     /// Who answers for it.
     pub agency: String,
     /// May this person pause and stop?
@@ -73,6 +77,8 @@ pub struct BroadcastPage {
 /// Another alert, by what it is.
 #[derive(Clone, Debug)]
 pub struct Link {
+    /// What it did to this one.
+    pub did: &'static str,
     /// Its page.
     pub href: String,
     /// Its headline.
@@ -116,7 +122,14 @@ async fn load(
         Some(id) => {
             let newer = console.approval.sheet(visit.officer(), id).await?;
             let headline = headline(&newer.sealed, t);
-            Some(Link { href: format!("/console/alerts/{id}"), headline })
+            let did = match newer.sealed.purpose {
+                Purpose::Recall => t.pick("Đã bị thu hồi bằng tin", "Called back by"),
+                Purpose::AllClear => t.pick("Đã báo yên bằng tin", "Ended by"),
+                Purpose::Alert | Purpose::Correction => {
+                    t.pick("Đã có tin thay thế", "Another alert has taken its place")
+                }
+            };
+            Some(Link { did, href: format!("/console/alerts/{id}"), headline })
         }
         None => None,
     };
@@ -132,6 +145,7 @@ async fn load(
         course: course::read(&console.pool, &progress, t).await?,
         alert: progress.alert.to_string(),
         headline: headline(&sheet.sealed, t),
+        recalled: (sheet.state == AlertState::Recalled).then(|| wording::state(sheet.state, t)),
         agency: sheet.sealed.agency.name.clone(),
         may_steer: role.may(Power::SteerBroadcast),
         may_cancel: may_end,

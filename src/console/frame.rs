@@ -34,6 +34,11 @@ impl Frame {
         Self { t, demo, officer, csrf, assets: &ASSETS }
     }
 
+    /// Does whoever is signed in decide?
+    pub fn decides(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::Decide))
+    }
+
     /// Does whoever is signed in see alerts, of their own agency or of all?
     pub fn reads_alerts(&self) -> bool {
         self.officer.as_ref().is_some_and(|officer| {

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::{StreamExt as _, stream};
+use tokio::time::timeout;
 
 use super::Console;
 use super::visit::Visit;
@@ -48,27 +49,44 @@ impl Drawn {
     }
 }
 
+/// A look that takes longer has found nothing: whoever waits for the news must learn that there may be some.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than this the page hears nothing, not even that all is as it was.
+const QUIET: Duration = Duration::from_secs(10);
+
 struct Watch<L> {
     live: L,
     sessions: Sessions,
     token: String,
     /// What the page shows.
     shown: Option<String>,
+    /// Looks since the page heard anything.
+    quiet: u32,
+    /// The page was told that what it shows may be old.
+    is_stale: bool,
     is_first: bool,
     is_over: bool,
 }
 
-/// Answers with an event whenever the part has changed, and with `over` when it will not any more.
+/// Answers with an event whenever the part has changed, with `still` when it long has not, with `stale` when nobody can say, and with `over` when
+/// it will not any more.
 pub fn watch<L: Live>(console: &Console, visit: &Visit, live: L) -> Response {
     let watch = Watch {
         live,
         sessions: console.doors.sessions.clone(),
         token: visit.visitor.token().to_owned(),
         shown: None,
+        quiet: 0,
+        is_stale: false,
         is_first: true,
         is_over: false,
     };
     sse::answer(stream::unfold(watch, next).boxed(), &console.shutdown)
+}
+
+// A browser drops an event without data (WHATWG HTML §9.2.6).
+fn bare(name: &str) -> Event {
+    Event::default().event(name).data(name)
 }
 
 async fn next<L: Live>(mut watch: Watch<L>) -> Option<(Event, Watch<L>)> {
@@ -80,22 +98,34 @@ async fn next<L: Live>(mut watch: Watch<L>) -> Option<(Event, Watch<L>)> {
             tokio::time::sleep(L::EVERY).await;
         }
         // Whoever has signed out, or was closed, is shown nothing more; a database that is away signs nobody out.
-        if let Ok(false) = watch.sessions.is_open(&watch.token).await {
+        if let Ok(Ok(false)) = timeout(PATIENCE, watch.sessions.is_open(&watch.token)).await {
             return None;
         }
-        match watch.live.draw().await {
-            Drawn::As(html) if watch.shown.as_ref() == Some(&html) => {}
+        let drawn = timeout(PATIENCE, watch.live.draw()).await.unwrap_or(Drawn::Nothing);
+        let event = match drawn {
+            Drawn::As(html) if watch.shown.as_ref() == Some(&html) => {
+                let says = watch.is_stale || L::EVERY * watch.quiet >= QUIET;
+                watch.is_stale = false;
+                says.then(|| bare("still"))
+            }
             Drawn::As(html) => {
                 let event = Event::default().event(L::EVENT).data(&html);
-                watch.shown = Some(html);
-                return Some((event, watch));
+                (watch.shown, watch.is_stale) = (Some(html), false);
+                Some(event)
             }
-            Drawn::Nothing => {}
+            Drawn::Nothing => {
+                let says = !watch.is_stale || L::EVERY * watch.quiet >= QUIET;
+                watch.is_stale = true;
+                says.then(|| bare("stale"))
+            }
             Drawn::Over => {
                 watch.is_over = true;
-                // A browser drops an event without data (WHATWG HTML §9.2.6).
-                return Some((Event::default().event("over").data("over"), watch));
+                Some(bare("over"))
             }
+        };
+        watch.quiet = if event.is_some() { 0 } else { watch.quiet.saturating_add(1) };
+        if let Some(event) = event {
+            return Some((event, watch));
         }
     }
 }

@@ -80,8 +80,8 @@ pub fn foreign_form(frame: Frame) -> Response {
 pub fn unreadable_form(frame: Frame, status: StatusCode) -> Response {
     let line = if status == StatusCode::PAYLOAD_TOO_LARGE {
         (
-            "Nội dung gửi lên quá dài. Hãy mở lại trang rồi rút ngắn.",
-            "What was sent is too long. Open the page again and shorten it.",
+            "Nội dung gửi lên quá lớn, thường là do tệp đính kèm. Hãy quay lại trang trước: những gì đã gõ còn ở đó. Chọn tệp nhỏ hơn hoặc rút ngắn, rồi gửi lại.",
+            "What was sent is too large, most often because of a file. Go back: what you typed is still there. Choose a smaller file or shorten it, and send it again.",
         )
     } else {
         (

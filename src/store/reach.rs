@@ -46,10 +46,11 @@ fn speak(code: i16, language: String, devices: i64) -> Result<Speakers, StoreErr
     Ok(Speakers { provider: provider(code)?, language, devices })
 }
 
-/// Were they counted within the last 50 seconds?
-pub async fn is_fresh(conn: &mut PgConnection) -> Result<bool, StoreError> {
+/// Were they counted within so many seconds?
+pub async fn is_fresh(conn: &mut PgConnection, seconds: f64) -> Result<bool, StoreError> {
     let fresh = sqlx::query_scalar!(
-        r#"select exists (select from device_reach where counted_at > clock_timestamp() - interval '50 seconds') as "fresh!""#
+        r#"select exists (select from device_reach where counted_at > clock_timestamp() - make_interval(secs => $1)) as "fresh!""#,
+        seconds
     );
     Ok(fresh.fetch_one(conn).await?)
 }

@@ -16,6 +16,12 @@ use crate::store::{StoreError, census, lock, reach};
 /// Between looks whether there is something to count.
 const EVERY: Duration = Duration::from_mins(1);
 
+/// How old the approver's number may become: a little less than a look.
+const OFTEN: Duration = Duration::from_secs(50);
+
+/// The same while an emergency is being sent; a count is believed for ten minutes.
+const BESIDE_AN_EMERGENCY: Duration = Duration::from_mins(7);
+
 /// One process at a time.
 const CENSUS_LOCK: i64 = 0x6c6f_615f_6365_6e73;
 
@@ -67,16 +73,18 @@ impl Census {
         Ok(Some(day))
     }
 
-    /// Counts who speaks which language, unless somebody just has, is at it, or an emergency needs the database. Has it counted?
+    /// Counts who speaks which language, unless somebody just has or is at it, rarely while an emergency needs the database. Has it counted?
     ///
     /// # Errors
     /// When the database does not answer; what was counted before stays.
     pub async fn reach(&self) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
-        if !lock::try_for_transaction(&mut tx, CENSUS_LOCK).await?
-            || reach::is_fresh(&mut tx).await?
-            || census::must_wait(&mut tx).await?
-        {
+        if !lock::try_for_transaction(&mut tx, CENSUS_LOCK).await? {
+            return Ok(false);
+        }
+        // Beside an emergency rarely, but before the count is too old to be believed: then every approver who looks would count.
+        let enough = if census::must_wait(&mut tx).await? { BESIDE_AN_EMERGENCY } else { OFTEN };
+        if reach::is_fresh(&mut tx, enough.as_secs_f64()).await? {
             return Ok(false);
         }
         reach::recount(&mut tx).await?;

@@ -21,10 +21,7 @@ where
     let stopping = shutdown.child_token();
     let events =
         events.map(Ok::<_, Infallible>).take_until(async move { stopping.cancelled().await });
-    // An event, not a comment: a script hears it, and knows that the connection still stands.
-    let still = Event::default().event("still").data("still");
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).event(still);
-    let stream = Sse::new(events).keep_alive(keep_alive);
+    let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let headers = [
         (CACHE_CONTROL, "no-store"),
         // nginx holds responses back unless told otherwise.

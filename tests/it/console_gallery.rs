@@ -392,8 +392,8 @@ async fn half_sent(world: &World) {
         "update batch set errors = '{\"unavailable\": 61, \"not_sent\": 4}' where provider = 2",
         "update broadcast set state = 'sending', planned_at = now(), forecast = '{21.2, 44.9, 46.3}'",
         "insert into sent_event (broadcast_id, name, at) select id, 'first_push', created_at + interval '1 second' from broadcast",
-        "insert into reached (broadcast_id, percent, at, accepted)
-         select id, n, created_at + interval '1 second' + (n + n * n / 90.0) * interval '0.3 second', 41233 * n / 105 from broadcast, generate_series(0, 68, 2) n",
+        "insert into reached (broadcast_id, percent, at, settled, accepted)
+         select id, n, created_at + interval '1 second' + (n + n * n / 90.0) * interval '0.3 second', 41233 * n / 100, 41233 * n / 105 from broadcast, generate_series(0, 68, 2) n",
     ] {
         sqlx::query(sql).execute(&world.pool).await.unwrap();
     }

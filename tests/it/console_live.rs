@@ -93,7 +93,7 @@ async fn the_all_clear_that_was_approved_with_an_alert_is_given_from_its_page(po
     over.says("BÁO YÊN: ");
     assert!(!over.html.contains("Báo yên tới"), "an all-clear is not given twice");
     let before = desk.get(&broadcast).await;
-    before.says("Đã có tin thay thế");
+    before.says("Đã báo yên bằng tin");
     assert!(!before.html.contains("Báo yên tới"));
     before.says("Thu hồi ngay và báo tới 10 thiết bị");
     desk.get("/console").await.says("BÁO YÊN: ");

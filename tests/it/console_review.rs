@@ -67,3 +67,20 @@ async fn a_revision_shows_word_by_word_what_changed_since_it_was_returned(pool: 
     }
     page.lacks("<b>lên");
 }
+
+#[sqlx::test]
+async fn who_waits_is_told_when_nobody_can_say_what_waits(pool: PgPool) {
+    let app = TestApp::start(pool).await;
+    app.approver().await;
+    let mut desk = desk(&app, "skhcn.duyet").await;
+    desk.get("/console").await;
+    let request = desk.request(Request::get("/console/events")).body(Body::empty()).unwrap();
+    let open = desk.router.clone().oneshot(request).await.unwrap();
+    let mut events = open.into_body().into_data_stream();
+    hears(&mut events, "Không có tin nào đang chờ").await;
+    let mut silent = app.pool.begin().await.unwrap();
+    sqlx::query("lock table alert in access exclusive mode").execute(&mut *silent).await.unwrap();
+    hears(&mut events, "event: stale").await;
+    silent.rollback().await.unwrap();
+    hears(&mut events, "event: still").await;
+}

@@ -91,7 +91,7 @@ async fn an_officer_writes_an_alert_and_submits_it_in_one_step(pool: PgPool) {
     let path = begin(&mut desk, "flash-flood").await;
     let page = desk.get(&path).await;
     page.says("Nguy cơ lũ quét, sạt lở tại [nơi]");
-    page.says("Tin vừa phát không còn giá trị");
+    page.says("Tin “Lũ quét, sạt lở” vừa phát không còn giá trị");
 
     // Nothing of it is an alert before it is submitted whole.
     let form = Form::of(&page).with("expires", "hôm nay").with("texts.vi.headline", "Lũ ở [nơi]");
@@ -330,5 +330,9 @@ async fn a_file_or_a_field_that_is_none_is_refused_beside_it_and_the_rest_is_kep
     let page = huge.press(&mut desk, &path, "save", None).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.says("Quá dài");
-    page.says("Nước sông Gâm đang lên nhanh.");
+    page.says("Lũ quét ở Bảo Lạc");
+    page.says(&"x".repeat(20_000));
+    page.lacks(&"x".repeat(20_001));
+    let kept = "select count(*) from draft where fields ->> 'texts.vi.body' like 'Nước sông Gâm%'";
+    assert_eq!(app.count(kept).await, 1, "what was kept before stays");
 }

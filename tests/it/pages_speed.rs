@@ -45,7 +45,7 @@ const UNDER_WAY: [&str; 4] = [
     "insert into batch (broadcast_id, provider, first, last, planned, accepted, gone, pending, state, errors)
      select $1, 0, n * 500, n * 500 + 499, 500, 440, 20, 40, 1, '{\"address_gone\": 20, \"throttled\": 130, \"unanswered\": 2}' from generate_series(1, 2000) n",
     "insert into sent_event (broadcast_id, name) values ($1, 'first_push')",
-    "insert into reached (broadcast_id, percent, at, accepted) select $1, n, now() + n * interval '1 second', n * 10000 from generate_series(0, 90) n",
+    "insert into reached (broadcast_id, percent, at, settled, accepted) select $1, n, now() + n * interval '1 second', n * 10100, n * 10000 from generate_series(0, 90) n",
 ];
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]

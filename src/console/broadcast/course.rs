@@ -43,7 +43,7 @@ pub async fn read(
     let forecast = found.and_then(|found| found.forecast);
     let begun = progress.begins_at.unwrap_or(progress.created_at);
     Ok(Some(CourseView {
-        plot: plot(&reached, begun, progress.audience, t),
+        plot: plot(&reached, begun, t),
         rows: rows(progress, &reached, begun, first, forecast, t),
     }))
 }
@@ -71,46 +71,69 @@ fn rows(
     t: Tongue,
 ) -> Vec<(&'static str, String, String)> {
     let none = || "–".to_owned();
-    let expected = |place: usize| forecast.map_or_else(none, |all| length(all[place], t));
+    let expected = |place: usize| forecast.map_or_else(none, |all| after(all[place], t));
     let noted = |percent: i16| {
         let found = reached.iter().find(|moment| moment.percent >= percent);
-        found.map_or_else(none, |moment| length(since(begun, moment.at), t))
+        found.map_or_else(none, |moment| after(since(begun, moment.at), t))
     };
     let whole = progress.completed_at.filter(|_| progress.stopped_at.is_none());
     vec![
-        (t.pick("máy đầu tiên", "the first device"), none(), length(since(begun, first), t)),
+        (t.pick("máy đầu tiên", "the first device"), none(), after(since(begun, first), t)),
         (t.pick("50 % thiết bị", "50 % of devices"), expected(0), noted(50)),
         (t.pick("99 % thiết bị", "99 % of devices"), expected(1), noted(99)),
         (
             t.pick("máy cuối cùng", "the last device"),
             expected(2),
-            whole.map_or_else(none, |at| length(since(begun, at), t)),
+            whole.map_or_else(none, |at| after(since(begun, at), t)),
         ),
     ]
 }
 
-fn plot(reached: &[Reached], begun: OffsetDateTime, audience: i64, t: Tongue) -> Option<String> {
+/// *1,4 giây*, and two units beyond ten seconds.
+fn after(seconds: f64, t: Tongue) -> String {
+    if seconds >= 9.95 {
+        return length(seconds, t);
+    }
+    let said = format!("{seconds:.1}");
+    match t {
+        Tongue::Vi => format!("{} giây", said.replace('.', ",")),
+        Tongue::En => format!("{said} s"),
+    }
+}
+
+fn plot(reached: &[Reached], begun: OffsetDateTime, t: Tongue) -> Option<String> {
     let nearly_all = reached.iter().find(|moment| moment.percent >= 99);
     let end = nearly_all.map_or(f64::INFINITY, |moment| since(begun, moment.at) * DRAWN_BEYOND);
-    let drawn: Vec<&Reached> =
-        reached.iter().filter(|moment| since(begun, moment.at) <= end).collect();
-    let accepted: Option<Vec<i64>> = drawn.iter().map(|moment| moment.accepted).collect();
-    let last = drawn.last().filter(|_| drawn.len() > 1)?;
+    // From nothing at its beginning; moments of which only the share was noted are left out.
+    let noted = reached
+        .iter()
+        .filter_map(|moment| Some((since(begun, moment.at), moment.settled?, moment.accepted?)));
+    let drawn: Vec<(f64, i64, i64)> =
+        std::iter::once((0.0, 0, 0)).chain(noted.filter(|(at, ..)| *at <= end)).collect();
+    let (last, ..) = *drawn.last().filter(|_| drawn.len() > 2)?;
     let series = |name: &str, tone, values| Series { name: name.to_owned(), tone, values };
-    let settled = drawn.iter().map(|moment| audience * i64::from(moment.percent) / 100).collect();
-    let mut all = vec![series(t.pick("Đã có kết quả cuối", "With a final outcome"), "p1", settled)];
-    all.extend(accepted.map(|values| series(t.pick("Đã nhận", "Accepted"), "accepted", values)));
     let plot = Plot {
         title: t.pick("Thiết bị theo thời gian", "Devices over time").to_owned(),
         shape: Shape::Lines,
         axis: Axis {
             name: t.pick("Sau", "After"),
-            at: drawn.iter().map(|moment| since(begun, moment.at)).collect(),
-            names: drawn.iter().map(|moment| length(since(begun, moment.at), t)).collect(),
-            length: since(begun, last.at),
-            ends: [length(0.0, t), length(since(begun, last.at), t)],
+            at: drawn.iter().map(|(at, ..)| *at).collect(),
+            names: drawn.iter().map(|(at, ..)| after(*at, t)).collect(),
+            length: last,
+            ends: [after(0.0, t), after(last, t)],
         },
-        series: all,
+        series: vec![
+            series(
+                t.pick("Đã nhận", "Accepted"),
+                "accepted",
+                drawn.iter().map(|(.., accepted)| *accepted).collect(),
+            ),
+            series(
+                t.pick("Đã có kết quả cuối", "With a final outcome"),
+                "settled",
+                drawn.iter().map(|(_, settled, _)| *settled).collect(),
+            ),
+        ],
     };
     Some(plot.html(t))
 }

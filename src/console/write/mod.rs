@@ -271,10 +271,11 @@ async fn again(console: &Console, id: AlertId, sent: &Sent, broken: &[Violation]
     let notice = if sent.is_stale { Notice::Stale } else { Notice::Wrong };
     match console.intake.open_draft(visit.officer(), id).await {
         Ok(known) => {
-            let is_unread =
-                broken.iter().any(|one| one.rule == "too_large" && one.field != "document");
-            let typed = if is_unread { known.typed.clone() } else { sent.typed.clone() };
-            let writing = Writing { typed, version: sent.version.max(known.version), ..known };
+            let writing = Writing {
+                typed: sent.typed.clone(),
+                version: sent.version.max(known.version),
+                ..known
+            };
             show(console, visit, &writing, broken, Some(notice))
         }
         Err(error) => refused(visit, id, &error),

@@ -54,7 +54,7 @@ impl Parts {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    fn typed(&self) -> Result<Typed, Violation> {
+    fn typed(&self) -> (Typed, Vec<Violation>) {
         Typed::of(self.fields.iter().cloned())
     }
 }
@@ -66,7 +66,7 @@ impl FromRequest<Arc<Console>> for Sent {
         let (mut head, body) = request.into_parts();
         let mut request = Request::from_parts(head.clone(), body);
         let limit = console.intake.document_limit();
-        DefaultBodyLimit::max(limit + FIELDS_MAX).apply(&mut request);
+        DefaultBodyLimit::max(limit + FIELDS_MAX + READ_AWAY).apply(&mut request);
         if let Err(signed_out) = Visit::from_request_parts(&mut head, console).await {
             // What was typed is shown again only to our own page: nobody else may make us show anything.
             if csrf::check_origin(&head.headers).is_err() {
@@ -93,11 +93,7 @@ impl FromRequest<Arc<Console>> for Sent {
 
 impl Sent {
     fn of(visit: Visit, parts: Parts) -> Result<Self, Box<Response>> {
-        let mut wrong = Vec::new();
-        let typed = parts.typed().unwrap_or_else(|violation| {
-            wrong.push(violation);
-            Typed::default()
-        });
+        let (typed, mut wrong) = parts.typed();
         let is_stale = match visit.check_form(parts.get("csrf")) {
             Ok(()) => false,
             // Of an earlier session: worth showing again only if somebody typed something.
@@ -153,6 +149,9 @@ async fn read(
     Err(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
+/// Bytes of a document beyond what it may have that are still read, and thrown away: whoever chose the wrong file is told beside its field.
+const READ_AWAY: usize = 64 * 1024 * 1024;
+
 /// Bytes of all fields together that are read at all; `Typed` names the field that is too large long before.
 const FIELDS_MAX: usize = 1024 * 1024;
 
@@ -192,7 +191,7 @@ async fn skip(mut field: Field<'_>) -> Result<(), MultipartError> {
 
 /// The page for somebody whose session has ended, if there is anything to keep.
 fn ended(demo: bool, head: &Head, parts: &Parts) -> Option<Response> {
-    let typed = parts.typed().ok().filter(|typed| !typed.is_blank())?;
+    let typed = Some(parts.typed().0).filter(|typed| !typed.is_blank())?;
     let t = tongue(head.uri.query(), &head.headers);
     let path = head.uri.path().trim_end_matches("/keep");
     Some(ended::page(demo, path, &typed, parts.get("version"), parts.get("do"), t))

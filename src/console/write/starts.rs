@@ -36,9 +36,13 @@ pub fn begin(id: &str) -> Typed {
     for (name, value) in RECALL {
         typed.set(name, value);
     }
-    for (name, value) in STARTS.iter().find(|start| start.id == id).map_or(&[][..], |it| it.fields)
-    {
-        typed.set(*name, *value);
+    if let Some(start) = STARTS.iter().find(|start| start.id == id) {
+        // Of several that a phone has shown, it must be clear which one.
+        let recall = format!("Tin “{}” vừa phát không còn giá trị", start.vi);
+        typed.set("recall.texts.vi.headline", recall);
+        for (name, value) in start.fields {
+            typed.set(*name, *value);
+        }
     }
     typed
 }

@@ -67,20 +67,21 @@ pub struct Typed(BTreeMap<String, String>);
 
 impl Typed {
     /// What a form sent. Fields that no alert has are left out: a form also carries its token and its buttons.
-    ///
-    /// # Errors
-    /// Names the field that is larger than any form of ours.
-    pub fn of(fields: impl IntoIterator<Item = (String, String)>) -> Result<Self, Violation> {
+    /// What is larger than any form of ours is cut, to be shown again and not to be stored, and every such field is named.
+    pub fn of(fields: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<Violation>) {
         let mut kept = BTreeMap::new();
-        let mut size = 0;
-        for (name, value) in fields {
+        let mut broken = Vec::new();
+        let mut room = WHOLE_MAX;
+        for (name, mut value) in fields {
             if !is_known(&name) {
                 continue;
             }
-            size += name.len() + value.len();
-            if value.len() > FIELD_MAX || size > WHOLE_MAX {
-                return Err(too_large(name));
+            room = room.saturating_sub(name.len());
+            if value.len() > FIELD_MAX.min(room) {
+                value.truncate(value.floor_char_boundary(FIELD_MAX.min(room)));
+                broken.push(too_large(&name));
             }
+            room -= value.len();
             // A browser sends line ends as two characters; the length that people count has one. PostgreSQL's JSON holds no NUL.
             let value = value.replace("\r\n", "\n").replace('\0', "");
             // Several boxes of one name, ticked, are a list.
@@ -91,7 +92,7 @@ impl Typed {
                 })
                 .or_insert(value);
         }
-        Ok(Self(kept))
+        (Self(kept), broken)
     }
 
     /// As it was stored.
@@ -391,12 +392,12 @@ fn is_known(name: &str) -> bool {
     SINGLE.contains(&name) || language_of(name).is_some()
 }
 
-fn too_large(name: String) -> Violation {
+fn too_large(name: &str) -> Violation {
     Violation::new(
         name,
         "too_large",
-        "Quá dài: không phải nội dung của một tin. Chưa lưu gì; hãy rút ngắn rồi lưu lại.",
-        "Far too long for an alert. Nothing was saved; shorten it and save again.",
+        "Quá dài: không phải nội dung của một tin. Chưa lưu gì, và ở đây chỉ còn phần đầu; hãy rút ngắn rồi lưu lại.",
+        "Far too long for an alert. Nothing was saved, and only its beginning is left here; shorten it and save again.",
     )
 }
 

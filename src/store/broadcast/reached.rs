@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::domain::id::BroadcastId;
 use crate::store::StoreError;
@@ -13,21 +14,26 @@ pub struct Reached {
     pub percent: i16,
     /// At the first scan after it.
     pub at: OffsetDateTime,
-    /// How many devices had accepted it; nothing where that was not noted.
+    /// How many devices had a final outcome; nothing where that was not noted.
+    pub settled: Option<i64>,
+    /// How many of them had accepted it.
     pub accepted: Option<i64>,
 }
 
 /// Notes how far broadcasts have come whose audience is known, where it is a per cent further than noted. What is stopped closes devices that
 /// nothing was sent to: its curve ends there.
-pub(super) async fn note(conn: &mut PgConnection) -> Result<(), StoreError> {
+///
+/// `completed`: those that were completed just now, so that none of them lacks its end.
+pub(super) async fn note(conn: &mut PgConnection, completed: &[Uuid]) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into reached (broadcast_id, percent, accepted)
-         select c.id, (b.planned - b.pending) * 100 / b.planned, b.accepted
+        "insert into reached (broadcast_id, percent, at, settled, accepted)
+         select c.id, (b.planned - b.pending) * 100 / b.planned, coalesce(c.completed_at, clock_timestamp()), b.planned - b.pending, b.accepted
          from broadcast c
          cross join lateral (select sum(planned) as planned, sum(pending) as pending, sum(accepted) as accepted
                              from batch where broadcast_id = c.id) b
-         where c.state = 'sending' and c.stopped_at is null and b.planned > 0
-         on conflict do nothing"
+         where (c.state = 'sending' or c.id = any($1)) and c.stopped_at is null and b.planned > 0
+         on conflict do nothing",
+        completed
     )
     .execute(conn)
     .await?;
@@ -38,7 +44,7 @@ pub(super) async fn note(conn: &mut PgConnection) -> Result<(), StoreError> {
 pub async fn reached(conn: &mut PgConnection, id: BroadcastId) -> Result<Vec<Reached>, StoreError> {
     Ok(sqlx::query_as!(
         Reached,
-        "select percent, at, accepted from reached where broadcast_id = $1 order by percent",
+        "select percent, at, settled, accepted from reached where broadcast_id = $1 order by percent",
         id.0
     )
     .fetch_all(conn)

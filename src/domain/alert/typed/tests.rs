@@ -26,9 +26,9 @@ fn what_was_written_comes_back_from_its_form_as_it_was() {
 
 #[test]
 fn a_moment_is_the_provinces_time() {
-    let typed = Typed::of([field("expires", "2026-11-21T20:00")]).unwrap();
+    let typed = Typed::of([field("expires", "2026-11-21T20:00")]).0;
     assert_eq!(typed.request().0.expires.as_deref(), Some("2026-11-21T20:00:00+07:00"));
-    let typed = Typed::of([field("expires", "tối nay")]).unwrap();
+    let typed = Typed::of([field("expires", "tối nay")]).0;
     assert_eq!(
         typed.request().0.expires.as_deref(),
         Some("tối nay"),
@@ -75,18 +75,32 @@ fn what_nobody_began_to_prepare_is_not_there() {
 
 #[test]
 fn a_form_carries_only_what_an_alert_has_and_no_file_in_a_field() {
-    let typed = Typed::of([field("csrf", "secret"), field("texts.vi.body", "a\r\nb\0")]).unwrap();
+    let typed = Typed::of([field("csrf", "secret"), field("texts.vi.body", "a\r\nb\0")]).0;
     assert_eq!((typed.fields().len(), typed.get("texts.vi.body")), (1, "a\nb"));
-    let huge = Typed::of([field("texts.vi.body", &"x".repeat(FIELD_MAX + 1))]);
-    assert_eq!(huge.unwrap_err().field, "texts.vi.body");
+    let long = "ệ".repeat(FIELD_MAX);
+    let (cut, broken) = Typed::of([
+        field("texts.vi.headline", "Lũ"),
+        field("texts.vi.body", &long),
+        field("source.summary", &long),
+    ]);
+    let named: Vec<&str> = broken.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(named, ["texts.vi.body", "source.summary"]);
+    assert!(broken.iter().all(|one| one.rule == "too_large"));
+    assert_eq!(cut.get("texts.vi.headline"), "Lũ", "what fits stays");
+    assert!(
+        long.starts_with(cut.get("texts.vi.body"))
+            && cut.get("texts.vi.body").len() > FIELD_MAX - 3
+    );
     let many = (0..20)
         .map(|at| field(&format!("texts.a{}.body", char::from(b'a' + at)), &"x".repeat(FIELD_MAX)));
-    assert_eq!(Typed::of(many).unwrap_err().rule, "too_large");
+    let (cut, broken) = Typed::of(many);
+    assert!(!broken.is_empty());
+    assert!(cut.fields().values().map(String::len).sum::<usize>() <= WHOLE_MAX);
 }
 
 #[test]
 fn boxes_of_one_name_are_a_list() {
-    let typed = Typed::of([field("communes", "01273"), field("communes", "01279")]).unwrap();
+    let typed = Typed::of([field("communes", "01273"), field("communes", "01279")]).0;
     assert_eq!(typed.request().0.communes, ["01273", "01279"]);
 }
 
