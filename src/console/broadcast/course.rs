@@ -91,7 +91,7 @@ fn rows(
 
 /// *1,4 giây*, and two units beyond ten seconds.
 fn after(seconds: f64, t: Tongue) -> String {
-    if seconds >= 9.95 {
+    if seconds >= 9.95 || seconds <= 0.0 {
         return length(seconds, t);
     }
     let said = format!("{seconds:.1}");
