@@ -150,7 +150,7 @@ pub async fn list(broker: &Broker, limit: usize) -> Result<Vec<DeadLetter>, Repl
             letters.push(describe(&message.map_err(away)?, &ours));
         }
     }
-    // Closing the channel gives back all that was looked at.
+    // Closing the channel gives back all that was looked at, a moment later: who looks again at once may see less.
     open.close().await;
     Ok(letters)
 }
