@@ -15,11 +15,11 @@ async fn desk(app: &TestApp, login: &str) -> Desk {
     Desk::of_app(app, key, login).await
 }
 
-/// Tomorrow, as a browser's field for a moment has it.
+/// Twenty hours from now, as a browser's field for a moment of the province has it.
 fn tomorrow() -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day]T06:00");
-    let at = SystemClock.now() + time::Duration::days(1);
-    at.format(format).unwrap()
+    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]");
+    let at = SystemClock.now() + time::Duration::hours(20);
+    at.to_offset(time::macros::offset!(+7)).format(format).unwrap()
 }
 
 /// What an officer types.
