@@ -44,6 +44,9 @@ pub struct ReviewItem {
     pub risk_level: Option<u8>,
     /// The Vietnamese headline.
     pub headline: String,
+    /// Number of the source document.
+    #[serde(default)]
+    pub document: String,
     /// Since when it waits.
     #[serde(with = "time::serde::rfc3339::option")]
     pub submitted_at: Option<OffsetDateTime>,
@@ -340,6 +343,7 @@ impl From<Listed> for ReviewItem {
             severity: content.severity,
             risk_level: content.risk_level,
             headline,
+            document: content.source.number,
             submitted_at: alert.submitted_at,
             send_at: content.send_at,
             expires: alert.expires,

@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::Value;
 use time::{Date, OffsetDateTime, Time};
 
 use super::frame::{Frame, answer};
@@ -78,13 +79,13 @@ struct Line {
     what: &'static str,
     action: String,
     subject: String,
-    detail: Option<String>,
+    /// Name and value, as the entry has them.
+    details: Vec<(String, String)>,
 }
 
 impl Line {
     fn of(found: Found, t: Tongue) -> Self {
         let Found { entry, name } = found;
-        let empty = entry.detail.as_object().is_some_and(serde_json::Map::is_empty);
         Self {
             seq: wording::number(entry.seq, t),
             at: wording::moment(entry.at),
@@ -94,8 +95,23 @@ impl Line {
             what: deeds::name(&entry.action, t),
             action: entry.action,
             subject: entry.subject,
-            detail: (!empty).then(|| entry.detail.to_string()),
+            details: details(&entry.detail),
         }
+    }
+}
+
+/// The parts of an entry's detail; what has parts of its own stays as it is written down.
+fn details(detail: &Value) -> Vec<(String, String)> {
+    let said = |value: &Value| match value {
+        Value::String(words) => words.clone(),
+        other => other.to_string(),
+    };
+    match detail {
+        Value::Object(parts) => {
+            let known = parts.iter().filter(|(_, value)| !value.is_null());
+            known.map(|(name, value)| (name.clone(), said(value))).collect()
+        }
+        other => vec![(String::new(), said(other))],
     }
 }
 

@@ -20,6 +20,8 @@
     await audio.resume();
     draw();
   };
+  // Whoever has the bell on is on duty: the session does not end for want of a press, only with the shift.
+  setInterval(() => wanted() && isReady() && fetch(location.href, { cache: "no-store", redirect: "manual" }).catch(() => null), 10 * 60_000);
   const sound = () => {
     if (!isReady()) return;
     for (let at = 0; at < 6; at += 1) {

@@ -247,6 +247,9 @@ pub fn parse_send_at(
     None
 }
 
+/// A document that is older has its year mistyped.
+const OLDEST_DOCUMENT: Duration = Duration::days(3653);
+
 pub fn parse_source(
     raw: &SourceRequest,
     now: OffsetDateTime,
@@ -255,13 +258,20 @@ pub fn parse_source(
     let number = bounded("source.number".into(), &raw.number, 60, true, broken);
     let summary = bounded("source.summary".into(), &raw.summary, 400, true, broken);
     let format = time::macros::format_description!("[year]-[month]-[day]");
-    match Date::parse(&raw.date, format) {
+    match Date::parse(raw.date.trim(), format) {
+        _ if raw.date.trim().is_empty() => broken.push(Violation::missing("source.date")),
         // A day of grace: the province is ahead of UTC.
         Ok(date) if date > now.date() + Duration::days(1) => broken.push(Violation::new(
             "source.date",
             "in_future",
             "Ngày văn bản không thể ở tương lai.",
             "The document's date cannot be in the future.",
+        )),
+        Ok(date) if date < now.date() - OLDEST_DOCUMENT => broken.push(Violation::new(
+            "source.date",
+            "too_old",
+            "Ngày văn bản đã quá mười năm. Hãy xem lại năm.",
+            "The document's date is more than ten years ago. Look at the year again.",
         )),
         Ok(_) => {}
         Err(_) => broken.push(Violation::new(
@@ -271,7 +281,7 @@ pub fn parse_source(
             "The document's date is written YYYY-MM-DD, as in 2026-11-21.",
         )),
     }
-    Source { number, date: raw.date.clone(), summary }
+    Source { number, date: raw.date.trim().to_owned(), summary }
 }
 
 pub fn check_risk_level(level: Option<u8>, broken: &mut Vec<Violation>) {

@@ -45,7 +45,7 @@ fn an_empty_request_is_told_every_rule_at_once() {
             "expires required",
             "source.number required",
             "source.summary required",
-            "source.date not_a_date",
+            "source.date required",
             "attestations.whole_province must_be_true",
             "attestations.no_state_secret must_be_true",
             "recall required",
