@@ -18,7 +18,7 @@ pub struct Speakers {
     pub devices: i64,
 }
 
-/// So few devices are counted when somebody asks: that takes 15 ms at most, and who has just imported some sees them.
+/// So few devices are counted when somebody asks: that is a tenth of what a million takes, and who has just imported some sees them.
 const FEW: i64 = 100_000;
 
 /// Active devices by provider and language, the most frequent language first: as [counted](recount) last, unless there are few or that was long ago.
