@@ -21,16 +21,7 @@ async fn desks(world: &World) -> Vec<(&'static str, Desk)> {
     world.submitted("02-mua-lon-hoan-luu-bao", |_| {}).await;
     let flood = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut approver = Desk::of(world, key(), "duyet").await;
-    let page = approver.get(&format!("/console/alerts/{}", flood.id)).await;
-    let (csrf, digest) = (page.csrf(), page.field("digest"));
-    let fields = [
-        ("csrf", csrf.as_str()),
-        ("digest", &digest),
-        ("whole_province", "yes"),
-        ("no_state_secret", "yes"),
-    ];
-    let sent = approver.post(&format!("/console/alerts/{}/approve", flood.id), &fields).await;
-    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.html);
+    approver.approve(flood.id).await;
     let writer = approver.beside("truc").await;
     let mut all = vec![("approver", approver), ("submitter", writer)];
     for (login, role, name) in [

@@ -16,6 +16,7 @@ use loa::config::oidc::Oidc;
 use loa::config::pacing::Pacing;
 use loa::console::operate::Operation;
 use loa::console::{self, Console};
+use loa::domain::id::AlertId;
 use loa::domain::seal::SealingKey;
 use loa::domain::timing::Announcements;
 use loa::identity::accounts;
@@ -168,6 +169,18 @@ impl Desk {
     }
 
     /// A file, as it is.
+    /// Approves by the form of the decision page; where the broadcast is.
+    pub async fn approve(&mut self, alert: AlertId) -> String {
+        let path = format!("/console/alerts/{alert}");
+        let page = self.get(&path).await;
+        let (csrf, digest) = (page.csrf(), page.field("digest"));
+        let yes = [("whole_province", "yes"), ("no_state_secret", "yes")];
+        let fields = [[("csrf", csrf.as_str()), ("digest", &digest)], yes].concat();
+        let done = self.post(&format!("{path}/approve"), &fields).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.html);
+        done.location
+    }
+
     pub async fn get_bytes(&mut self, path: &str) -> (axum::http::HeaderMap, Vec<u8>) {
         let pairs: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -53,21 +53,6 @@ fn foreseen(request: &mut loa::domain::alert::AlertRequest) {
     request.all_clear = Some(all_clear);
 }
 
-/// Approves by the form of the decision page; where the broadcast is.
-async fn approve(desk: &mut Desk, alert: loa::domain::id::AlertId) -> String {
-    let page = desk.get(&format!("/console/alerts/{alert}")).await;
-    let (csrf, digest) = (page.csrf(), page.field("digest"));
-    let fields = [
-        ("csrf", csrf.as_str()),
-        ("digest", &digest),
-        ("whole_province", "yes"),
-        ("no_state_secret", "yes"),
-    ];
-    let done = desk.post(&format!("/console/alerts/{alert}/approve"), &fields).await;
-    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.html);
-    done.location
-}
-
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn the_all_clear_that_was_approved_with_an_alert_is_given_from_its_page(pool: PgPool) {
     let world = World::today(pool).await;
@@ -79,7 +64,7 @@ async fn the_all_clear_that_was_approved_with_an_alert_is_given_from_its_page(po
     page.says("BÁO YÊN: ");
     page.says("Nguy hiểm đã qua.");
     desk.get(&format!("/console/alerts/{}", bare.id)).await.says("Không có tin báo yên soạn sẵn");
-    let broadcast = approve(&mut desk, alert.id).await;
+    let broadcast = desk.approve(alert.id).await;
     let page = desk.get(&broadcast).await;
     page.says("Báo yên tới 10 thiết bị");
     page.says("Nguy hiểm đã qua.");
@@ -112,7 +97,7 @@ async fn a_recall_that_was_not_the_one_on_the_screen_is_not_sent(pool: PgPool) {
     let world = World::today(pool).await;
     let alert = world.submitted("01-lu-quet-sat-lo-dat", |_| {}).await;
     let mut desk = Desk::of(&world, key(), "duyet").await;
-    let broadcast = approve(&mut desk, alert.id).await;
+    let broadcast = desk.approve(alert.id).await;
     let page = desk.get(&broadcast).await;
     let csrf = page.csrf();
     let another = loa::domain::id::AlertId::new().to_string();
@@ -146,7 +131,7 @@ async fn a_correction_is_decided_beside_what_it_takes_the_place_of(pool: PgPool)
     page.says("Thay thế tin đang có trên máy người dân");
     page.says("Cảnh báo lũ quét trên toàn tỉnh</a>");
     let id = crate::support::app::id(&waiting).parse().unwrap();
-    let broadcast = approve(&mut desk, id).await;
+    let broadcast = desk.approve(id).await;
     desk.get(&path(&late)).await.says("đã có tin khác thay thế");
     let original = format!("/console/broadcasts/{}", live["broadcast"]["id"].as_str().unwrap());
     let before = desk.get(&original).await;

@@ -72,7 +72,9 @@ async fn every_page_answers_within_the_limit_at_ten_thousand_alerts_and_a_millio
     let census = Census { pool: world.pool.clone(), clock: world.clock.clone() };
     assert!(census.reach().await.expect("counted"));
     let mut approver = Desk::of(&world, key(), "duyet").await;
-    let (alert, broadcast) = (approved.id.0, approve(&mut approver, approved.id.0).await);
+    let at = approver.approve(approved.id).await;
+    let broadcast: Uuid = at.rsplit('/').next().and_then(|id| id.parse().ok()).expect("one");
+    let alert = approved.id;
     for statement in UNDER_WAY {
         sqlx::query(statement).bind(broadcast).execute(&world.pool).await.expect(statement);
     }
@@ -170,16 +172,6 @@ async fn every_page_answers_within_the_limit_at_ten_thousand_alerts_and_a_millio
         slow.extend(told(&path, took));
     }
     assert!(slow.is_empty() || cfg!(debug_assertions), "slower than {LIMIT:?}: {slow:#?}");
-}
-
-/// Approves by the form; the broadcast.
-async fn approve(desk: &mut Desk, alert: Uuid) -> Uuid {
-    let page = desk.get(&format!("/console/alerts/{alert}")).await;
-    let (csrf, digest) = (page.csrf(), page.field("digest"));
-    let yes = [("whole_province", "yes"), ("no_state_secret", "yes")];
-    let fields = [[("csrf", csrf.as_str()), ("digest", &digest)], yes].concat();
-    let at = desk.post(&format!("/console/alerts/{alert}/approve"), &fields).await.location;
-    at.rsplit('/').next().and_then(|id| id.parse().ok()).expect("a broadcast")
 }
 
 /// Says how long it took; hands it back when that is too long.
