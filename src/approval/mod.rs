@@ -29,6 +29,9 @@ pub mod error;
 /// Calling back what was published.
 pub mod recall;
 
+/// Asking an agency for a correction.
+pub mod correction;
+
 /// Saying that the danger is over.
 pub mod all_clear;
 

@@ -12,6 +12,7 @@ use axum::response::Response;
 use self::course::CourseView;
 use self::view::{average, rough};
 use super::asked::At;
+use super::correction::{Asking, RequestView};
 use super::frame::{Frame, answer};
 use super::live::{self, Drawn, Live};
 use super::screens::{LanguageView, languages};
@@ -72,6 +73,10 @@ pub struct BroadcastPage {
     pub all_clear: Vec<LanguageView>,
     /// How many devices either would reach.
     pub reach: String,
+    /// The form with which this person may ask for a correction.
+    pub asking: Option<Asking>,
+    /// What was asked for before.
+    pub requests: Vec<RequestView>,
 }
 
 /// Another alert, by what it is.
@@ -91,8 +96,17 @@ pub async fn page(
     visit: Visit,
     At(id): At<BroadcastId>,
 ) -> Response {
-    match load(&console, &visit, id).await {
-        Ok(Some(page)) => answer(StatusCode::OK, &page),
+    show(&console, &visit, id, Asking::default()).await
+}
+
+/// The page as it stands now, with what was wrong with the request for a correction.
+pub async fn show(console: &Console, visit: &Visit, id: BroadcastId, asking: Asking) -> Response {
+    let status = match asking.wrong {
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        None => StatusCode::OK,
+    };
+    match load(console, visit, id, asking).await {
+        Ok(Some(page)) => answer(status, &page),
         Ok(None) => refusal::not_found(visit.frame()),
         Err(ApprovalError::Forbidden(power)) => {
             let words = ApprovalError::Forbidden(power);
@@ -106,6 +120,7 @@ async fn load(
     console: &Console,
     visit: &Visit,
     id: BroadcastId,
+    asking: Asking,
 ) -> Result<Option<BroadcastPage>, ApprovalError> {
     // Before looking: who may not see learns nothing of what there is.
     if !visit.officer().role.may(Power::ReadAllAlerts) {
@@ -134,6 +149,9 @@ async fn load(
         None => None,
     };
     let recall = ends.recall.filter(|_| may_end);
+    let may_ask = role.may(Power::Decide) && sheet.state == AlertState::Live;
+    let requests = console.approval.correction_requests(visit.officer(), progress.alert).await?;
+    let requests = requests.iter().map(|request| RequestView::for_approver(request, t));
     Ok(Some(BroadcastPage {
         f: visit.frame(),
         t,
@@ -153,6 +171,8 @@ async fn load(
         recall: recall.map(|recall| (recall.id.to_string(), languages(&recall))),
         all_clear: ends.all_clear.filter(|_| may_end).as_ref().map(languages).unwrap_or_default(),
         reach: wording::number(sheet.reach.total, t),
+        asking: may_ask.then_some(asking),
+        requests: requests.collect(),
     }))
 }
 

@@ -15,10 +15,11 @@ use serde::Deserialize;
 use super::asked::At;
 use super::broadcast::course::{self, CourseView};
 use super::broadcast::{BroadcastView, LivePart};
+use super::correction::RequestView;
 use super::decision::DOCUMENT_POLICY;
 use super::frame::{Frame, answer};
 use super::visit::Visit;
-use super::{Console, refusal};
+use super::{Console, correction, refusal};
 use crate::approval::ApprovalError;
 use crate::broadcast::progress::progress;
 use crate::domain::account::{Officer, Power};
@@ -48,6 +49,8 @@ pub struct ListPage {
     /// Around it.
     pub f: Frame,
     lines: Vec<Line>,
+    /// What Sở KH&CN asks this agency to correct.
+    asked: Vec<RequestView>,
     /// Every agency's.
     is_all: bool,
     /// Where the next page begins.
@@ -128,8 +131,13 @@ pub async fn list(
         Ok(page) => page,
         Err(error) => return refused(&visit, &error),
     };
+    let asked = match correction::asked_of(&console, &visit).await {
+        Ok(asked) => asked,
+        Err(error) => return refused(&visit, &error),
+    };
     let page = ListPage {
         f: visit.frame(),
+        asked,
         lines: page.items.iter().map(|alert| Line::of(alert, visit.t)).collect(),
         is_all: visit.officer().role.may(Power::ReadAllAlerts),
         next: page.next.map(|id| format!("{HERE}?before={id}")),

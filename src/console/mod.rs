@@ -97,6 +97,9 @@ pub mod decide;
 /// A broadcast as it happens.
 pub mod broadcast;
 
+/// Asking for a correction.
+pub mod correction;
+
 /// Pause, resume, stop, cancel, recall, all-clear.
 pub mod steer;
 
@@ -271,6 +274,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/broadcasts/{id}/events", get(broadcast::events))
         .route("/console/broadcasts/{id}/pause", post(steer::pause))
         .route("/console/broadcasts/{id}/resume", post(steer::resume))
+        .route("/console/broadcasts/{id}/correction", post(correction::ask))
         .route("/console/broadcasts/{id}/stop", post(steer::stop))
         .route("/console/reports", get(reports::page))
         .route("/console/reports.xlsx", get(reports::workbook))

@@ -3,6 +3,8 @@
 //! There is one working copy of an alert, and everybody of its agency writes in it. Every save names the version it was written upon:
 //! whoever saves upon an older one is told what changed meanwhile, and nothing is overwritten unseen.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 
 use super::document::Document;
@@ -14,6 +16,7 @@ use crate::domain::lifecycle::Action;
 use crate::domain::message::Purpose;
 use crate::domain::violation::Violation;
 use crate::store::alert::{self, Alert, NewAlert, Place};
+use crate::store::correction_request::{self, CorrectionRequest};
 use crate::store::draft::{self, Draft, Line};
 use crate::store::{audit, document};
 use crate::telemetry::Metric;
@@ -36,6 +39,8 @@ pub struct Writing {
     pub saved: Option<(String, time::OffsetDateTime)>,
     /// The revision it is written upon; 0 for a new alert.
     pub revision: u32,
+    /// The requests that it answers, the newest first.
+    pub asked: Vec<CorrectionRequest>,
 }
 
 /// Why a save was not taken.
@@ -95,6 +100,22 @@ impl Intake {
         need(officer, Power::WriteAlert)?;
         let mut conn = self.pool.acquire().await?;
         Ok(draft::list(&mut conn, officer.agency).await?)
+    }
+
+    /// What Sở KH&CN asks the agency to correct, of alerts still in force: the newest request of each, while no correction of it is on its way.
+    ///
+    /// # Errors
+    /// When the officer writes no alerts.
+    pub async fn asked_to_correct(
+        &self,
+        officer: &Officer,
+    ) -> Result<Vec<CorrectionRequest>, IntakeError> {
+        need(officer, Power::WriteAlert)?;
+        let mut conn = self.pool.acquire().await?;
+        let mut asked = correction_request::of_agency(&mut conn, officer.agency).await?;
+        let mut seen = BTreeSet::new();
+        asked.retain(|request| seen.insert(request.alert) && !request.is_submitted());
+        Ok(asked)
     }
 
     /// A working copy, or an alert that may be revised, as if it had just been copied. Nothing is written by looking.
@@ -339,6 +360,7 @@ async fn writing(
     officer: &Officer,
     id: AlertId,
 ) -> Result<Writing, IntakeError> {
+    let asked = correction_request::of_draft(conn, id).await?;
     if let Some(found) = lock(conn, officer, id).await? {
         let file = match found.file {
             Some(file) => Some((file.media_type, file.size)),
@@ -352,6 +374,7 @@ async fn writing(
             file,
             saved: Some((found.saved_by_name, found.saved_at)),
             revision: found.revision,
+            asked,
         });
     }
     let (found, _) = lock_for(conn, officer, id, Action::Revise).await?;
@@ -363,6 +386,7 @@ async fn writing(
         file: attached(conn, id, found.revision).await?,
         saved: Some((last.author_name, last.created_at)),
         revision: found.revision,
+        asked,
     })
 }
 

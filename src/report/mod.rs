@@ -118,8 +118,8 @@ pub async fn collect(
     page: Page,
 ) -> Result<(Report, Vec<Line>), ReportError> {
     let scope = narrowed(officer, scope)?;
-    let (cells, beside) = tokio::try_join!(cells(pool, scope), beside(pool, scope, page))?;
-    let Beside { begun, notices, agencies, lines } = beside;
+    let (sent, beside) = tokio::try_join!(sent(pool, scope), beside(pool, scope, page))?;
+    let Beside { decided, begun, notices, agencies, lines } = beside;
     let reads_all = officer.role.may(Power::ReadAllAlerts);
     // The focal unit is the first of all.
     let focal = agencies.first().filter(|_| reads_all).cloned();
@@ -129,7 +129,7 @@ pub async fn collect(
         name: officer.agency_name.clone(),
     });
     let (drills, real): (Vec<Cell>, Vec<Cell>) =
-        cells.into_iter().partition(|cell| is_drill(cell.key));
+        decided.into_iter().chain(sent).partition(|cell| is_drill(cell.key));
     let report = Report {
         scope,
         at,
@@ -152,15 +152,14 @@ pub struct Page {
     pub limit: i64,
 }
 
-async fn cells(pool: &PgPool, scope: Scope) -> Result<Vec<Cell>, StoreError> {
+async fn sent(pool: &PgPool, scope: Scope) -> Result<Vec<Cell>, StoreError> {
     let mut conn = pool.acquire().await?;
-    let mut cells = stored::decided(&mut conn, &scope).await?;
-    cells.extend(stored::sent(&mut conn, &scope).await?);
-    Ok(cells)
+    stored::sent(&mut conn, &scope).await
 }
 
-/// What stands beside the figures.
+/// What is counted in about the same time as what was sent.
 struct Beside {
+    decided: Vec<Cell>,
     begun: Vec<Begun>,
     notices: Option<Notices>,
     agencies: Vec<Agency>,
@@ -171,6 +170,7 @@ async fn beside(pool: &PgPool, scope: Scope, page: Page) -> Result<Beside, Store
     let mut conn = pool.acquire().await?;
     let is_about_all = scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();
     Ok(Beside {
+        decided: stored::decided(&mut conn, &scope).await?,
         begun: stored::begun(&mut conn, &scope).await?,
         notices: if is_about_all { Some(stored::notices(&mut conn, &scope).await?) } else { None },
         agencies: read_agencies(&mut conn).await?,

@@ -59,6 +59,9 @@ pub mod document;
 /// What officers are still writing.
 pub mod draft;
 
+/// Approvers who ask for a correction.
+pub mod correction_request;
+
 /// Who decided what, and the seals that followed.
 pub mod decision;
 

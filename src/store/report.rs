@@ -220,15 +220,18 @@ pub async fn lines(
     limit: i64,
 ) -> Result<Vec<Line>, StoreError> {
     let (from, until) = scope.span.bounds();
+    // Each half ends by itself, so that it is read along the alerts and left after `limit` of them, instead of whole.
     let rows = sqlx::query!(
         r#"with happened as (
-               select alert_id from report_event
-               where at >= $1 and at < $2 and ($6::uuid is null or alert_id < $6)
-                 and ($3::uuid is null or agency_id = $3) and ($4::text is null or category = $4) and ($5::text is null or lane = $5)
+               (select distinct alert_id from report_event
+                where at >= $1 and at < $2 and ($6::uuid is null or alert_id < $6)
+                  and ($3::uuid is null or agency_id = $3) and ($4::text is null or category = $4) and ($5::text is null or lane = $5)
+                order by alert_id desc limit $7)
                union
-               select alert_id from report_sent
-               where at >= $1 and at < $2 and ($6::uuid is null or alert_id < $6)
-                 and ($3::uuid is null or agency_id = $3) and ($4::text is null or category = $4) and ($5::text is null or lane = $5)
+               (select alert_id from report_sent
+                where at >= $1 and at < $2 and ($6::uuid is null or alert_id < $6)
+                  and ($3::uuid is null or agency_id = $3) and ($4::text is null or category = $4) and ($5::text is null or lane = $5)
+                order by alert_id desc limit $7)
                order by alert_id desc limit $7
            )
            select a.id, a.agency_id, a.purpose, a.state, coalesce(s.category, e.category) as "category!", coalesce(s.lane, e.lane) as "lane!",

@@ -252,6 +252,7 @@ pub const TABLE: &[Row] = &[
     row("POST /console/alerts/{id}/recall", About::Live, Door::Desk(&[P::Recall]), Reach::Every, 303),
     row("GET /console/broadcasts/{id}", About::Broadcast, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/broadcasts/{id}/events", About::Broadcast, DESK_LOOKS, Reach::Every, 200),
+    row("POST /console/broadcasts/{id}/correction", About::Broadcast, DESK_DECIDES, Reach::Every, 303),
     row("POST /console/broadcasts/{id}/pause", About::Broadcast, DESK_STEERS, Reach::Every, 200),
     row("POST /console/broadcasts/{id}/resume", About::Paused, DESK_STEERS, Reach::Every, 303),
     row("POST /console/broadcasts/{id}/stop", About::Broadcast, DESK_STEERS, Reach::Every, 200),

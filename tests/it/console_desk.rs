@@ -168,7 +168,6 @@ impl Desk {
         self.send(Request::get(path), Body::empty()).await
     }
 
-    /// A file, as it is.
     /// Approves by the form of the decision page; where the broadcast is.
     pub async fn approve(&mut self, alert: AlertId) -> String {
         let path = format!("/console/alerts/{alert}");
@@ -181,6 +180,7 @@ impl Desk {
         done.location
     }
 
+    /// A file, as it is.
     pub async fn get_bytes(&mut self, path: &str) -> (axum::http::HeaderMap, Vec<u8>) {
         let pairs: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -86,6 +86,7 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     pages.insert("broadcast-waiting", desk.get(&broadcast).await);
     half_sent(world).await;
     pages.insert("broadcast", desk.get(&broadcast).await);
+    crate::console_correction::gallery((&mut desk, &mut agency), &broadcast, &mut pages).await;
     pages.insert("stopped", desk.post(&format!("{broadcast}/stop"), &fields[..1]).await);
     let recall = desk.post(&format!("{path}/recall"), &fields[..1]).await.location;
     pages.insert("broadcast-recalled", desk.get(&broadcast).await);

@@ -17,6 +17,7 @@ const DEEDS: &[(&str, &str, &str)] = &[
     ("alert.begun", "Tin bắt đầu phát theo giờ hẹn", "Scheduled alert begun"),
     ("alert.cancelled", "Hủy tin chưa phát", "Alert called off"),
     ("alert.cleared", "Báo yên", "All-clear sent"),
+    ("alert.correction_requested", "Yêu cầu đính chính", "Correction asked for"),
     ("alert.created", "Soạn tin", "Alert written"),
     ("alert.document_attached", "Đính kèm văn bản", "Document attached"),
     ("alert.endorsed", "Duyệt, chờ người thứ hai", "Approved by the first of two"),

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::asked::{At, Button, Ours, Tokened};
+use super::correction::RequestView;
 use super::decision::DOCUMENT_POLICY;
 use super::frame::{Frame, answer};
 use super::visit::Visit;
@@ -118,7 +119,7 @@ pub async fn begin(
         Some(copy) => match console.intake.follow(visit.officer(), copy).await {
             Ok(alert) => {
                 let how = FollowUp::ALL.into_iter().find(|it| it.purpose().as_str() == form.how);
-                starts::from_alert(copy, &alert.content, how)
+                Typed::after(copy, &alert.content, how)
             }
             Err(error) => return refused(&visit, copy, &error),
         },
@@ -154,6 +155,8 @@ pub struct WritePage {
     revises: Option<u32>,
     /// *Đính chính*, *Báo yên*.
     mark: Option<String>,
+    /// What Sở KH&CN wants corrected with it.
+    asked: Vec<RequestView>,
     notice: Option<Notice>,
 }
 
@@ -209,6 +212,7 @@ fn show(
         saved: writing.saved.as_ref().map(|(by, at)| saved(by, *at, t)),
         revises: (writing.revision > 0).then_some(writing.revision + 1),
         mark: mark.and_then(|it| it.purpose().mark(t.tag())).map(str::to_owned),
+        asked: writing.asked.iter().map(|request| RequestView::for_agency(request, t)).collect(),
         notice,
     };
     answer(status, &page)

@@ -1,7 +1,6 @@
 //! Texts to begin with, for what this province warns of most. Gaps stand in square brackets, and nothing is submitted with one left.
 
-use crate::domain::alert::{AlertContent, FollowUp, Typed};
-use crate::domain::id::AlertId;
+use crate::domain::alert::Typed;
 use crate::domain::wording::Tongue;
 
 /// A text to begin with.
@@ -45,37 +44,6 @@ pub fn begin(id: &str) -> Typed {
         }
     }
     typed
-}
-
-/// Another alert's words, for a new one or for one that takes its place. Times, document and what was vouched for are said anew.
-pub fn from_alert(id: AlertId, content: &AlertContent, follows: Option<FollowUp>) -> Typed {
-    let mut typed = Typed::of_content(content);
-    let anew =
-        ["effective", "send_at", "expires", "source.number", "source.date", "source.summary"];
-    for name in anew.into_iter().chain(["follows.alert", "follows.as"]) {
-        typed.set(name, "");
-    }
-    if let Some(how) = follows {
-        typed.set("follows.alert", id.to_string());
-        typed.set("follows.as", how.purpose().as_str());
-    }
-    if follows == Some(FollowUp::AllClear) {
-        end(&mut typed);
-    }
-    typed
-}
-
-/// The prepared words of its end become the text, and nothing is prepared to end them.
-fn end(typed: &mut Typed) {
-    for tag in typed.languages() {
-        for part in ["headline", "body", "instruction"] {
-            let (prepared, text) =
-                (format!("all_clear.texts.{tag}.{part}"), format!("texts.{tag}.{part}"));
-            let words = typed.get(&prepared).to_owned();
-            typed.set(text, words);
-            typed.set(prepared, "");
-        }
-    }
 }
 
 /// What there is to begin with.
@@ -207,7 +175,7 @@ pub const STARTS: [Start; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::alert::{Category, Certainty, Kind, Severity, Urgency};
+    use crate::domain::alert::{AlertContent, Category, Certainty, Kind, Severity, Urgency};
 
     #[test]
     fn what_a_start_chooses_exists() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::FollowsRequest;
+use super::{AlertContent, FollowsRequest, Typed};
 use crate::domain::id::AlertId;
 use crate::domain::message::Purpose;
 use crate::domain::violation::Violation;
@@ -63,5 +63,38 @@ impl Follows {
             ));
         }
         Some(Self { alert: alert?, how: how? })
+    }
+}
+
+impl Typed {
+    /// Another alert's words, for a new one or for one that takes its place. Times, document and what was vouched for are said anew.
+    pub fn after(id: AlertId, content: &AlertContent, follows: Option<FollowUp>) -> Self {
+        let mut typed = Self::of_content(content);
+        let anew =
+            ["effective", "send_at", "expires", "source.number", "source.date", "source.summary"];
+        for name in anew.into_iter().chain(["follows.alert", "follows.as"]) {
+            typed.set(name, "");
+        }
+        if let Some(how) = follows {
+            typed.set("follows.alert", id.to_string());
+            typed.set("follows.as", how.purpose().as_str());
+        }
+        if follows == Some(FollowUp::AllClear) {
+            typed.end();
+        }
+        typed
+    }
+
+    /// The prepared words of its end become the text, and nothing is prepared to end them.
+    fn end(&mut self) {
+        for tag in self.languages() {
+            for part in ["headline", "body", "instruction"] {
+                let (prepared, text) =
+                    (format!("all_clear.texts.{tag}.{part}"), format!("texts.{tag}.{part}"));
+                let words = self.get(&prepared).to_owned();
+                self.set(text, words);
+                self.set(prepared, "");
+            }
+        }
     }
 }
