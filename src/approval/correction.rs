@@ -35,16 +35,13 @@ impl Approval {
         }
         found.state.after(Action::Supersede)?;
         let earlier = correction_request::of_alert(&mut tx, id).await?;
-        let copy = match earlier.iter().find(|request| request.is_open()) {
-            Some(request) => request.draft,
-            None => {
-                let content = alert::revision(&mut tx, id, found.revision).await?.content;
-                let typed = Typed::after(id, &content, Some(FollowUp::Correction));
-                let copy = AlertId::new();
-                draft::insert(&mut tx, copy, (found.agency, 0), typed.fields(), officer.id).await?;
-                copy
-            }
-        };
+        let open = earlier.iter().find(|request| request.is_open()).map(|request| request.draft);
+        let copy = open.unwrap_or_else(AlertId::new);
+        if open.is_none() {
+            let content = alert::revision(&mut tx, id, found.revision).await?.content;
+            let typed = Typed::after(id, &content, Some(FollowUp::Correction));
+            draft::insert(&mut tx, copy, (found.agency, 0), typed.fields(), officer.id).await?;
+        }
         if correction_request::insert(&mut tx, (id, copy), officer.id, &reason).await? {
             let detail = json!({"draft": copy});
             write_down(&mut tx, officer, "alert.correction_requested", id, detail).await?;

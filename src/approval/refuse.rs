@@ -18,6 +18,8 @@ use crate::telemetry::Metric;
 
 /// User-perceived characters a reason may have.
 pub const REASON_MAX: usize = 1000;
+/// Bytes of one: a character may be piled up without end.
+const REASON_BYTES_MAX: usize = 8 * REASON_MAX;
 
 /// What an approver says when handing back or rejecting.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -122,7 +124,7 @@ pub(super) fn parse_reason(field: &'static str, raw: &str) -> Result<String, App
             "Phải nêu rõ lý do hoặc nội dung cần sửa.",
             "Say why, or what to mend.",
         )
-    } else if length > REASON_MAX {
+    } else if length > REASON_MAX || reason.len() > REASON_BYTES_MAX {
         Violation::new(
             field,
             "too_long",

@@ -248,7 +248,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/totp", get(totp::page).post(totp::set_up))
         .route("/console/totp/begin", post(totp::begin))
         .route("/console/totp/remove", post(totp::remove))
-        .route("/console/write", get(write::list).post(write::begin))
+        .route("/console/write", get(write::drafts::list).post(write::drafts::begin))
         .route("/console/write/{id}", get(write::page).post(write::act))
         .route("/console/write/{id}/keep", post(write::keep))
         .route("/console/write/{id}/discard", post(write::discard))

@@ -153,8 +153,8 @@ pub struct Page {
 }
 
 async fn sent(pool: &PgPool, scope: Scope) -> Result<Vec<Cell>, StoreError> {
-    let mut conn = pool.acquire().await?;
-    stored::sent(&mut conn, &scope).await
+    let mut tx = stored::begin(pool).await?;
+    stored::sent(&mut tx, &scope).await
 }
 
 /// What is counted in about the same time as what was sent.
@@ -167,16 +167,16 @@ struct Beside {
 }
 
 async fn beside(pool: &PgPool, scope: Scope, page: Page) -> Result<Beside, StoreError> {
-    let mut conn = pool.acquire().await?;
+    let mut tx = stored::begin(pool).await?;
     let is_about_all = scope.agency.is_none() && scope.category.is_none() && scope.lane.is_none();
     Ok(Beside {
-        decided: stored::decided(&mut conn, &scope).await?,
-        begun: stored::begun(&mut conn, &scope).await?,
-        notices: if is_about_all { Some(stored::notices(&mut conn, &scope).await?) } else { None },
-        agencies: read_agencies(&mut conn).await?,
+        decided: stored::decided(&mut tx, &scope).await?,
+        begun: stored::begun(&mut tx, &scope).await?,
+        notices: if is_about_all { Some(stored::notices(&mut tx, &scope).await?) } else { None },
+        agencies: read_agencies(&mut tx).await?,
         lines: match page.limit {
             0 => Vec::new(),
-            limit => stored::lines(&mut conn, &scope, page.before, limit).await?,
+            limit => stored::lines(&mut tx, &scope, page.before, limit).await?,
         },
     })
 }

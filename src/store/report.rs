@@ -2,7 +2,7 @@
 //!
 //! What happened is counted on the day on which it happened: months add up to quarters, and quarters to years.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -16,6 +16,13 @@ use crate::domain::report::{Cell, Counts, Key, Scope, Shown};
 
 /// Writing down, after the fact, what is counted here.
 pub mod gather;
+
+/// Where reports are read: planned anew for every span. A plan that is kept for all of them supposes a short one, and sorts a year for it.
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("set local plan_cache_mode = force_custom_plan").execute(&mut *tx).await?;
+    Ok(tx)
+}
 
 /// What was submitted and decided.
 pub async fn decided(conn: &mut PgConnection, scope: &Scope) -> Result<Vec<Cell>, StoreError> {
@@ -224,12 +231,12 @@ pub async fn lines(
     let rows = sqlx::query!(
         r#"with happened as (
                (select distinct alert_id from report_event
-                where at >= $1 and at < $2 and ($6::uuid is null or alert_id < $6)
+                where at >= $1 and at < $2 and alert_id < $6
                   and ($3::uuid is null or agency_id = $3) and ($4::text is null or category = $4) and ($5::text is null or lane = $5)
                 order by alert_id desc limit $7)
                union
                (select alert_id from report_sent
-                where at >= $1 and at < $2 and ($6::uuid is null or alert_id < $6)
+                where at >= $1 and at < $2 and alert_id < $6
                   and ($3::uuid is null or agency_id = $3) and ($4::text is null or category = $4) and ($5::text is null or lane = $5)
                 order by alert_id desc limit $7)
                order by alert_id desc limit $7
@@ -254,7 +261,7 @@ pub async fn lines(
         scope.agency.map(|id| id.0),
         scope.category.map(Category::as_str),
         scope.lane.map(Lane::as_str),
-        before.map(|id| id.0),
+        before.map_or(Uuid::max(), |id| id.0),
         limit
     )
     .fetch_all(conn)

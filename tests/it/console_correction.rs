@@ -112,7 +112,7 @@ async fn a_working_copy_that_was_thrown_away_can_be_asked_for_again(pool: PgPool
     writer.post(&format!("{path}/discard"), &[("csrf", &csrf)]).await;
     approver.get(&broadcast).await.says("cơ quan đã bỏ bản nháp");
     writer.get("/console/alerts").await.says(&format!("/console/alerts/{}/follow", waiting.id));
-    ask(&mut approver, &broadcast, "Vẫn cần đính chính.").await;
+    ask(&mut approver, &broadcast, WRONG).await;
     assert_eq!(count(&world, "select count(*) from draft").await, 1);
 }
 
@@ -120,8 +120,12 @@ async fn a_working_copy_that_was_thrown_away_can_be_asked_for_again(pool: PgPool
 async fn what_is_missing_is_said_beside_the_field_and_what_was_typed_is_kept(pool: PgPool) {
     let (world, mut approver, _, broadcast) = sent(pool).await;
     let long = "ă".repeat(1001);
-    for (reason, words) in [(" \u{200b} ", "Phải nêu rõ lý do"), (&long, "Tối đa 1000 ký tự")]
-    {
+    let piled = format!("a{}", "\u{301}".repeat(5000));
+    for (reason, words) in [
+        (" \u{200b} ", "Phải nêu rõ lý do"),
+        (&long, "Tối đa 1000 ký tự"),
+        (&piled, "Tối đa 1000 ký tự"),
+    ] {
         let page = ask(&mut approver, &broadcast, reason).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{reason}");
         page.says(words);
