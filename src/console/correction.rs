@@ -48,6 +48,8 @@ pub struct Asking {
 pub struct RequestView {
     /// What is to be corrected.
     pub headline: String,
+    /// Does it reach the drill group only?
+    pub is_drill: bool,
     /// Who asked.
     pub by: String,
     /// When.
@@ -71,6 +73,7 @@ impl RequestView {
                 }
             },
             headline: request.headline.clone(),
+            is_drill: request.is_drill,
             by: request.asked_by.clone(),
             at: wording::moment(request.asked_at),
             reason: request.reason.clone(),

@@ -14,6 +14,8 @@ pub struct CorrectionRequest {
     pub alert: AlertId,
     /// Its Vietnamese headline.
     pub headline: String,
+    /// Does it reach the drill group only?
+    pub is_drill: bool,
     /// The working copy that was made for it, and the correction that this becomes.
     pub draft: AlertId,
     /// Where the correction stands.
@@ -105,7 +107,8 @@ async fn requests(
     in_force_of: Option<AgencyId>,
 ) -> Result<Vec<CorrectionRequest>, StoreError> {
     let rows = sqlx::query!(
-        r#"select q.alert_id, coalesce(r.content -> 'texts' -> 'vi' ->> 'headline', '') as "headline!", q.draft_id,
+        r#"select q.alert_id, coalesce(r.content -> 'texts' -> 'vi' ->> 'headline', '') as "headline!",
+                  coalesce(r.content ->> 'status' = 'exercise', false) as "is_drill!", q.draft_id,
                   d.alert_id is not null as "is_draft!", c.state as "state?", o.name, q.reason, q.asked_at
            from correction_request q
            join alert a on a.id = q.alert_id
@@ -134,6 +137,7 @@ async fn requests(
             Ok(CorrectionRequest {
                 alert: AlertId(row.alert_id),
                 headline: row.headline,
+                is_drill: row.is_drill,
                 draft: AlertId(row.draft_id),
                 stands,
                 asked_by: row.name,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use loa::domain::account::Role;
+use loa::domain::alert::AlertRequest;
 use loa::identity::accounts;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -80,6 +81,24 @@ async fn the_agency_finds_the_correction_filled_in_and_what_is_wrong(pool: PgPoo
     assert_eq!(form.field("follows.as"), "correction");
     let said = "select count(*) from audit where action = 'alert.correction_requested'";
     assert_eq!(count(&world, said).await, 1);
+}
+
+#[sqlx::test(migrator = "loa::store::MIGRATOR")]
+async fn the_agency_sees_that_a_drill_is_to_be_corrected_and_no_warning(pool: PgPool) {
+    let world = World::today(pool).await;
+    let drill = |alert: &mut AlertRequest| alert.status = Some("exercise".into());
+    let waiting = world.submitted("01-lu-quet-sat-lo-dat", drill).await;
+    let approver = Desk::of(&world, key(), "duyet").await;
+    // No dispatcher with a drill group runs here: it is said to be on the air, and asked about.
+    for said in [
+        "update alert set state = 'live', published_at = now() where id = $1",
+        "insert into correction_request (alert_id, draft_id, asked_by, reason)
+         select $1, gen_random_uuid(), id, 'Sai xã.' from officer where login = 'duyet'",
+    ] {
+        sqlx::query(said).bind(waiting.id.0).execute(&world.pool).await.unwrap();
+    }
+    let list = approver.beside("truc").await.get("/console/alerts").await;
+    list.says("<span class=\"chip hatched\">DIỄN TẬP</span> <strong");
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
