@@ -71,6 +71,9 @@ pub mod notice;
 /// What the operator's own devices are told every few minutes, and what is known of it afterwards.
 pub mod canary;
 
+/// Working time: office hours, weekends, public holidays.
+pub mod calendar;
+
 /// When to try again, as pure functions.
 pub mod retry;
 

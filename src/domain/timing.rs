@@ -113,7 +113,8 @@ impl QuietHours {
     /// Reads `21:00-06:30`.
     pub fn parse(text: &str) -> Result<Self, NotQuietHours> {
         let (from, until) = text.split_once('-').ok_or(NotQuietHours::Unreadable)?;
-        let (from, until) = (second_of_day(from)?, second_of_day(until)?);
+        let read = |text| second_of_day(text).ok_or(NotQuietHours::Unreadable);
+        let (from, until) = (read(from)?, read(until)?);
         let length = (until - from).rem_euclid(DAY);
         if !(1..=Self::LONGEST).contains(&length) {
             return Err(NotQuietHours::Length);
@@ -128,14 +129,14 @@ impl QuietHours {
     }
 }
 
-fn second_of_day(text: &str) -> Result<i64, NotQuietHours> {
+/// Reads `21:00`; `None` for anything else.
+pub(super) fn second_of_day(text: &str) -> Option<i64> {
     let two_digits = |part: &str, below: i64| {
         let is_plain = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-        let number = part.parse().ok().filter(|number| is_plain && (0..below).contains(number));
-        number.ok_or(NotQuietHours::Unreadable)
+        part.parse().ok().filter(|number| is_plain && (0..below).contains(number))
     };
-    let (hour, minute) = text.trim().split_once(':').ok_or(NotQuietHours::Unreadable)?;
-    Ok(two_digits(hour, 24)? * 3600 + two_digits(minute, 60)? * 60)
+    let (hour, minute) = text.trim().split_once(':')?;
+    Some(two_digits(hour, 24)? * 3600 + two_digits(minute, 60)? * 60)
 }
 
 /// When something begins.

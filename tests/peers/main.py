@@ -9,6 +9,7 @@ from stage import Simulator, keep_all
 import by_firebase_admin  # noqa: F401  (each registers its promises)
 import by_aioapns  # noqa: F401
 import by_pywebpush  # noqa: F401
+import by_holidays  # noqa: F401
 
 logging.disable(logging.CRITICAL)
 passed, failed = asyncio.run(keep_all(Simulator(sys.argv[1])))
