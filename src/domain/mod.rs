@@ -65,6 +65,9 @@ pub mod dossier;
 /// What a report counts, and what each figure means.
 pub mod report;
 
+/// What the feedback system and its neighbours tell of a case.
+pub mod feedback;
+
 /// Feedback events, and what the person is told.
 pub mod notice;
 
