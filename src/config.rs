@@ -34,6 +34,7 @@ pub mod sign_in;
 pub mod telemetry;
 pub mod waits;
 pub mod webpush;
+pub mod working_time;
 
 mod layers;
 
@@ -76,6 +77,8 @@ pub struct Config {
     pub audit: audit::Audit,
     /// When announcements keep quiet.
     pub announcements: announcements::Announcements,
+    /// When offices are open.
+    pub working_time: working_time::WorkingTime,
     /// How much a dispatcher takes on.
     pub dispatch: dispatch::Dispatch,
     /// How fast the fleet may push.
@@ -171,6 +174,7 @@ impl Config {
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
         self.announcements.check(&mut problems);
+        self.working_time.check(&mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
         waits::check(&self.waits, self.mode, &mut problems);

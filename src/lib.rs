@@ -33,6 +33,9 @@ pub mod registry;
 /// Beside the broadcasts: what became of a person's feedback.
 pub mod notice;
 
+/// Who owes a person what, and until when, in working time.
+pub mod deadline;
+
 /// Beside the broadcasts: is the road to each provider open?
 pub mod canary;
 

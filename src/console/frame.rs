@@ -68,6 +68,11 @@ impl Frame {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadAccounts))
     }
 
+    /// Does whoever is signed in see which days are worked?
+    pub fn reads_calendar(&self) -> bool {
+        self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::ReadCalendar))
+    }
+
     /// Does whoever is signed in see the audit trail, and the figures?
     pub fn oversees(&self) -> bool {
         self.officer.as_ref().is_some_and(|officer| officer.role.may(Power::Oversee))

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::pacing::Pacing;
 use crate::config::sign_in::SignIn;
 use crate::config::{Config, Mode};
+use crate::deadline::WorkingYears;
 use crate::domain::seal::TrustedKeys;
 use crate::identity::authority::Authority;
 use crate::identity::passkeys::Passkeys;
@@ -124,6 +125,9 @@ pub mod audit;
 /// Devices and deliveries, today and over time.
 pub mod devices;
 
+/// The working days of a year.
+pub mod calendar;
+
 /// Figures drawn on the server.
 pub mod plot;
 
@@ -142,6 +146,8 @@ pub struct Console {
     pub intake: Intake,
     /// Accounts and keys.
     pub authority: Authority,
+    /// Which days are worked.
+    pub working_years: WorkingYears,
     /// Whose clients may act as accounts, where access tokens are taken.
     pub token_issuer: Option<String>,
     /// Whose signatures under the audit trail are believed, [looking back](TrustedKeys::looking_back).
@@ -196,6 +202,11 @@ impl Console {
             doors: Doorkeeper::new(sessions, https),
             intake: Intake::of(config, pool.clone(), Arc::clone(&clock)),
             authority: Authority::new(pool.clone()),
+            working_years: WorkingYears::new(
+                pool.clone(),
+                Arc::clone(&clock),
+                config.working_time.hours().context("working_time.office_hours")?,
+            ),
             token_issuer: config.bearer.issuer.clone(),
             trail: approval.trusted().clone().looking_back(past_keys(config)),
             approval,
@@ -300,6 +311,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/console/keys/{id}/revoke", post(changes::revoke_key))
         .route("/console/changes/{id}/confirm", post(changes::confirm))
         .route("/console/changes/{id}/refuse", post(changes::refuse))
+        .route("/console/calendar", get(calendar::page).post(calendar::keep))
         .route("/console/audit", get(audit::page))
         .route("/console/devices", get(devices::page))
         .route("/console/{*rest}", any(asked::nothing_here))

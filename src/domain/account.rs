@@ -63,19 +63,28 @@ impl Role {
         use Power as P;
         match self {
             Self::Submitter => &[P::WriteAlert, P::ReadOwnAlerts],
-            Self::Approver => {
-                &[P::ReadOwnAlerts, P::ReadAllAlerts, P::Decide, P::Recall, P::SteerBroadcast]
-            }
+            Self::Approver => &[
+                P::ReadOwnAlerts,
+                P::ReadAllAlerts,
+                P::Decide,
+                P::Recall,
+                P::SteerBroadcast,
+                P::ReadCalendar,
+                P::KeepCalendar,
+            ],
             Self::Operator => &[
                 P::ReadOwnAlerts,
                 P::ReadAllAlerts,
                 P::SteerBroadcast,
                 P::Oversee,
                 P::ReplayDeadLetters,
+                P::ReadCalendar,
             ],
-            Self::Auditor => &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts, P::Oversee],
+            Self::Auditor => {
+                &[P::ReadOwnAlerts, P::ReadAllAlerts, P::ReadAccounts, P::Oversee, P::ReadCalendar]
+            }
             Self::Administrator => {
-                &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts, P::Oversee]
+                &[P::ReadOwnAlerts, P::ReadAccounts, P::ManageAccounts, P::Oversee, P::ReadCalendar]
             }
             Self::System => &[P::ReportEvents],
         }
@@ -107,11 +116,15 @@ pub enum Power {
     Oversee,
     /// Send what could not be worked on back to where it came from.
     ReplayDeadLetters,
+    /// See which days are worked.
+    ReadCalendar,
+    /// Write down what the government announced of a year's working days.
+    KeepCalendar,
 }
 
 impl Power {
     /// Every power.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::WriteAlert,
         Self::ReadOwnAlerts,
         Self::ReadAllAlerts,
@@ -123,6 +136,8 @@ impl Power {
         Self::ManageAccounts,
         Self::Oversee,
         Self::ReplayDeadLetters,
+        Self::ReadCalendar,
+        Self::KeepCalendar,
     ];
 }
 

@@ -78,8 +78,9 @@ impl Calendar {
 
     /// Who is told before this moment is told so many working days before `at` (QC-CB 20.3, QC-TTHC 10.3).
     pub fn before_days(&self, at: OffsetDateTime, days: u16) -> OffsetDateTime {
-        let whole = self.working_days_until(local(at).date()).filter(|day| self.close(*day) <= at);
-        match whole.skip(days.into()).next() {
+        let mut whole =
+            self.working_days_until(local(at).date()).filter(|day| self.close(*day) <= at);
+        match whole.nth(days.into()) {
             Some(day) => self.close(day),
             None => beginning_of_time(),
         }

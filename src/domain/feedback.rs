@@ -9,7 +9,6 @@ use time::{Date, OffsetDateTime};
 use utoipa::ToSchema;
 
 use super::device::Language;
-use super::violation::Violation;
 
 /// The state of a case, whatever order its events come in.
 pub mod case;
@@ -61,7 +60,9 @@ impl CaseKind {
 }
 
 /// What happened. A kind we do not know is refused: guessing could tell somebody the wrong thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// The person has sent it in: the time of reception begins.

@@ -20,6 +20,9 @@ use crate::domain::wording::Tongue;
 use crate::queue::Broker;
 use crate::store::{self, account, device, forgetting, liveness, schema};
 
+/// Which days are worked.
+mod calendar;
+
 /// Our clock may differ from the database's by this much before tokens and expiries suffer.
 const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
 
@@ -212,6 +215,7 @@ async fn look_into_database(config: &Config, pool: &PgPool, findings: &mut Findi
         findings.ill("accounts", &format!("{error:#}"), "disable them");
     }
     people(pool, findings).await;
+    calendar::look(pool, findings).await;
     dispatchers(config, pool, findings).await;
     canaries(config, pool, findings).await;
 }

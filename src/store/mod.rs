@@ -59,6 +59,9 @@ pub mod document;
 /// What officers are still writing.
 pub mod draft;
 
+/// What was announced of each year's working days.
+pub mod working_year;
+
 /// Approvers who ask for a correction.
 pub mod correction_request;
 

@@ -151,6 +151,7 @@ async fn no_form_of_the_console_is_believed_that_our_own_page_has_not_sent(pool:
             let status = match (row.route, attempt.method) {
                 (
                     "POST /console/accounts"
+                    | "POST /console/calendar"
                     | "POST /console/passkeys"
                     | "POST /console/write"
                     | "POST /console/write/{id}",

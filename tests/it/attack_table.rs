@@ -223,6 +223,9 @@ pub const TABLE: &[Row] = &[
     row("GET /console/operate/dead-letters", About::Nothing, DESK_OVERSEES, Reach::Every, 503),
     row("POST /console/operate/dead-letters/replay", About::Nothing, Door::Desk(&[P::ReplayDeadLetters]), Reach::Every, 503),
 
+    row("GET /console/calendar", About::Nothing, Door::Desk(&[P::ReadCalendar]), Reach::Every, 200),
+    row("POST /console/calendar", About::Nothing, Door::Desk(&[P::KeepCalendar]), Reach::Every, 404),
+
     // The console: alerts.
     row("GET /console", About::Nothing, DESK_LOOKS, Reach::Every, 200),
     row("GET /console/events", About::Nothing, DESK_LOOKS, Reach::Every, 200),

@@ -16,6 +16,8 @@ use loa::config::oidc::Oidc;
 use loa::config::pacing::Pacing;
 use loa::console::operate::Operation;
 use loa::console::{self, Console};
+use loa::deadline::WorkingYears;
+use loa::domain::calendar::office_hours::OfficeHours;
 use loa::domain::id::AlertId;
 use loa::domain::seal::SealingKey;
 use loa::domain::timing::Announcements;
@@ -115,6 +117,11 @@ impl Desk {
             approval: Approval::new(pool.clone(), keys, Announcements::default()),
             intake: Intake::new(pool.clone(), clock.clone(), ORIGIN.to_owned(), 1 << 20),
             authority: Authority::new(pool.clone()),
+            working_years: WorkingYears::new(
+                pool.clone(),
+                clock.clone(),
+                OfficeHours::parse("07:30-12:00,13:30-17:00").expect("office hours"),
+            ),
             token_issuer: None,
             pool: pool.clone(),
             clock: clock.clone(),

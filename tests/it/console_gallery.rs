@@ -93,6 +93,7 @@ async fn gallery(world: &World) -> BTreeMap<&'static str, Page> {
     pages.insert("broadcast-recall", desk.get(&recall).await);
     pages.insert("decision-decided", desk.get(&path).await);
     pages.insert("not-found", desk.get("/console/alerts/none").await);
+    crate::console_calendar::gallery(&mut desk, &mut pages).await;
     two_approvers(world, &mut pages).await;
     templates(world, &mut pages).await;
     crate::console_operate::gallery(world, &mut pages).await;
@@ -117,6 +118,7 @@ async fn overseeing(world: &World, pages: &mut BTreeMap<&'static str, Page>) {
     pages.insert("devices", desk.get("/console/devices?days=90").await);
     pages.insert("devices-en", desk.get("/console/devices?lang=en").await);
     pages.insert("audit-unsigned", desk.get("/console/audit?lang=vi").await);
+    pages.insert("calendar-read", desk.get("/console/calendar?year=2026").await);
     Checkpoints::new(world.pool.clone(), key, trusted).make().await.expect("a checkpoint");
     let mut conn = world.pool.acquire().await.unwrap();
     audit::append(&mut conn, HARM, "harm", HARM, serde_json::json!({ "x": HARM })).await.unwrap();

@@ -19,6 +19,7 @@ const TIERS: [&[&str]; 8] = [
         "registry",
         "broadcast",
         "notice",
+        "deadline",
         "canary",
         "upkeep",
     ],

@@ -32,6 +32,7 @@ mod chaos_run;
 mod chaos_stall;
 mod claims;
 mod console_audit;
+mod console_calendar;
 mod console_correction;
 mod console_crawl;
 mod console_desk;

@@ -275,7 +275,12 @@ async fn the_handbooks_configuration_is_fit_for_production_on_a_machine_that_onl
     assert_eq!(said.wrong().len(), 1, "{}{}", said.out, said.err);
     assert!(said.wrong()[0].contains("none is alive"), "{}", said.out);
     let notes: Vec<&str> = said.out.lines().filter(|line| line.starts_with("note")).collect();
-    assert_eq!(notes.len(), 2, "no sealing key was named, no provider's is here: {notes:?}");
+    assert_eq!(
+        notes.len(),
+        3,
+        "no sealing key, no provider's, no working days are here: {notes:?}"
+    );
+    assert!(notes[2].contains("calendar"), "{notes:?}");
 }
 
 #[tokio::test]

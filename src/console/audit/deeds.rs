@@ -66,4 +66,5 @@ const DEEDS: &[(&str, &str, &str)] = &[
     ("totp.enrolled", "Bật mã một lần", "One-time codes set up"),
     ("totp.locked", "Khóa mã một lần", "One-time codes locked"),
     ("totp.removed", "Gỡ mã một lần", "One-time codes removed"),
+    ("working_year.kept", "Ghi lịch làm việc của năm", "Working days of a year written down"),
 ];

@@ -16,7 +16,9 @@ pub enum NotOfficeHours {
     #[error("is not written as 07:30-12:00,13:30-17:00")]
     Unreadable,
     /// A stretch ends before it begins, or before the one ahead of it is over.
-    #[error("has a stretch that does not end after it begins, or begins before the one ahead of it is over")]
+    #[error(
+        "has a stretch that does not end after it begins, or begins before the one ahead of it is over"
+    )]
     Order,
 }
 

@@ -57,8 +57,12 @@ fn what_the_government_exchanged_is_data() {
     let (announced, expected) = (announced(), Calendar::new(shipped(), []));
     assert!(announced.is_announced(2024) && !expected.is_announced(2024));
     // Monday between a Sunday and two holidays, for the Saturday after them.
-    assert!(!announced.is_working(date!(2024 - 04 - 29)) && expected.is_working(date!(2024 - 04 - 29)));
-    assert!(announced.is_working(date!(2024 - 05 - 04)) && !expected.is_working(date!(2024 - 05 - 04)));
+    assert!(
+        !announced.is_working(date!(2024 - 04 - 29)) && expected.is_working(date!(2024 - 04 - 29))
+    );
+    assert!(
+        announced.is_working(date!(2024 - 05 - 04)) && !expected.is_working(date!(2024 - 05 - 04))
+    );
 }
 
 #[test]
@@ -139,10 +143,13 @@ fn other_ways_to_count() {
 fn office_hours_are_refused_with_what_is_wrong() {
     use NotOfficeHours::{Order, Unreadable};
     let read = |text| OfficeHours::parse(text).map(drop);
-    for text in ["", "7:30-12:00", "07:30", "07:30-24:00", "07:30-12:00,", "07:30-12:00;13:30-17:00"] {
+    for text in
+        ["", "7:30-12:00", "07:30", "07:30-24:00", "07:30-12:00,", "07:30-12:00;13:30-17:00"]
+    {
         assert_eq!(read(text), Err(Unreadable), "{text}");
     }
-    for text in ["12:00-07:30", "08:00-08:00", "13:30-17:00,07:30-12:00", "07:30-12:00,11:00-17:00"] {
+    for text in ["12:00-07:30", "08:00-08:00", "13:30-17:00,07:30-12:00", "07:30-12:00,11:00-17:00"]
+    {
         assert_eq!(read(text), Err(Order), "{text}");
     }
     assert_eq!(read("07:30-12:00, 12:00-17:00"), Ok(()));
@@ -155,10 +162,14 @@ fn a_plan_is_refused_with_the_day_that_is_wrong() {
     };
     let (monday, saturday) = (date!(2027 - 05 - 03), date!(2027 - 05 - 08));
     assert_eq!(plan(&[monday], &[saturday]), Ok(()));
-    assert_eq!(plan(&[date!(2026 - 05 - 04)], &[]), Err(NotAPlan::OtherYear(date!(2026 - 05 - 04))));
+    assert_eq!(
+        plan(&[date!(2026 - 05 - 04)], &[]),
+        Err(NotAPlan::OtherYear(date!(2026 - 05 - 04)))
+    );
     assert_eq!(plan(&[saturday], &[saturday]), Err(NotAPlan::Both(saturday)));
     assert_eq!(plan(&[], &[monday]), Err(NotAPlan::NoWeekend(monday)));
-    let all: Vec<Date> = std::iter::successors(Some(monday), |day| day.next_day()).take(60).collect();
+    let all: Vec<Date> =
+        std::iter::successors(Some(monday), |day| day.next_day()).take(60).collect();
     assert_eq!(plan(&all, &[]), Err(NotAPlan::TooMany(44)));
 }
 

@@ -49,11 +49,8 @@ impl YearPlan {
         off: impl IntoIterator<Item = Date>,
         worked: impl IntoIterator<Item = Date>,
     ) -> Result<Self, NotAPlan> {
-        let plan = Self {
-            year,
-            off: off.into_iter().collect(),
-            worked: worked.into_iter().collect(),
-        };
+        let plan =
+            Self { year, off: off.into_iter().collect(), worked: worked.into_iter().collect() };
         if let Some(day) = plan.off.union(&plan.worked).find(|day| day.year() != year) {
             return Err(NotAPlan::OtherYear(*day));
         }
@@ -78,7 +75,8 @@ impl YearPlan {
         for holiday in holidays.into_iter().filter(|day| is_weekend(*day)) {
             let later = std::iter::successors(holiday.next_day(), |day| day.next_day());
             // In the year's last week there is no next working day of this year: the next year's plan is its own.
-            let substitute = later.take_while(|day| day.year() == year).find(|day| plan.is_working(*day));
+            let substitute =
+                later.take_while(|day| day.year() == year).find(|day| plan.is_working(*day));
             plan.off.extend(substitute);
         }
         plan

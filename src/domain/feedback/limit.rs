@@ -64,15 +64,16 @@ impl Limit {
     /// Of a duty. Nothing limits a file here: its own date does, which its system keeps.
     pub fn of(duty: Duty, kind: CaseKind, is_urgent: bool) -> Option<Self> {
         match (duty, kind) {
-            (_, CaseKind::File) => None,
             (Duty::Reception, CaseKind::Feedback) => Some(Self::WorkingHours(8)),
             (Duty::Forwarding, CaseKind::Feedback) => Some(Self::WorkingHours(4)),
             (Duty::Handling, CaseKind::Feedback) if is_urgent => Some(Self::WorkingHours(4)),
-            (Duty::Handling, CaseKind::Feedback) => Some(Self::WorkingDays(7)),
-            (Duty::Clarification, CaseKind::Feedback) => Some(Self::WorkingDays(7)),
+            (Duty::Handling | Duty::Clarification, CaseKind::Feedback) => {
+                Some(Self::WorkingDays(7))
+            }
             (Duty::Answer, CaseKind::Procedure) => Some(Self::WorkingDays(10)),
             (Duty::Answer, CaseKind::OnlineService) => Some(Self::HoursOfWorkingDays(24)),
-            (Duty::Answer, CaseKind::Feedback)
+            (_, CaseKind::File)
+            | (Duty::Answer, CaseKind::Feedback)
             | (
                 Duty::Reception | Duty::Forwarding | Duty::Handling | Duty::Clarification,
                 CaseKind::Procedure | CaseKind::OnlineService,

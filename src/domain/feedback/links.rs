@@ -57,7 +57,10 @@ fn looks_like_link(word: &str) -> bool {
         return true;
     }
     // Schemes that need no slashes.
-    if ["javascript:", "data:", "tel:", "sms:", "mailto:", "intent:"].iter().any(|s| lower.starts_with(s)) {
+    if ["javascript:", "data:", "tel:", "sms:", "mailto:", "intent:"]
+        .iter()
+        .any(|s| lower.starts_with(s))
+    {
         return true;
     }
     let (host, has_path) = match lower.split_once('/') {

@@ -250,6 +250,10 @@ fn filled(raw: Option<String>) -> Option<String> {
 
 fn one_of(field: &'static str, words: &[&str]) -> Violation {
     let words = words.join(", ");
-    Violation::new(field, "unknown", format!("Chỉ nhận: {words}."), format!("Must be one of: {words}."))
+    Violation::new(
+        field,
+        "unknown",
+        format!("Chỉ nhận: {words}."),
+        format!("Must be one of: {words}."),
+    )
 }
-

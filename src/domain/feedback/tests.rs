@@ -131,7 +131,8 @@ fn people_are_reached_where_they_can_be() {
         (person.email, person.phone) = (Some(email.into()), Some(phone.into()));
         FeedbackEvent::parse(request, &rules())
     };
-    let Ok(FeedbackEvent { what: What::OfCase { person, .. }, .. }) = with("a@b.vn", "0912 345.678")
+    let Ok(FeedbackEvent { what: What::OfCase { person, .. }, .. }) =
+        with("a@b.vn", "0912 345.678")
     else {
         panic!("both are addresses")
     };
@@ -168,7 +169,8 @@ fn a_text_leads_nowhere_the_province_has_not_named() {
     }
     let linked = EventRequest { reason: Some("Xem bit.ly/abc".into()), ..request("refused") };
     assert_eq!(broken(linked), ["reason link_not_allowed"]);
-    let attachment = AttachmentRequest { url: Some("https://evil.example/a.pdf".into()), name: None };
+    let attachment =
+        AttachmentRequest { url: Some("https://evil.example/a.pdf".into()), name: None };
     let away = EventRequest { attachment: Some(attachment), ..request("result") };
     assert_eq!(broken(away), ["attachment.url not_allowed"]);
 }
@@ -188,7 +190,8 @@ fn maintenance_is_told_ahead_and_concerns_no_case() {
     assert!(FeedbackEvent::parse(plan(friday, saturday), &rules()).is_ok());
     assert_eq!(broken(plan(saturday, friday)), ["until before_from"]);
     assert_eq!(broken(plan("2026-11-25T08:00:00+07:00", friday)), ["from not_ahead"]);
-    let of_somebody = EventRequest { person: Some(PersonRequest::default()), ..plan(friday, saturday) };
+    let of_somebody =
+        EventRequest { person: Some(PersonRequest::default()), ..plan(friday, saturday) };
     assert_eq!(broken(of_somebody), ["person not_for_this_kind"]);
 }
 
@@ -283,7 +286,11 @@ fn what_comes_late_changes_nothing_that_was_decided_after_it() {
     let mut case = Case::new(CaseKind::Feedback);
     assert!(case.apply(&place(3, CaseKind::Feedback, false), NOW, &proven()));
     let before = case.clone();
-    assert!(!case.apply(&place(2, CaseKind::Feedback, false), NOW, &Step::InformationNeeded { needed: "Ảnh".into() }));
+    assert!(!case.apply(
+        &place(2, CaseKind::Feedback, false),
+        NOW,
+        &Step::InformationNeeded { needed: "Ảnh".into() }
+    ));
     assert_eq!(case, before);
 }
 

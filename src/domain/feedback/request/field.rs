@@ -30,7 +30,9 @@ impl Reader<'_> {
             field,
             "not_a_word",
             format!("Tối đa {WORD_MAX} byte, không xuống dòng, không có ký tự điều khiển hoặc ẩn."),
-            format!("At most {WORD_MAX} bytes, on one line, without control or invisible characters."),
+            format!(
+                "At most {WORD_MAX} bytes, on one line, without control or invisible characters."
+            ),
         ))
     }
 

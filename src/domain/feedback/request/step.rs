@@ -15,7 +15,9 @@ impl Reader<'_> {
             EventKind::ClarificationRequested => Step::ClarificationRequested,
             EventKind::ClarificationAnswered => Step::ClarificationAnswered,
             EventKind::FileReady => Step::FileReady,
-            EventKind::Refused => Step::Refused { reason: self.text("reason", |r| r.reason.take())? },
+            EventKind::Refused => {
+                Step::Refused { reason: self.text("reason", |r| r.reason.take())? }
+            }
             EventKind::FileRefused => {
                 Step::FileRefused { reason: self.text("reason", |r| r.reason.take())? }
             }
@@ -35,8 +37,7 @@ impl Reader<'_> {
             EventKind::Rated => {
                 let rating = self.rating();
                 let repeats = self.request.repeats.take();
-                let repeats =
-                    repeats.or_else(|| self.breaks(Violation::missing("repeats")));
+                let repeats = repeats.or_else(|| self.breaks(Violation::missing("repeats")));
                 Step::Rated { rating: rating?, repeats: repeats? }
             }
             EventKind::FileReceived => Step::FileReceived { due_on: self.day("due_on")? },

@@ -34,8 +34,16 @@ impl Reader<'_> {
                 Some(kind) if !event.may_happen_to(kind) => self.breaks(Violation::new(
                     "kind",
                     "not_for_this_case",
-                    format!("Sự kiện {} không có ở loại vụ việc {}.", event.as_str(), kind.as_str()),
-                    format!("{} does not happen to a case of kind {}.", event.as_str(), kind.as_str()),
+                    format!(
+                        "Sự kiện {} không có ở loại vụ việc {}.",
+                        event.as_str(),
+                        kind.as_str()
+                    ),
+                    format!(
+                        "{} does not happen to a case of kind {}.",
+                        event.as_str(),
+                        kind.as_str()
+                    ),
                 )),
                 Some(kind) => Some(kind),
             },
@@ -94,7 +102,11 @@ impl Reader<'_> {
         Some(Person { subject: subject?, language: language?, email, phone })
     }
 
-    pub(super) fn of_service(&mut self, kind: EventKind, at: Option<OffsetDateTime>) -> Option<What> {
+    pub(super) fn of_service(
+        &mut self,
+        kind: EventKind,
+        at: Option<OffsetDateTime>,
+    ) -> Option<What> {
         let service = self.bounded("service", SERVICE_MAX, |r| r.service.take());
         let audience = match filled(self.request.audience.take()).as_deref() {
             Some("everyone") => Some(Audience::Everyone),
@@ -133,7 +145,9 @@ impl Reader<'_> {
 /// One `@`, something before it, a host with a dot behind it, nothing that could end a header.
 fn is_email(raw: &str) -> bool {
     let Some((before, host)) = raw.rsplit_once('@') else { return false };
-    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"' | '\\');
+    let is_plain = |c: char| {
+        c.is_ascii_graphic() && !matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"' | '\\')
+    };
     raw.len() <= EMAIL_MAX
         && !before.is_empty()
         && !before.contains('@')
@@ -146,6 +160,7 @@ fn is_email(raw: &str) -> bool {
 fn mobile(raw: &str) -> Option<String> {
     let digits: String = raw.chars().filter(|c| !matches!(c, ' ' | '.' | '-')).collect();
     let rest = digits.strip_prefix("+84").or_else(|| digits.strip_prefix('0'))?;
-    let is_number = rest.len() == 9 && rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.starts_with('0');
+    let is_number =
+        rest.len() == 9 && rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.starts_with('0');
     is_number.then(|| format!("+84{rest}"))
 }
