@@ -85,6 +85,14 @@ impl Tokened for YearForm {
 }
 
 impl CalendarPage {
+    fn label(&self, field: &str) -> &'static str {
+        match field {
+            "off" => self.f.t.pick("Ngày nghỉ lễ, nghỉ bù", "Days off"),
+            "worked" => self.f.t.pick("Ngày cuối tuần làm bù", "Weekends that are worked"),
+            _ => self.f.t.pick("Văn bản thông báo", "The announcement"),
+        }
+    }
+
     fn wrong(&self, field: &str) -> Option<String> {
         let words: Vec<String> = self
             .wrong
