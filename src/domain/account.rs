@@ -177,12 +177,12 @@ mod tests {
         assert_eq!(
             table,
             [
-                "submitter     ++.........",
-                "approver      .+++++.....",
-                "operator      .++..+...++",
-                "auditor       .++....+.+.",
-                "administrator .+.....+++.",
-                "system        ......+....",
+                "submitter     ++...........",
+                "approver      .+++++.....++",
+                "operator      .++..+...+++.",
+                "auditor       .++....+.+.+.",
+                "administrator .+.....+++.+.",
+                "system        ......+......",
             ]
         );
     }
