@@ -25,6 +25,7 @@ pub mod dispatch;
 pub mod drill;
 pub mod fcm;
 pub mod http;
+pub mod notices;
 pub mod oidc;
 pub mod pacing;
 pub mod provider;
@@ -77,6 +78,8 @@ pub struct Config {
     pub audit: audit::Audit,
     /// When announcements keep quiet.
     pub announcements: announcements::Announcements,
+    /// What the feedback system and its neighbours may tell people.
+    pub notices: notices::Notices,
     /// When offices are open.
     pub working_time: working_time::WorkingTime,
     /// How much a dispatcher takes on.
@@ -174,7 +177,6 @@ impl Config {
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
         self.announcements.check(&mut problems);
-        self.working_time.check(&mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
         waits::check(&self.waits, self.mode, &mut problems);

@@ -205,7 +205,7 @@ impl Console {
             working_years: WorkingYears::new(
                 pool.clone(),
                 Arc::clone(&clock),
-                config.working_time.hours().context("working_time.office_hours")?,
+                config.working_time.office_hours.clone(),
             ),
             token_issuer: config.bearer.issuer.clone(),
             trail: approval.trusted().clone().looking_back(past_keys(config)),

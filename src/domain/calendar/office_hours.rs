@@ -1,25 +1,35 @@
 //! When offices are open on a working day.
 
+use serde::Deserialize;
 use time::{Date, Duration, OffsetDateTime};
 
 use super::midnight;
 use crate::domain::timing::second_of_day;
 
 /// When offices are open on a working day, in the province's time: a few stretches, the earliest first, never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct OfficeHours(Vec<(Duration, Duration)>);
 
 /// What is written are not office hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOfficeHours {
     /// As in `07:30-12:00,13:30-17:00`.
-    #[error("is not written as 07:30-12:00,13:30-17:00")]
+    #[error("not written as 07:30-12:00,13:30-17:00")]
     Unreadable,
     /// A stretch ends before it begins, or before the one ahead of it is over.
     #[error(
         "has a stretch that does not end after it begins, or begins before the one ahead of it is over"
     )]
     Order,
+}
+
+impl TryFrom<String> for OfficeHours {
+    type Error = NotOfficeHours;
+
+    fn try_from(text: String) -> Result<Self, NotOfficeHours> {
+        Self::parse(&text)
+    }
 }
 
 impl OfficeHours {
