@@ -251,7 +251,7 @@ pub struct Person {
     /// Opaque id of the citizen, as devices are linked to it.
     pub subject: String,
     /// Their language, should none of their devices say.
-    pub language: Language,
+    pub language: Option<Language>,
     /// Where they can be written to.
     pub email: Option<String>,
     /// Where they can be texted, as +84….

@@ -80,6 +80,10 @@ id!(
     NoticeId
 );
 id!(
+    /// Notices that are delivered together.
+    NoticeBatchId
+);
+id!(
     /// One running `loa dispatch` process.
     DispatcherId
 );

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use ring::digest;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 use super::device::Language;
 use super::feedback::EventKind;
-use super::id::{IncidentId, NoticeId};
+use super::id::{IncidentId, NoticeId, OfficerId};
 use super::message::{CollapseId, PushMessage, Style};
 use super::seal::{SealError, TrustedKeys};
 use super::text;
@@ -23,6 +24,19 @@ const BODY_MAX: usize = 160;
 
 /// Version of the template's schema.
 pub const SCHEMA: u32 = 1;
+
+/// The notice of an event: told twice it is the same one, from whichever process and whichever copy of the database. One-way, so that it says
+/// nothing of the event or its sender.
+pub fn id_of(reported_by: OfficerId, event_id: &str) -> NoticeId {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(b"loa notice v1\0");
+    hash.update(reported_by.0.as_bytes());
+    hash.update(event_id.as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finish().as_ref()[..16]);
+    // RFC 9562 §5.8: version 8 is whatever its maker says.
+    NoticeId(uuid::Builder::from_custom_bytes(id).into_uuid())
+}
 
 /// What is sealed: the words of a notice and the bounds within which it may be used (invariant 1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +158,9 @@ impl Template {
         })
     }
 }
+
+/// What became of notices.
+pub mod ledger;
 
 /// The words of this release.
 mod words;

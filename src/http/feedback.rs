@@ -13,8 +13,8 @@ use super::error::forbidden;
 use super::extract::{Caller, CallersBody};
 use super::openapi::WriteProblems;
 use crate::domain::id::NoticeId;
-use crate::domain::notice::EventRequest;
-use crate::notice::{EventError, receive};
+use crate::domain::feedback::request::EventRequest;
+use crate::notice::{Arrival, EventError, Teller};
 use crate::telemetry::TraceParent;
 use crate::web::problem::{Kind, Problem};
 
@@ -43,15 +43,23 @@ async fn report(
     Caller(officer): Caller,
     CallersBody(request): CallersBody<EventRequest>,
 ) -> Result<(StatusCode, Json<EventAnswer>), Problem> {
-    let trace = TraceParent::current();
-    let told = receive(&app.pool, &officer, request, trace.as_ref()).await?;
+    let arrival = Arrival {
+        teller: Teller::Officer(officer),
+        request: Ok(request),
+        trace: TraceParent::current(),
+    };
+    let told = app.desk.tell(arrival).await?;
     Ok((StatusCode::ACCEPTED, Json(EventAnswer { notice: told.notice })))
 }
 
 impl From<EventError> for Problem {
     fn from(error: EventError) -> Self {
         match error {
-            EventError::Forbidden => forbidden(),
+            EventError::Forbidden | EventError::Nobody => forbidden(),
+            EventError::Malformed(place) => Self::new(Kind::MalformedJson).because(
+                format!("Không đọc được sự kiện: {place}."),
+                format!("The event cannot be read: {place}."),
+            ),
             EventError::Invalid(violations) => Self::invalid(violations),
             EventError::IdTaken => Self::new(Kind::Conflict).because(
                 "Mã sự kiện này đã dùng cho một sự kiện khác.",

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::access_tokens::AccessTokens;
 use crate::intake::Intake;
+use crate::notice::{Desk, Reception};
 use crate::registry::Registrar;
 use crate::registry::shown::ShownCounter;
 use crate::shutdown::Shutdown;
@@ -77,6 +78,8 @@ pub struct App {
     pub intake: Intake,
     /// Takes decisions.
     pub approval: Approval,
+    /// Takes events of the feedback system.
+    pub desk: Desk,
     /// Takes registrations of phones.
     pub registrar: Registrar,
     /// Counts phones that showed an alert.
@@ -111,6 +114,7 @@ impl App {
         let trusted = keys.trusted.clone();
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());
+        let desk = Desk::open(Reception::new(urgent.clone(), Arc::clone(&clock), &config));
         let shown = ShownCounter::new(pool.clone(), &config.devices);
         Self {
             pool,
@@ -120,6 +124,7 @@ impl App {
             tokens: None,
             intake,
             approval,
+            desk,
             registrar,
             shown,
             broker,

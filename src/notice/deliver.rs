@@ -1,36 +1,41 @@
-//! Claim a notice, verify its template, push to each of the person's devices, settle.
+//! Claim a batch of notices, verify their templates, push to each of their people's devices, settle.
 //!
-//! Settle first, then acknowledge, as with batches. Devices that have taken it are not sent to again when the task comes twice;
+//! Settle first, then acknowledge, as with a broadcast's batches. Devices that have taken it are not sent to again when the task comes twice;
 //! what a dispatcher had sent but not recorded when it died is sent again, and the app ignores a repeated (id, version).
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::attempt::Attempt;
 use super::templates::{self, TemplateError};
-use crate::delivery::again::{RECORD_AGAIN, jitter};
-use crate::delivery::gate::{Closed, Gate};
+use crate::delivery::again::RECORD_AGAIN;
+use crate::delivery::gate::Gate;
 use crate::delivery::in_hand::InHand;
-use crate::delivery::send::{BrokenOff, Report, Sender, Slice, Target};
-use crate::domain::broadcast::{Closing, Lane, Outcome};
+use crate::delivery::send::{Report, Sender, Slice, Target};
+use crate::domain::broadcast::Lane;
 use crate::domain::device::{Language, Provider};
-use crate::domain::id::{InstallationId, NoticeId};
+use crate::domain::feedback::EventKind;
+use crate::domain::id::{NoticeBatchId, NoticeId};
 use crate::domain::message::PushMessage;
-use crate::domain::notice::Template;
-use crate::domain::retry::{MAX_ATTEMPTS, Waits};
+use crate::domain::notice::ledger::Ring;
+use crate::domain::notice::{Template, Words};
+use crate::domain::retry::Waits;
 use crate::domain::seal::TrustedKeys;
 use crate::queue::Settle;
 use crate::store::batch::Next;
-use crate::store::notice::{self, Claimed, NoticeDevice};
+use crate::store::notice::{self, Claimed, NoticeDevice, Said};
 use crate::store::patience::soon;
 use crate::store::{StoreError, broadcast};
 use crate::telemetry::Metric;
+
+/// People of one batch who are sent to at once.
+const AT_ONCE: usize = 256;
 
 /// One person's devices at one provider, and what they are told.
 #[derive(Clone, Debug)]
@@ -90,30 +95,11 @@ pub struct Notices {
     gate: Arc<Gate>,
     trusted: TrustedKeys,
     waits: Waits,
-    running: InHand<NoticeId>,
+    running: InHand<NoticeBatchId>,
 }
 
-/// Why a notice was not pushed to anybody.
-#[derive(Debug, thiserror::Error)]
-enum DeliverError {
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What an attempt came to.
-#[derive(Default)]
-struct Attempt {
-    outcomes: Vec<(InstallationId, Outcome)>,
-    asked: Option<Duration>,
-    /// It was broken off before every device was tried; look again after this, and do not count it.
-    broken_off: Option<Duration>,
-    /// There may be devices it did not come to speak of.
-    cut_short: bool,
-    /// Somebody was sent to in this attempt and did not answer.
-    unanswered: bool,
-}
+/// The templates of a batch, by kind and version; `None` for one that cannot be believed.
+type Templates = HashMap<(EventKind, i32), Option<Arc<Template>>>;
 
 impl Notices {
     /// `gate` knows the holder; `trusted` are this process's own keys.
@@ -121,8 +107,8 @@ impl Notices {
         Self { pool, gate, trusted, waits, running: InHand::default() }
     }
 
-    /// Works on one notice; says what becomes of its task.
-    pub async fn deliver(&self, id: NoticeId, courier: &impl Courier) -> Settle {
+    /// Works on one batch; says what becomes of its task.
+    pub async fn deliver(&self, id: NoticeBatchId, courier: &impl Courier) -> Settle {
         let Some(_running) = self.running.take(id) else {
             // Our own, delivered again after a broker blip. Its work ends in a settlement, or with this process: then the due-scan
             // finds that nobody attends to it.
@@ -131,42 +117,43 @@ impl Notices {
         match self.work(id, courier).await {
             Ok(()) => Settle::Ack,
             Err(error) => {
-                tracing::warn!(notice = %id, %error, "notice {id} has to wait: {error}");
+                tracing::warn!(batch = %id, %error, "notices have to wait: {error}");
                 Settle::Requeue
             }
         }
     }
 
     /// Fails only before the claim.
-    async fn work(&self, id: NoticeId, courier: &impl Courier) -> Result<(), StoreError> {
+    async fn work(&self, id: NoticeBatchId, courier: &impl Courier) -> Result<(), StoreError> {
         let Some(claimed) = self.claim(id).await? else {
             // Whoever has it settles it or dies; then the due-scan brings it back.
             return Ok(());
         };
-        // From here on everything ends in a settlement: a notice left claimed by a live process would be nobody's.
-        let pushing = AssertUnwindSafe(self.push(id, &claimed, courier)).catch_unwind();
-        let attempt = match pushing.await {
+        // From here on everything ends in a settlement: a batch left claimed by a live process would be nobody's.
+        let pushing = AssertUnwindSafe(self.push(&claimed, courier)).catch_unwind();
+        let mut attempt = match pushing.await {
             Ok(Ok(attempt)) => attempt,
             Ok(Err(error)) => {
-                tracing::error!(notice = %id, %error, "notice {id} waits, nothing of it is sent: {error}");
+                tracing::error!(batch = %id, %error, "notices wait, nothing of them is sent: {error}");
                 self.unsent(&claimed, &error)
             }
-            // Reported by the panic hook. Somebody may have been sent to: it counts as an attempt, so that it has an end.
-            Err(_) => Attempt { cut_short: true, ..Attempt::default() },
+            // Reported by the panic hook.
+            Err(_) => Attempt::at(claimed.ledger.clone()).defective(),
         };
-        self.conclude(id, &claimed, attempt).await;
+        let (attempts, next) = attempt.conclude(claimed.attempts, &self.waits);
+        self.settle(id, claimed.claim, attempts, &attempt, next).await;
         Ok(())
     }
 
     /// Claims, and asks again when no answer came: the claim may have been committed, and one that a live process does not know of
     /// would be nobody's.
-    async fn claim(&self, id: NoticeId) -> Result<Option<Claimed>, StoreError> {
+    async fn claim(&self, id: NoticeBatchId) -> Result<Option<Claimed>, StoreError> {
         loop {
             let holder = self.gate.holder();
             let holder = holder.ok_or(StoreError::Database(sqlx::Error::PoolTimedOut))?;
             match soon(notice::claim(&self.pool, holder, id)).await {
                 Err(StoreError::Database(error)) => {
-                    tracing::warn!(notice = %id, %error, "a claim is asked for again: {error}");
+                    tracing::warn!(batch = %id, %error, "a claim is asked for again: {error}");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
                 answered => return answered,
@@ -174,115 +161,144 @@ impl Notices {
         }
     }
 
-    async fn push(
-        &self,
-        id: NoticeId,
-        claimed: &Claimed,
-        courier: &impl Courier,
-    ) -> Result<Attempt, DeliverError> {
-        let devices = soon(notice::devices_to_reach(&self.pool, id, &claimed.subject)).await?;
-        // Before the template: what is in doubt must end, too.
-        if self.has_expired(claimed) {
-            return Ok(Attempt::expired(&devices));
+    async fn push(&self, claimed: &Claimed, courier: &impl Courier) -> Result<Attempt, StoreError> {
+        let mut attempt = Attempt::at(claimed.ledger.clone());
+        let (devices, unreadable) = soon(notice::devices(&self.pool, &claimed.notices)).await?;
+        if unreadable > 0 {
+            attempt.cut_short(self.waits.broken);
+        } else {
+            attempt.ledger.withdraw_all_but(&devices.iter().map(ring).collect());
         }
-        let name = (claimed.template.0.as_str(), claimed.template.1);
-        let template = soon(templates::open(&self.pool, &self.trusted, name)).await?;
-        let template = Arc::new(template);
-        // What was sealed bounds the row, never the other way round.
-        let expires = claimed.expires_at.min(claimed.created_at + template.ttl());
+        // Before the templates: what is in doubt must end, too.
+        if self.has_expired(claimed) {
+            devices.iter().for_each(|device| attempt.know(ring(device)));
+            return Ok(attempt.expired());
+        }
+        let said = soon(notice::said(&self.pool, &claimed.notices)).await?;
+        let templates = self.templates(&said).await?;
         let live = soon(async {
             let mut conn = self.pool.acquire().await?;
             broadcast::live_emergencies(&mut conn).await
         });
         let live = live.await?;
-        let parcel = |provider, targets| Parcel {
-            notice: id,
-            provider,
-            template: Arc::clone(&template),
-            expires,
-            live: live.clone(),
-            targets,
-        };
-        Ok(attempt(parcel, &devices, courier, &self.waits).await)
+        let mut parcels = Vec::new();
+        for own in devices.chunk_by(|a, b| (a.place, a.provider()) == (b.place, b.provider())) {
+            let place = own[0].place;
+            let said = said.get(usize::from(place)).and_then(Option::as_ref);
+            let template = said.and_then(|said| templates.get(&(said.kind, said.version))?.as_ref());
+            let (Some(said), Some(template)) = (said, template) else {
+                // They are not lost sight of, and the others do not wait for them.
+                attempt.cut_short(self.waits.doubtful);
+                continue;
+            };
+            let rings: Vec<(Ring, Target)> =
+                own.iter().map(|device| (ring(device), target(device, said))).collect();
+            let (rings, targets): (Vec<Ring>, Vec<Target>) =
+                rings.into_iter().filter(|(ring, _)| attempt.ledger.outcome(*ring).is_open()).unzip();
+            if rings.is_empty() {
+                continue;
+            }
+            let parcel = Parcel {
+                notice: claimed.notices[usize::from(place)],
+                provider: rings[0].provider,
+                template: Arc::clone(template),
+                // What was sealed bounds the row, never the other way round.
+                expires: claimed.expires_at.min(claimed.begun_at + template.ttl()),
+                live: live.clone(),
+                targets,
+            };
+            parcels.push((rings, parcel));
+        }
+        let mut sending = stream::iter(parcels)
+            .map(|(rings, parcel)| async {
+                let report = AssertUnwindSafe(courier.send(parcel)).catch_unwind().await;
+                (rings, report)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((rings, report)) = sending.next().await {
+            match report {
+                Ok(report) => attempt.add(&rings, &report, &self.waits),
+                // Reported by the panic hook; the others' outcomes are kept.
+                Err(_) => attempt.panicked(&rings),
+            }
+        }
+        drop(sending);
+        Ok(attempt)
+    }
+
+    /// The templates that a batch needs. One that cannot be believed keeps back its own notices only.
+    async fn templates(&self, said: &[Option<Said>]) -> Result<Templates, StoreError> {
+        let mut templates = Templates::new();
+        for said in said.iter().flatten() {
+            let key = (said.kind, said.version);
+            if templates.contains_key(&key) {
+                continue;
+            }
+            let name = Words::of(said.kind).map_or("", |words| words.name);
+            let opened = soon(templates::open(&self.pool, &self.trusted, (name, said.version)));
+            let template = match opened.await {
+                Ok(template) => Some(Arc::new(template)),
+                Err(TemplateError::Store(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, "notices wait, nothing of them is sent: {error}");
+                    None
+                }
+            };
+            templates.insert(key, template);
+        }
+        Ok(templates)
     }
 
     fn has_expired(&self, claimed: &Claimed) -> bool {
         claimed.expires_at <= self.gate.database_now()
     }
 
-    fn unsent(&self, claimed: &Claimed, error: &DeliverError) -> Attempt {
-        let wait = match error {
-            // It ends without a word about devices that cannot even be read.
-            _ if self.has_expired(claimed) => return Attempt::default(),
-            DeliverError::Template(TemplateError::Unsealed(..) | TemplateError::Unbelieved(..)) => {
-                self.waits.doubtful
-            }
-            DeliverError::Template(TemplateError::Store(error)) | DeliverError::Store(error) => {
-                match error {
-                    StoreError::Database(_) => self.waits.parked,
-                    StoreError::Inconsistent { .. } => self.waits.broken,
-                }
-            }
-        };
-        Attempt { broken_off: Some(wait), cut_short: true, ..Attempt::default() }
-    }
-
-    async fn conclude(&self, id: NoticeId, claimed: &Claimed, mut attempt: Attempt) {
-        // Whoever was sent to without an answer may have rung: that counts, even if the attempt was broken off.
-        let counts = attempt.broken_off.is_none() || attempt.unanswered;
-        let attempts = claimed.attempts.saturating_add(i16::from(counts));
-        let tried = u16::try_from(attempts).unwrap_or(u16::MAX);
-        if attempt.broken_off.is_some() && counts && tried >= MAX_ATTEMPTS {
-            attempt.leave_unknown();
+    fn unsent(&self, claimed: &Claimed, error: &StoreError) -> Attempt {
+        let mut attempt = Attempt::at(claimed.ledger.clone());
+        // It ends without a word about devices that cannot even be read.
+        if self.has_expired(claimed) {
+            return attempt.expired();
         }
-        let open = attempt.cut_short || attempt.outcomes.iter().any(|(_, told)| told.is_open());
-        let next = if !open {
-            Next::Final
-        } else if let Some(wait) = attempt.broken_off {
-            let least =
-                if counts { self.waits.back_off(tried, None, jitter()) } else { Duration::ZERO };
-            Next::DueIn(wait.max(least))
-        } else if tried >= MAX_ATTEMPTS {
-            attempt.close(Closing::GaveUp);
-            Next::Final
-        } else {
-            Next::DueIn(self.waits.back_off(tried, attempt.asked, jitter()))
-        };
-        self.settle(id, claimed.claim, attempts, &attempt.outcomes, next).await;
+        attempt.cut_short(match error {
+            StoreError::Database(_) => self.waits.parked,
+            StoreError::Inconsistent { .. } => self.waits.broken,
+        });
+        attempt
     }
 
     /// However long the database is away: what has been sent must not be forgotten while we live.
     async fn settle(
         &self,
-        id: NoticeId,
+        id: NoticeBatchId,
         claim: i32,
         attempts: i16,
-        mut outcomes: &[(InstallationId, Outcome)],
+        attempt: &Attempt,
         mut next: Next,
     ) {
+        let mut ledger = Some(&attempt.ledger);
         loop {
-            let settling = notice::settle(&self.pool, id, claim, attempts, outcomes, &next);
+            let settling = notice::settle(&self.pool, id, claim, attempts, ledger, &next);
             match soon(settling).await {
                 Ok(true) => {
-                    for (_, outcome) in outcomes {
+                    for outcome in &attempt.tried {
                         Metric::Notices.add(1, &[("outcome", outcome.as_str())]);
                     }
                     return;
                 }
                 Ok(false) => {
-                    tracing::warn!(notice = %id, "somebody else has notice {id} now");
+                    tracing::warn!(batch = %id, "somebody else has these notices now");
                     return;
                 }
-                Err(error) if error.broken_constraint().is_some() && !outcomes.is_empty() => {
-                    tracing::error!(notice = %id, %error, "outcomes of notice {id} cannot be recorded: {error}");
+                Err(error) if error.broken_constraint().is_some() && ledger.is_some() => {
+                    tracing::error!(batch = %id, %error, "outcomes of notices cannot be recorded: {error}");
                     // It is let go of all the same, and what has ended is not begun anew.
-                    outcomes = &[];
+                    ledger = None;
                     if let Next::DueIn(wait) = &mut next {
                         *wait = (*wait).max(self.waits.broken);
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(notice = %id, %error, "outcomes wait for the database: {error}");
+                    tracing::warn!(batch = %id, %error, "outcomes wait for the database: {error}");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
             }
@@ -290,97 +306,16 @@ impl Notices {
     }
 }
 
-async fn attempt(
-    parcel: impl Fn(Provider, Vec<Target>) -> Parcel,
-    devices: &[NoticeDevice],
-    courier: &impl Courier,
-    waits: &Waits,
-) -> Attempt {
-    let mut attempt = Attempt::default();
-    for provider in Provider::ALL {
-        let own = devices.iter().filter(|device| device.address.provider() == provider);
-        let own: Vec<&NoticeDevice> = own.collect();
-        if own.is_empty() {
-            continue;
-        }
-        let targets = own.iter().map(|device| target(device)).collect();
-        let report = courier.send(parcel(provider, targets)).await;
-        attempt.add(&own, &report, waits);
-    }
-    attempt
+fn ring(device: &NoticeDevice) -> Ring {
+    Ring { place: device.place, provider: device.provider(), number: device.number }
 }
 
-fn target(device: &NoticeDevice) -> Target {
+fn target(device: &NoticeDevice, said: &Said) -> Target {
+    // What a person chose goes before what their phone is set to.
+    let language: &Language = said.language.as_ref().unwrap_or(&device.language);
     Target {
         number: device.number,
         address: device.address.clone(),
-        language: Arc::new(device.language.clone()),
-    }
-}
-
-impl Attempt {
-    /// Nobody is sent to any more.
-    fn expired(devices: &[NoticeDevice]) -> Self {
-        let outcomes = devices.iter().map(|device| (device.installation, device.outcome)).collect();
-        let mut attempt = Self { outcomes, ..Self::default() };
-        attempt.close(Closing::Expired);
-        attempt
-    }
-
-    /// Whoever may have rung so often is not tried again; whoever was not tried waits on.
-    fn leave_unknown(&mut self) {
-        for (_, outcome) in &mut self.outcomes {
-            if *outcome == Outcome::DueUnknown {
-                *outcome = Outcome::Unknown;
-            }
-        }
-    }
-
-    /// Takes over one provider's report. A device that was not tried keeps the outcome it had.
-    fn add(&mut self, devices: &[&NoticeDevice], report: &Report, waits: &Waits) {
-        let told: HashMap<i64, Outcome> = report.outcomes.iter().copied().collect();
-        let mut own: Vec<_> = devices
-            .iter()
-            .map(|device| {
-                let outcome = told.get(&device.number).copied().unwrap_or(device.outcome);
-                (device.installation, outcome)
-            })
-            .collect();
-        self.asked = self.asked.max(report.asked);
-        self.unanswered |= report.outcomes.iter().any(|(_, told)| *told == Outcome::DueUnknown);
-        match &report.broken_off {
-            None => {}
-            Some(BrokenOff::Gate(Closed::Expired)) => close(&mut own, Closing::Expired),
-            // A notice has no hours of its own.
-            Some(BrokenOff::Gate(Closed::NotYet(wait))) => {
-                self.broken_off = self.broken_off.max(Some(*wait));
-            }
-            // Nobody can stop a notice; should it ever be, it stays stopped.
-            Some(BrokenOff::Gate(Closed::Stopped)) => close(&mut own, Closing::Stopped),
-            Some(
-                BrokenOff::Gate(Closed::Held | Closed::Orphaned | Closed::Silent)
-                | BrokenOff::Panicked,
-            ) => {
-                self.broken_off = self.broken_off.max(Some(Duration::ZERO));
-            }
-            Some(BrokenOff::Parked) => self.broken_off = self.broken_off.max(Some(waits.parked)),
-            Some(BrokenOff::LeftAlone(wait)) => {
-                self.broken_off = self.broken_off.max(Some(report.left_alone(*wait, waits)));
-            }
-            Some(BrokenOff::OurFault) => {
-                self.broken_off = self.broken_off.max(Some(waits.doubtful));
-            }
-        }
-        self.outcomes.extend(own);
-    }
-
-    fn close(&mut self, reason: Closing) {
-        close(&mut self.outcomes, reason);
-    }
-}
-
-fn close(outcomes: &mut [(InstallationId, Outcome)], reason: Closing) {
-    for (_, outcome) in outcomes {
-        *outcome = outcome.closed(reason);
+        language: Arc::new(language.clone()),
     }
 }

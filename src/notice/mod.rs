@@ -1,16 +1,27 @@
 //! Beside the broadcasts: events of the feedback system become personal notices.
 //!
-//! An event is stored once by its id, together with its notice and the task that delivers it; what a lock screen shows is a sealed
-//! template (`domain::notice`). Which event a person hears of is decided here; how a push is sent, in `delivery`.
+//! An event is stored once by its id and is a line of its person's inbox at that moment; those that come together are pushed together. What a
+//! lock screen shows is a sealed template (`domain::notice`). Which event a person hears of is decided here; how a push is sent, in `delivery`.
 
-/// `loa dispatch`: claim, verify the template's seal, push, settle.
+mod attempt;
+
+/// `feedback.events`.
+pub mod broker;
+
+/// `loa dispatch`: claim, verify the templates' seals, push, settle.
 pub mod deliver;
 
-/// `feedback.events` and `POST /v1/feedback-events`: validate, store, outbox row, one transaction.
+/// Many events, one transaction.
+pub mod desk;
+
+/// Validate, store, outbox row.
 pub mod receive;
 
 /// `loa serve` seals the built-in templates at start.
 pub mod templates;
 
+mod verdict;
+
 pub use deliver::{Courier, Notices, Parcel};
-pub use receive::{EventError, Told, receive};
+pub use desk::Desk;
+pub use receive::{Arrival, EventError, Reception, Teller, Told};

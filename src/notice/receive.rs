@@ -1,20 +1,55 @@
-//! An event arrives: by REST or from the broker, judged alike.
+//! Events arrive: by REST or from the broker, judged alike.
 //!
-//! Event, notice, outbox row and audit entry are one transaction. What a sender has not seen confirmed it sends again; the event's id
-//! makes that harmless.
+//! A group of events that came at the same moment is one transaction: people, cases, events, the batch of their notices, its task and the sums
+//! of the report. What a sender has not seen confirmed it sends again; the event's id makes that harmless.
 
-use serde_json::json;
-use sqlx::PgPool;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use super::verdict::{Judged, Verdicts};
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::account::{Officer, Power};
-use crate::domain::id::NoticeId;
-use crate::domain::notice::{EventRequest, FeedbackEvent, Template};
+use crate::domain::calendar::Calendar;
+use crate::domain::calendar::office_hours::OfficeHours;
+use crate::domain::feedback::links::AllowedHosts;
+use crate::domain::feedback::request::{EventRequest, Rules};
+use crate::domain::feedback::{FeedbackEvent, What};
+use crate::domain::id::{NoticeBatchId, NoticeId};
+use crate::domain::notice::Words;
 use crate::domain::violation::Violation;
-use crate::queue::{Delivery, Exchange, Publication, Publisher, Queue, Settle, Task};
-use crate::store::notice::{self, Received};
+use crate::queue::{Exchange, Queue, Task};
+use crate::store::feedback;
 use crate::store::patience::soon;
-use crate::store::{StoreError, account, audit, outbox};
+use crate::store::{StoreError, account, notice, outbox, working_year};
 use crate::telemetry::TraceParent;
+
+/// How often a group is tried again when another came between.
+const ATTEMPTS: u32 = 8;
+
+/// Who tells an event.
+#[derive(Clone, Debug)]
+pub enum Teller {
+    /// Whoever called the API.
+    Officer(Officer),
+    /// A user of the broker, by the name that the broker vouches for.
+    BrokerUser(String),
+}
+
+/// An event, as it came.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Who tells it.
+    pub teller: Teller,
+    /// What they wrote; or where it could not be read.
+    pub request: Result<EventRequest, String>,
+    /// What it belongs to in a trace.
+    pub trace: Option<TraceParent>,
+}
 
 /// What the sender is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +66,12 @@ pub enum EventError {
     /// The role does not include telling events.
     #[error("the account may not report events")]
     Forbidden,
+    /// The broker's user has no account here.
+    #[error("the broker's user is nobody here")]
+    Nobody,
+    /// It could not be read. Where, never what: the body may be anybody's.
+    #[error("not an event: {0}")]
+    Malformed(String),
     /// Rules were broken.
     #[error("{}", .0.iter().map(|v| format!("{} ({})", v.field, v.rule)).collect::<Vec<_>>().join(", "))]
     Invalid(Vec<Violation>),
@@ -42,110 +83,189 @@ pub enum EventError {
     Store(#[from] StoreError),
 }
 
-impl From<sqlx::Error> for EventError {
+impl EventError {
+    /// For the sender to read later: which rules were broken, and nothing of the event.
+    pub(super) fn as_reason(&self) -> Value {
+        match self {
+            Self::Invalid(violations) => json!({"problem": "invalid", "violations": violations}),
+            Self::Forbidden => json!({"problem": "forbidden"}),
+            Self::Nobody | Self::Malformed(_) | Self::Store(_) => {
+                json!({"problem": "malformed", "detail": self.to_string()})
+            }
+            Self::IdTaken => json!({"problem": "conflict", "detail": self.to_string()}),
+        }
+    }
+}
+
+/// Why a group has to be tried again, or cannot be stored.
+enum Trouble {
+    /// Somebody told of the same case, or the same event, at this very moment.
+    Overtaken,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Database(sqlx::Error::Database(answer)) => answer.code(),
+            StoreError::Database(_) | StoreError::Inconsistent { .. } => None,
+        };
+        // 40P01: a ring of waiting, of which we are the one chosen to yield.
+        if code.as_deref() == Some("40P01") { Self::Overtaken } else { Self::Store(error) }
+    }
+}
+
+impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
+        StoreError::from(error).into()
     }
 }
 
-/// Judges an event and stores it with everything that follows from it.
-pub async fn receive(
-    pool: &PgPool,
-    officer: &Officer,
-    request: EventRequest,
+/// Takes events.
+#[derive(Debug)]
+pub struct Reception {
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    hours: OfficeHours,
+    hosts: AllowedHosts,
+}
+
+impl Reception {
+    /// As configured.
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, config: &Config) -> Self {
+        let hours = config.working_time.office_hours.clone();
+        let hosts = config.notices.hosts(&config.http.base_url());
+        Self { pool, clock, hours, hosts }
+    }
+
+    /// Judges a group of events and stores those that are good, with everything that follows from them. One answer each, in their order.
+    ///
+    /// # Errors
+    /// When the database is away or one of them cannot be stored; then nothing of the group is.
+    pub async fn receive(
+        &self,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Vec<Result<Told, EventError>>, StoreError> {
+        let trace = arrivals.iter().find_map(|arrival| arrival.trace.clone());
+        let (judged, calendar) = soon(self.read(arrivals)).await?;
+        for _ in 0..ATTEMPTS {
+            match soon(self.store(&judged, &calendar, trace.as_ref())).await {
+                Ok(answers) => {
+                    let answer = |(judged, answer): (Judged, Option<_>)| match judged.event {
+                        Err(error) => Err(error),
+                        // Every good event was decided.
+                        Ok(_) => answer.unwrap_or(Err(EventError::Nobody)),
+                    };
+                    return Ok(judged.into_iter().zip(answers).map(answer).collect());
+                }
+                Err(Trouble::Store(error)) => return Err(error),
+                Err(Trouble::Overtaken) => tracing::info!("events came between; trying again"),
+            }
+        }
+        Err(StoreError::Database(sqlx::Error::PoolTimedOut))
+    }
+
+    /// What needs no lock: who tells it, and does it obey the rules?
+    async fn read(&self, arrivals: Vec<Arrival>) -> Result<(Vec<Judged>, Calendar), StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let years = working_year::all(&mut conn).await?;
+        let calendar = Calendar::new(self.hours.clone(), years);
+        let rules = Rules { hosts: self.hosts.clone(), now: self.clock.now() };
+        let mut users: BTreeMap<String, Option<Officer>> = BTreeMap::new();
+        let mut judged = Vec::with_capacity(arrivals.len());
+        for Arrival { teller, request, .. } in arrivals {
+            let (officer, by_broker) = match teller {
+                Teller::Officer(officer) => (Some(officer), false),
+                Teller::BrokerUser(user) => match users.get(&user) {
+                    Some(known) => (known.clone(), true),
+                    None => {
+                        let officer = account::officer_by_broker_user(&mut conn, &user).await?;
+                        users.insert(user, officer.clone());
+                        (officer, true)
+                    }
+                },
+            };
+            judged.push(judge(officer, by_broker, request, &rules));
+        }
+        Ok((judged, calendar))
+    }
+
+    async fn store(
+        &self,
+        judged: &[Judged],
+        calendar: &Calendar,
+        trace: Option<&TraceParent>,
+    ) -> Result<Vec<Option<Result<Told, EventError>>>, Trouble> {
+        let mut tx = self.pool.begin().await?;
+        let mut verdicts = Verdicts::of(judged, calendar, self.clock.now());
+        verdicts.read(&mut tx).await?;
+        verdicts.decide()?;
+        if !verdicts.write(&mut tx).await? {
+            return Err(Trouble::Overtaken);
+        }
+        for (due, notices) in verdicts.to_push() {
+            batch(&mut tx, &notices, due, trace).await?;
+        }
+        let rejects = verdicts.rejects();
+        if !rejects.is_empty() {
+            feedback::add_rejects(&mut tx, &rejects).await?;
+        }
+        // Last: whoever counts the same waits for us only as long as the commit takes.
+        notice::count(&mut tx, &verdicts.counts()).await?;
+        tx.commit().await?;
+        Ok(verdicts.answers())
+    }
+}
+
+/// The sender, the rules; not yet what is stored.
+fn judge(
+    officer: Option<Officer>,
+    by_broker: bool,
+    request: Result<EventRequest, String>,
+    rules: &Rules,
+) -> Judged {
+    let name = request.as_ref().ok().and_then(|request| request.id.clone());
+    let event = match (&officer, request) {
+        (None, _) => Err(EventError::Nobody),
+        (Some(officer), _) if !officer.role.may(Power::ReportEvents) => Err(EventError::Forbidden),
+        (Some(_), Err(place)) => Err(EventError::Malformed(place)),
+        (Some(_), Ok(request)) => FeedbackEvent::parse(request, rules)
+            .map_err(EventError::Invalid)
+            .and_then(|event| match event.what {
+                What::OfCase { .. } => Ok(event),
+                What::Incident { .. } | What::Maintenance { .. } => {
+                    Err(EventError::Invalid(vec![for_everyone()]))
+                }
+            }),
+    };
+    Judged { officer, by_broker, name, event }
+}
+
+/// What everybody is told is an announcement, and Sở KH&CN approves those (QC-CB 13).
+fn for_everyone() -> Violation {
+    Violation::new(
+        "kind",
+        "needs_approval",
+        "Sự cố và bảo trì được báo cho mọi người: hãy gửi dưới dạng thông tin tuyên truyền để Sở KH&CN duyệt (POST /v1/alerts).",
+        "Incidents and maintenance are told to everybody: submit an announcement for Sở KH&CN to approve (POST /v1/alerts).",
+    )
+}
+
+/// A batch, and its task unless it waits.
+async fn batch(
+    conn: &mut PgConnection,
+    notices: &[NoticeId],
+    due: Option<OffsetDateTime>,
     trace: Option<&TraceParent>,
-) -> Result<Told, EventError> {
-    if !officer.role.may(Power::ReportEvents) {
-        return Err(EventError::Forbidden);
+) -> Result<(), Trouble> {
+    let id = NoticeBatchId::new();
+    // As long as the built-in templates allow; a dispatcher holds each notice to its own sealed one's.
+    notice::add_batch(conn, id, notices, due, Words::TTL).await?;
+    if due.is_none() {
+        let task = serde_json::to_value(Task::NoticesV1 { batch: id });
+        let body = task.map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let (exchange, queue) = (Exchange::Work.name(), Queue::Notice.name());
+        outbox::add(conn, exchange, queue, &body, trace.map(TraceParent::as_str)).await?;
     }
-    let event = FeedbackEvent::parse(request).map_err(EventError::Invalid)?;
-    let mut tx = pool.begin().await?;
-    let received = notice::receive(&mut tx, &event, officer.id, ttl(&event)).await?;
-    let told = match received {
-        Received::Repeated(notice) => return Ok(Told { notice, repeated: true }),
-        Received::IdTaken => return Err(EventError::IdTaken),
-        Received::New(notice) => Told { notice, repeated: false },
-    };
-    let task = Task::NoticeV1 { notice: told.notice };
-    let body = serde_json::to_value(task).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let (exchange, queue) = (Exchange::Work.name(), Queue::Notice.name());
-    outbox::add(&mut tx, exchange, queue, &body, trace.map(TraceParent::as_str)).await?;
-    // Neither who the citizen is nor what the case is about belongs into the trail.
-    let detail = json!({"kind": event.kind, "agency": event.agency, "notice": told.notice});
-    audit::append(&mut tx, &officer.id.to_string(), "feedback_event.received", &event.id, detail)
-        .await?;
-    tx.commit().await?;
-    tracing::info!(notice = %told.notice, "an event became notice {}", told.notice);
-    Ok(told)
-}
-
-/// As long as the built-in template allows; a dispatcher holds it to the sealed one's.
-fn ttl(event: &FeedbackEvent) -> time::Duration {
-    let (name, version) = event.kind.template();
-    Template::built_in("")
-        .iter()
-        .find(|template| (template.name.as_str(), template.version) == (name, version))
-        .map_or(time::Duration::days(3), Template::ttl)
-}
-
-/// Handles one message of `feedback.events`. The broker vouches for who sent it; without that it is refused.
-pub async fn handle(pool: &PgPool, publisher: &Publisher, delivery: Delivery) -> Settle {
-    let verdict = judge(pool, &delivery).await;
-    let answer = match &verdict {
-        Ok(told) => json!({"status": "accepted", "notice": told.notice, "repeated": told.repeated}),
-        Err(Refused::Later(error)) => {
-            tracing::warn!(%error, "an event has to wait: {error}");
-            return wait(error);
-        }
-        Err(Refused::Never(reason)) => json!({"status": "refused", "reason": reason}),
-    };
-    // A sender must not have us write into our own queues.
-    let reply_to = delivery
-        .reply_to
-        .as_ref()
-        .filter(|to| !to.is_empty() && Queue::all().iter().all(|queue| queue.name() != *to));
-    if let Some(reply_to) = reply_to {
-        let id = format!("answer:{}", delivery.message_id.as_deref().unwrap_or("?"));
-        let body = answer.to_string().into_bytes();
-        let answer = Publication::answer(reply_to, delivery.correlation_id.clone(), body, id);
-        // Whoever gets no answer asks again; the event's id makes that harmless.
-        if let Err(error) = publisher.publish(answer).await {
-            tracing::warn!(%error, "an answer was not delivered: {error}");
-        }
-    }
-    match verdict {
-        Ok(_) => Settle::Ack,
-        Err(Refused::Never(reason)) => Settle::Dead(reason),
-        Err(Refused::Later(error)) => wait(&error),
-    }
-}
-
-/// For a database that is away an event waits as long as it takes; any other trouble may be the event's own.
-fn wait(error: &StoreError) -> Settle {
-    if error.is_outage() { Settle::Hold } else { Settle::Requeue }
-}
-
-enum Refused {
-    Never(String),
-    Later(StoreError),
-}
-
-async fn judge(pool: &PgPool, delivery: &Delivery) -> Result<Told, Refused> {
-    let never = |reason: &str| Refused::Never(reason.to_owned());
-    let user = delivery.user_id.as_deref().ok_or_else(|| never("no validated user-id"))?;
-    let officer = soon(async {
-        let mut conn = pool.acquire().await?;
-        account::officer_by_broker_user(&mut conn, user).await
-    });
-    let officer = officer.await.map_err(Refused::Later)?;
-    let officer = officer.ok_or_else(|| never("the broker's user is nobody here"))?;
-    // serde's words may quote the body; where it went wrong is enough.
-    let request: EventRequest = serde_json::from_slice(&delivery.body).map_err(|error| {
-        Refused::Never(format!("not an event: line {} column {}", error.line(), error.column()))
-    })?;
-    let received = soon(receive(pool, &officer, request, delivery.trace.as_ref()));
-    received.await.map_err(|error| match error {
-        EventError::Store(error @ StoreError::Database(_)) => Refused::Later(error),
-        other => Refused::Never(other.to_string()),
-    })
+    Ok(())
 }

@@ -299,7 +299,7 @@ fn notices(
         let (notices, sender) = (Arc::clone(&notices), Arc::clone(&sender));
         async move {
             match Task::parse(&delivery.body) {
-                Ok(Task::NoticeV1 { notice }) => notices.deliver(notice, &*sender).await,
+                Ok(Task::NoticesV1 { batch }) => notices.deliver(batch, &*sender).await,
                 Ok(Task::PlanV1 { .. } | Task::PushV1 { .. }) => {
                     Settle::Dead("no notice, in the notices' queue".to_owned())
                 }
@@ -321,7 +321,7 @@ pub(super) async fn handle(engine: Arc<Engine>, delivery: Delivery) -> Settle {
         Ok(Task::PushV1 { broadcast, provider, first }) => {
             dispatch::dispatch(&engine, BatchKey { broadcast, provider, first }).await
         }
-        Ok(Task::NoticeV1 { .. }) => Settle::Dead("a notice in the wrong queue".to_owned()),
+        Ok(Task::NoticesV1 { .. }) => Settle::Dead("a notice in the wrong queue".to_owned()),
         Err(error) => Settle::Dead(error.to_string()),
     }
 }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::console::{self, Console};
 use crate::domain::seal::{SealingKey, TrustedKeys};
 use crate::http::{self, App, AppState};
-use crate::notice::{receive, templates};
+use crate::notice::{broker, templates};
 use crate::publication::Publication;
 use crate::queue::{Broker, Consumer, Delivery, Publisher, Queue, Subscription, consume};
 use crate::shutdown::Shutdown;
@@ -30,8 +30,8 @@ use crate::web;
 /// How long the last checkpoint may take when the process ends.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
 
-/// Events of the feedback system worked on at once by one process.
-const EVENTS_AT_ONCE: u16 = 16;
+/// Events of the feedback system in one process's hands: one transaction's, and the next one's.
+const EVENTS_AT_ONCE: u16 = 1000;
 
 /// Serves until shutdown is requested and open requests are answered.
 pub async fn run(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
@@ -133,10 +133,10 @@ fn checkpoints(
 
 /// Takes what the feedback system and neighbours tell.
 fn feedback_events(app: &AppState, broker: &Broker, publisher: &Publisher) -> Consumer {
-    let (pool, answers) = (app.urgent.clone(), publisher.clone());
+    let (desk, answers) = (app.desk.clone(), publisher.clone());
     let handler = move |delivery: Delivery| {
-        let (pool, answers) = (pool.clone(), answers.clone());
-        async move { receive::handle(&pool, &answers, delivery).await }
+        let (desk, answers) = (desk.clone(), answers.clone());
+        async move { broker::handle(&desk, &answers, delivery).await }
     };
     let subscription = Subscription::new(Queue::FeedbackEvents, EVENTS_AT_ONCE);
     consume(broker, publisher, Arc::clone(&app.clock), subscription, handler)

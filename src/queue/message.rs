@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::topology::Queue;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
-use crate::domain::id::{BroadcastId, NoticeId};
+use crate::domain::id::{BroadcastId, NoticeBatchId};
 use crate::telemetry::TraceParent;
 
 /// One piece of our own work.
@@ -30,10 +30,10 @@ pub enum Task {
         /// The first device number of the batch, which names it within broadcast and provider.
         first: i64,
     },
-    /// Deliver one personal notice.
-    NoticeV1 {
+    /// Deliver personal notices that came together.
+    NoticesV1 {
         /// Which.
-        notice: NoticeId,
+        batch: NoticeBatchId,
     },
 }
 
@@ -61,7 +61,7 @@ impl Task {
         let malformed = |error: serde_json::Error| TaskError::Malformed(describe(&error));
         let Kind { kind } = serde_json::from_slice(body).map_err(malformed)?;
         match kind.as_str() {
-            "plan_v1" | "push_v1" | "notice_v1" => serde_json::from_slice(body).map_err(malformed),
+            "plan_v1" | "push_v1" | "notices_v1" => serde_json::from_slice(body).map_err(malformed),
             _ => Err(TaskError::Unknown(kind.chars().take(64).collect())),
         }
     }
@@ -79,7 +79,7 @@ impl Task {
             Self::PushV1 { broadcast, provider, first } => {
                 format!("push_v1:{broadcast}:{provider}:{first}")
             }
-            Self::NoticeV1 { notice } => format!("notice_v1:{notice}"),
+            Self::NoticesV1 { batch } => format!("notices_v1:{batch}"),
         }
     }
 
@@ -88,7 +88,7 @@ impl Task {
         match self {
             Self::PlanV1 { .. } => Queue::of_plans(lane),
             Self::PushV1 { provider, .. } => Queue::of_lane(lane, provider),
-            Self::NoticeV1 { .. } => Queue::Notice,
+            Self::NoticesV1 { .. } => Queue::Notice,
         }
     }
 }
@@ -174,9 +174,9 @@ mod tests {
 
     #[test]
     fn a_newer_release_may_add_a_field() {
-        let notice = NoticeId::new();
-        let body = format!(r#"{{"kind":"notice_v1","notice":"{notice}","hurry":true}}"#);
-        assert_eq!(Task::parse(body.as_bytes()), Ok(Task::NoticeV1 { notice }));
+        let batch = NoticeBatchId::new();
+        let body = format!(r#"{{"kind":"notices_v1","batch":"{batch}","hurry":true}}"#);
+        assert_eq!(Task::parse(body.as_bytes()), Ok(Task::NoticesV1 { batch }));
     }
 
     #[test]

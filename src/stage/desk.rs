@@ -176,9 +176,14 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Tells an event of the feedback system; the notice's collapse id.
-    pub async fn tell(&self, event: &Value) -> anyhow::Result<String> {
-        let told = self.post(&self.people.system, "/v1/feedback-events", event).await?;
+    /// Tells a person, as the feedback system, that their case has its result; the notice's collapse id.
+    pub async fn tell_result(&self, person: &str, case: &str) -> anyhow::Result<String> {
+        let event = json!({
+            "version": 2, "id": format!("{case}:result"), "kind": "result", "at": SystemClock.now().format(&Rfc3339)?,
+            "case": {"id": case, "kind": "feedback", "sequence": 1}, "person": {"subject": person},
+            "attachment": {"name": "ket-qua.pdf"},
+        });
+        let told = self.post(&self.people.system, "/v1/feedback-events", &event).await?;
         let notice = told["notice"].as_str().context("the answer names no notice")?.parse()?;
         Ok(CollapseId::of(notice).as_str().to_owned())
     }

@@ -110,6 +110,9 @@ pub mod patience;
 /// Locks that only one process holds.
 pub mod lock;
 
+/// What the feedback system told: people, cases, events.
+pub mod feedback;
+
 /// The brake on forgetting dead addresses.
 pub mod forgetting;
 
@@ -154,7 +157,7 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// The registry of phones.
 pub mod device;
 
-/// Personal notices.
+/// Batches of personal notices, and their templates.
 pub mod notice;
 
 /// Warnings approved in advance, and what was made of them.

@@ -13,6 +13,7 @@ use crate::domain::id::{AgencyId, AlertId};
 use crate::domain::lifecycle::AlertState;
 use crate::domain::message::Purpose;
 use crate::domain::report::{Cell, Counts, Key, Scope, Shown};
+use crate::domain::wording::PROVINCE;
 
 /// Writing down, after the fact, what is counted here.
 pub mod gather;
@@ -180,11 +181,11 @@ pub async fn notices(conn: &mut PgConnection, scope: &Scope) -> Result<Notices, 
     let (from, until) = scope.span.bounds();
     Ok(sqlx::query_as!(
         Notices,
-        r#"select (select count(*) from notice where created_at >= $1 and created_at < $2) as "notices!",
-                  count(distinct notice_id) as "taken!", count(*) as "devices!"
-           from notice_delivery where outcome = 2 and at >= $1 and at < $2"#,
-        from,
-        until
+        r#"select coalesce(sum(pushed), 0)::bigint as "notices!", coalesce(sum(reached), 0)::bigint as "taken!",
+                  coalesce(sum(devices), 0)::bigint as "devices!"
+           from notice_day where day >= $1 and day < $2"#,
+        from.to_offset(PROVINCE).date(),
+        until.to_offset(PROVINCE).date()
     )
     .fetch_one(conn)
     .await?)

@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::gate::SILENCE;
 use crate::domain::broadcast::Lane;
 use crate::domain::device::Provider;
-use crate::domain::id::NoticeId;
+use crate::domain::id::NoticeBatchId;
 use crate::queue::message::Task;
 use crate::queue::publisher::{Publication, Publisher};
 use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
 use crate::store::patience::soon;
 use crate::store::{
-    StoreError, broadcast, idempotency, liveness, lock, notice, outbox, permit, schedule, template,
+    StoreError, broadcast, feedback, idempotency, liveness, lock, notice, outbox, permit, schedule, template,
 };
 use crate::telemetry::Metric;
 
@@ -40,7 +40,7 @@ const TIDY_EVERY: u32 = 7200;
 const SCAN_LOCK: i64 = 0x6c6f_615f_6475_6500;
 
 /// What is due again: batches with their lane, and notices.
-type Taken = (Vec<(BatchKey, String)>, Vec<NoticeId>);
+type Taken = (Vec<(BatchKey, String)>, Vec<NoticeBatchId>);
 
 /// The scan of one process.
 #[derive(Clone, Debug)]
@@ -57,6 +57,7 @@ impl Due {
     async fn tidy(&self) -> Result<(), StoreError> {
         idempotency::prune(&self.pool).await?;
         permit::prune(&self.pool).await?;
+        feedback::prune_rejects(&mut *self.pool.acquire().await?).await?;
         Ok(())
     }
 
@@ -158,11 +159,11 @@ impl Due {
         &self,
         conn: &mut PgConnection,
         due: &[(BatchKey, String)],
-        due_notices: &[NoticeId],
+        due_notices: &[NoticeBatchId],
     ) -> Result<Vec<Publication>, StoreError> {
         let mut lost = Vec::new();
         let due: HashSet<BatchKey> = due.iter().map(|(key, _)| *key).collect();
-        let due_notices: HashSet<NoticeId> = due_notices.iter().copied().collect();
+        let due_notices: HashSet<NoticeBatchId> = due_notices.iter().copied().collect();
         for (broadcast, lane) in soon(batch::unplanned(conn)).await? {
             if self.is_empty(Queue::of_plans(lane)).await {
                 let task = Task::PlanV1 { broadcast };
@@ -193,8 +194,8 @@ impl Due {
     }
 }
 
-fn notice_task(notice: NoticeId) -> Publication {
-    Publication::task(Task::NoticeV1 { notice }, Lane::Personal, None)
+fn notice_task(batch: NoticeBatchId) -> Publication {
+    Publication::task(Task::NoticesV1 { batch }, Lane::Personal, None)
 }
 
 fn task(key: BatchKey, lane: Lane) -> Publication {

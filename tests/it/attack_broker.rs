@@ -5,7 +5,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use loa::domain::broadcast::Lane;
 use loa::domain::device::Provider;
-use loa::domain::id::{BroadcastId, NoticeId};
+use loa::domain::id::{BroadcastId, NoticeBatchId};
 use loa::queue::{Exchange, Publication, Publisher, Queue, Task, dead, topology};
 use serde_json::json;
 use sqlx::PgPool;
@@ -31,13 +31,13 @@ async fn forged_tasks_send_nothing_and_do_not_keep_the_real_alert_from_anybody(p
     let urgent = Queue::of_lane(Lane::Emergency, Provider::Fcm);
 
     let push = |broadcast, first| Task::PushV1 { broadcast, provider: Provider::Fcm, first };
-    let stranger = NoticeId::new();
+    let stranger = NoticeBatchId::new();
     let mut forged = vec![
         Publication::task(Task::PlanV1 { broadcast: unknown }, Lane::Emergency, None),
         Publication::task(push(unknown, 1), Lane::Emergency, None),
         Publication::task(push(unknown, i64::MIN), Lane::Bulk, None),
-        Publication::task(Task::NoticeV1 { notice: stranger }, Lane::Personal, None),
-        raw(urgent, Task::NoticeV1 { notice: stranger }.to_body(), "a notice among pushes"),
+        Publication::task(Task::NoticesV1 { batch: stranger }, Lane::Personal, None),
+        raw(urgent, Task::NoticesV1 { batch: stranger }.to_body(), "a notice among pushes"),
         raw(Queue::Notice, push(unknown, 1).to_body(), "a push among notices"),
         raw(urgent, b"\xff\xfe\x00".to_vec(), "garbage"),
         raw(urgent, b"[]".to_vec(), "no object"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use loa::domain::account::Role;
 use loa::domain::broadcast::Lane;
-use loa::domain::id::{BroadcastId, NoticeId};
+use loa::domain::id::{BroadcastId, NoticeBatchId};
 use loa::queue::{
     Broker, Exchange, Publication, Publisher, Queue, Settle, Subscription, Task, depth,
 };
@@ -77,7 +77,7 @@ pub async fn lay(broker: &Broker) -> BroadcastId {
     let broadcast = BroadcastId::new();
     let words = || PRIVATE.as_bytes().to_vec();
     let strange = Publication::new(Exchange::Work, "notice", words(), "thu-1", None);
-    let known = Task::NoticeV1 { notice: NoticeId::new() };
+    let known = Task::NoticesV1 { batch: NoticeBatchId::new() };
     let plan = Publication::task(Task::PlanV1 { broadcast }, Lane::Emergency, None);
     let event = Publication::new(Exchange::FeedbackEvents, "x", words(), "su-kien-9", None);
     dies(broker, Queue::Notice, strange, "mẫu 7 chưa được ký").await;

@@ -2,7 +2,7 @@
 
 use loa::clock::{Clock as _, SystemClock};
 use loa::domain::broadcast::{Lane, Outcome};
-use loa::domain::id::NoticeId;
+use loa::domain::id::NoticeBatchId;
 use loa::queue::{Consumer, Delivery, Publication, Publisher, Queue, Settle, Subscription, Task};
 use loa::store::liveness::{self, Announcement, Liveness};
 use loa::upkeep::due::Due;
@@ -34,7 +34,7 @@ impl Scanner {
     }
 
     /// What one scan lets out.
-    async fn scan(&mut self) -> Vec<NoticeId> {
+    async fn scan(&mut self) -> Vec<NoticeBatchId> {
         self.due.scan().await.expect("a scan");
         // One queue keeps its order: what came before this mark is all there is.
         let mark = self.mark().await;
@@ -48,28 +48,28 @@ impl Scanner {
     }
 
     /// Puts the task of a notice that does not exist into the queue.
-    async fn mark(&self) -> NoticeId {
-        let notice = NoticeId::new();
-        let task = Publication::task(Task::NoticeV1 { notice }, Lane::Personal, None);
+    async fn mark(&self) -> NoticeBatchId {
+        let batch = NoticeBatchId::new();
+        let task = Publication::task(Task::NoticesV1 { batch }, Lane::Personal, None);
         within(self.due.publisher.publish(task)).await.expect("confirmed");
-        notice
+        batch
     }
 
-    async fn next(&mut self) -> NoticeId {
+    async fn next(&mut self) -> NoticeBatchId {
         let delivery = within(self.tasks.recv()).await.expect("a task");
         match Task::parse(&delivery.body) {
-            Ok(Task::NoticeV1 { notice }) => notice,
+            Ok(Task::NoticesV1 { batch }) => batch,
             other => panic!("only notices are here: {other:?}"),
         }
     }
 }
 
 /// As if it had been told a while ago, its task gone to the broker, and the broker wiped.
-async fn told_and_lost(app: &TestApp) -> NoticeId {
+async fn told_and_lost(app: &TestApp) -> NoticeBatchId {
     phones(&app.pool).await;
     let id = told(app).await;
     for statement in
-        ["delete from outbox", "update notice set created_at = created_at - interval '3 seconds'"]
+        ["delete from outbox", "update notice_batch set created_at = created_at - interval '3 seconds'"]
     {
         sqlx::query(statement).execute(&app.pool).await.unwrap();
     }
@@ -102,7 +102,7 @@ async fn a_notice_whose_task_was_lost_goes_out_again_until_it_is_delivered(pool:
 async fn a_notice_that_is_still_in_the_outbox_is_not_lost(pool: PgPool) {
     let (app, vhost) = (TestApp::start(pool).await, Vhost::create().await);
     told(&app).await;
-    sqlx::query("update notice set created_at = created_at - interval '1 hour'")
+    sqlx::query("update notice_batch set created_at = created_at - interval '1 hour'")
         .execute(&app.pool)
         .await
         .unwrap();
@@ -154,7 +154,7 @@ async fn a_dead_dispatchers_notices_go_out_again_while_others_still_wait_in_the_
     let id = told_and_lost(&app).await;
     let mut scanner = Scanner::start(&app, &vhost).await;
     // Its lock is nobody's.
-    sqlx::query("update notice set holder = 99, claim = 1").execute(&app.pool).await.unwrap();
+    sqlx::query("update notice_batch set holder = 99, claim = 1").execute(&app.pool).await.unwrap();
     scanner.consumer.pause();
     within(scanner.consumer.until_consuming(false)).await;
     let waiting = scanner.mark().await;
@@ -174,7 +174,7 @@ async fn a_notice_whose_next_attempt_is_due_goes_out_once(pool: PgPool) {
     dispatcher.deliver(id, &provider).await;
     assert_eq!(scanner.scan().await, [], "before its time");
 
-    sqlx::query("update notice set due_at = clock_timestamp()").execute(&app.pool).await.unwrap();
+    sqlx::query("update notice_batch set due_at = clock_timestamp()").execute(&app.pool).await.unwrap();
     assert_eq!(scanner.scan().await, [id]);
     dispatcher.deliver(id, &provider).await;
     assert_eq!(provider.addresses(), ["android-1", "apple-1", "apple-1"]);
@@ -188,7 +188,7 @@ async fn a_notice_whose_time_is_over_is_brought_back_to_be_closed(pool: PgPool) 
     let mut scanner = Scanner::start(&app, &vhost).await;
     // Nothing can be sent, so it waits; the wait ends with its time.
     sqlx::query("delete from notice_template").execute(&app.pool).await.unwrap();
-    sqlx::query("update notice set expires_at = clock_timestamp() + interval '1 second'")
+    sqlx::query("update notice_batch set expires_at = clock_timestamp() + interval '1 second'")
         .execute(&app.pool)
         .await
         .unwrap();

@@ -14,12 +14,12 @@ use sqlx::PgPool;
 use crate::support::app::Person;
 use crate::support::broker::{Vhost, within};
 use crate::support::fleet::{Fleet, Setup};
-use crate::support::notice::{feedback_system, result};
+use crate::support::notice::{event, feedback_system, result};
 use crate::support::phones::{Phone, android, apple, browser, link_phones};
 
 /// Whatever of the case could be told by mistake.
-const PERSONAL: [&str; 6] =
-    ["citizen-1", "pa-2026-004217", "pa-2026-004218", "bien-ban", "UBND-XA-A", "result:"];
+const PERSONAL: [&str; 5] =
+    ["citizen-1", "pa-2026-004217", "pa-2026-004218", "bien-ban", "result:"];
 
 /// The province's service with citizen 1's three phones, citizen 2's one, and the feedback system.
 struct Stage {
@@ -155,16 +155,14 @@ async fn a_result_rings_each_of_the_persons_phones_once_however_it_is_told(pool:
     assert_eq!((&again["notice"], &again["repeated"]), (&json!(first), &json!(true)));
     assert_eq!(stage.tell(&by_broker).await, first, "by REST it is the same event");
 
-    let mut by_rest = result();
-    by_rest["id"] = json!("pa-2026-004218:result:1");
-    by_rest["case"] = json!("pa-2026-004218");
+    let attachment = json!({"attachment": {"name": "bien-ban-nghiem-thu.pdf"}});
+    let by_rest = event("result", ("pa-2026-004218", 1), "citizen-1", attachment.clone());
     let second = stage.tell(&by_rest).await;
     stage.rung(&second).await;
     assert_eq!(line.tell("m2", &by_rest).await["repeated"], json!(true));
 
     // Tasks keep their order: when the last notice has rung, whatever a repeat had caused would have, too.
-    let mut last = result();
-    last["id"] = json!("pa-2026-004217:result:2");
+    let last = event("result", ("pa-2026-004217", 2), "citizen-1", attachment);
     let third = stage.tell(&last).await;
     stage.rung(&third).await;
     for phone in &stage.own {
@@ -206,14 +204,14 @@ async fn a_dispatcher_killed_between_claim_and_settlement_leaves_the_notice_to_a
         }
     })
     .await;
-    let held = "select count(*) from notice where state = 0 and holder is not null";
+    let held = "select count(*) from notice_batch where state = 0 and holder is not null";
     assert_eq!(stage.fleet.app.count(held).await, 1, "claimed, not settled");
 
     stage.fleet.kill(victim);
     stage.fleet.dispatch().await;
     stage.rung(&notice).await;
     within(async {
-        while stage.fleet.app.count("select count(*) from notice where state = 2").await == 0 {
+        while stage.fleet.app.count("select count(*) from notice_batch where state = 2").await == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

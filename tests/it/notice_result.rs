@@ -1,26 +1,28 @@
 //! A result of somebody's feedback reaches that person's phones, once, and says nothing on a locked screen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use loa::clock::SystemClock;
 use loa::config::Config;
 use loa::domain::broadcast::Outcome;
 use loa::domain::message::Style;
 use loa::identity::accounts;
-use loa::notice::{receive, templates};
+use loa::notice::{Desk, Reception, broker, templates};
 use loa::queue::{Broker, Delivery, Publisher, Queue, Settle};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::support::app::TestApp;
 use crate::support::notice::{
-    LOCK, Recorder, feedback_system, notices, phones, result, state, told,
+    LOCK, Recorder, feedback_system, ledger, notices, phones, result, state, told, told_as,
 };
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn an_event_told_often_becomes_one_notice_and_is_answered_the_same(pool: PgPool) {
     let app = TestApp::start(pool).await;
     let system = feedback_system(&app).await;
-    let audited = app.count("select count(*) from audit").await;
     let event = result();
     let at_once = (0..6).map(|_| app.post(&system, "/v1/feedback-events", &event));
     let answers: Vec<Value> = futures_util::future::join_all(at_once)
@@ -30,19 +32,25 @@ async fn an_event_told_often_becomes_one_notice_and_is_answered_the_same(pool: P
         .collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     for table in [
-        "select count(*) from feedback_event",
-        "select count(*) from notice",
+        "select count(*) from feedback_event where told = 2",
+        "select count(*) from feedback_case",
+        "select count(*) from person",
+        "select count(*) from notice_batch",
         "select count(*) from outbox where routing_key = 'notice'",
+        "select told from notice_day where pushed = 1",
     ] {
         assert_eq!(app.count(table).await, 1, "{table}");
     }
-    assert_eq!(app.count("select count(*) from audit").await, audited + 1);
-    let task: Value =
-        sqlx::query_scalar("select body from outbox").fetch_one(&app.pool).await.unwrap();
-    assert_eq!(task, json!({"kind": "notice_v1", "notice": answers[0]["notice"]}));
+    let (task, batch, notices): (Value, Uuid, Vec<Uuid>) =
+        sqlx::query_as("select o.body, b.id, b.notices from outbox o, notice_batch b")
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+    assert_eq!(task, json!({"kind": "notices_v1", "batch": batch}));
+    assert_eq!(json!(notices), json!([answers[0]["notice"]]));
 
     let mut other = event;
-    other["case"] = json!("pa-2026-999999");
+    other["case"]["id"] = json!("pa-2026-999999");
     assert_eq!(app.post(&system, "/v1/feedback-events", &other).await.problem(), "conflict");
 }
 
@@ -60,7 +68,7 @@ async fn a_result_without_proof_or_from_anybody_else_is_refused_and_leaves_nothi
     let mut unknown = result();
     unknown["kind"] = json!("rumour");
     let refused = app.post(&system, "/v1/feedback-events", &unknown).await;
-    assert_eq!(refused.body["violations"][0]["rule"], "unknown_kind");
+    assert_eq!(refused.body["violations"][0]["rule"], "unknown");
     assert_eq!(app.post(&writer, "/v1/feedback-events", &result()).await.problem(), "forbidden");
     assert_eq!(app.count("select count(*) from feedback_event").await, 0);
     assert_eq!(app.count("select count(*) from outbox").await, 0);
@@ -77,8 +85,10 @@ async fn each_of_the_persons_phones_hears_once_however_often_the_task_comes(pool
     }
     assert_eq!(provider.addresses(), ["android-1", "apple-1"]);
     assert_eq!(state(&app).await, 2);
-    let accepted = "select count(*) from notice_delivery where outcome = 2";
-    assert_eq!(app.count(accepted).await, 2);
+    let outcomes: Vec<Outcome> = ledger(&app).await.outcomes().map(|(_, outcome)| outcome).collect();
+    assert_eq!(outcomes, [Outcome::Accepted; 2]);
+    let counted = "select count(*) from notice_day where reached = 1 and devices = 2 and no_device = 0";
+    assert_eq!(app.count(counted).await, 1, "for the report");
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
@@ -94,7 +104,7 @@ async fn a_phone_that_has_it_is_not_rung_again_when_another_must_be_tried_again(
         // Before its time the task does nothing.
         notices.deliver(id, &provider).await;
         assert_eq!(provider.addresses().len(), 1 + attempt, "attempt {attempt}");
-        sqlx::query("update notice set due_at = now() where state = 1")
+        sqlx::query("update notice_batch set due_at = now() where state = 1")
             .execute(&app.pool)
             .await
             .unwrap();
@@ -110,7 +120,7 @@ async fn a_notice_is_taken_over_from_a_dispatcher_that_died_and_from_no_other(po
     let id = told(&app).await;
     let mut alive = app.pool.acquire().await.unwrap();
     sqlx::query("select pg_advisory_lock(99)").execute(&mut *alive).await.unwrap();
-    sqlx::query("update notice set holder = 99, claim = 1").execute(&app.pool).await.unwrap();
+    sqlx::query("update notice_batch set holder = 99, claim = 1").execute(&app.pool).await.unwrap();
     let (notices, provider) = (notices(&app, LOCK), Recorder::default());
 
     notices.deliver(id, &provider).await;
@@ -124,7 +134,7 @@ async fn a_notice_is_taken_over_from_a_dispatcher_that_died_and_from_no_other(po
         id,
         1,
         1,
-        &[],
+        None,
         &loa::store::batch::Next::DueIn(Duration::ZERO),
     );
     assert!(!late.await.unwrap(), "the old claim settles nothing any more");
@@ -147,7 +157,7 @@ async fn invariant_1_without_a_template_that_is_believed_nothing_is_sent(pool: P
 
     // `serve` starts again and seals its own.
     templates::seal_built_in(&app.pool, &app.key, "https://loa.example.vn").await.unwrap();
-    sqlx::query("update notice set due_at = now()").execute(&app.pool).await.unwrap();
+    sqlx::query("update notice_batch set due_at = now()").execute(&app.pool).await.unwrap();
     notices.deliver(id, &provider).await;
     assert_eq!(provider.addresses().len(), 2);
 }
@@ -156,14 +166,15 @@ async fn invariant_1_without_a_template_that_is_believed_nothing_is_sent(pool: P
 async fn invariant_9_a_personal_notice_shows_nothing_personal_on_a_locked_screen(pool: PgPool) {
     let app = TestApp::start(pool).await;
     phones(&app.pool).await;
-    let id = told(&app).await;
+    let batch = told(&app).await;
+    let id = told_as(&app).await;
     let provider = Recorder::default();
-    notices(&app, LOCK).deliver(id, &provider).await;
+    notices(&app, LOCK).deliver(batch, &provider).await;
     let sent = provider.sent.lock().unwrap();
     assert_eq!(sent.len(), 2);
     for (address, message) in sent.iter() {
         let everything = format!("{message:?}");
-        for personal in ["citizen-1", "pa-2026-004217", "bien-ban", "UBND-XA-A", "result:1"] {
+        for personal in ["citizen-1", "pa-2026-004217", "bien-ban", "result:1"] {
             assert!(!everything.contains(personal), "{address} is told {personal}: {everything}");
         }
         assert_eq!(message.style, Style::Personal { action_needed: false });
@@ -201,13 +212,14 @@ async fn the_broker_must_vouch_for_whoever_tells(pool: PgPool) {
     let (system, writer) = (feedback_system(&app).await, app.writer().await);
     accounts::set_broker_user(&app.pool, "test", "feedback", system.id).await.unwrap();
     accounts::set_broker_user(&app.pool, "test", "agency", writer.id).await.unwrap();
+    let desk = Desk::open(Reception::new(app.pool.clone(), Arc::new(SystemClock), &Config::for_testing()));
     // Nothing is published: no message here asks for an answer.
     let publisher = Publisher::new(&Broker::start(&Config::for_testing().broker, "test"));
     let body = result().to_string();
     let hear = |user, body: &[u8]| {
         let delivery = message(user, body);
-        let (pool, publisher) = (app.pool.clone(), publisher.clone());
-        async move { receive::handle(&pool, &publisher, delivery).await }
+        let (desk, publisher) = (desk.clone(), publisher.clone());
+        async move { broker::handle(&desk, &publisher, delivery).await }
     };
     for (user, body) in [
         (None, body.as_bytes()),
@@ -223,7 +235,9 @@ async fn the_broker_must_vouch_for_whoever_tells(pool: PgPool) {
 
     assert_eq!(hear(Some("feedback"), body.as_bytes()).await, Settle::Ack);
     assert_eq!(hear(Some("feedback"), body.as_bytes()).await, Settle::Ack, "again");
-    assert_eq!(app.count("select count(*) from notice").await, 1);
+    assert_eq!(app.count("select count(*) from feedback_event").await, 1);
+    let refused = "select count(*) from feedback_reject";
+    assert_eq!(app.count(refused).await, 3, "what an account of ours told, for it to read");
 
     app.pool.close().await;
     assert_eq!(hear(Some("feedback"), body.as_bytes()).await, Settle::Hold, "the database is away");

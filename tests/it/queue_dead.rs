@@ -6,7 +6,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use loa::domain::broadcast::Lane;
 use loa::domain::device::Provider;
-use loa::domain::id::{BroadcastId, NoticeId};
+use loa::domain::id::{BroadcastId, NoticeBatchId};
 use loa::queue::dead::{self, Filter, Replayed};
 use loa::queue::{Delivery, Exchange, Publication, Publisher, Queue, Settle, Subscription, Task};
 
@@ -28,11 +28,11 @@ async fn malformed_and_foreign_messages_become_dead_letters_and_the_consumer_goe
     let vhost = Vhost::create().await;
     let (outgoing, incoming) = (vhost.broker("out").await, vhost.broker("in").await);
     let publisher = Publisher::new(&outgoing);
-    let good = Task::NoticeV1 { notice: NoticeId::new() };
+    let good = Task::NoticesV1 { batch: NoticeBatchId::new() };
     let page = vec![
         notice(b"\xff\xfe not JSON", "malformed"),
         notice(br#"{"kind":"notice_v9","notice":1}"#, "foreign"),
-        notice(br#"{"kind":"notice_v1"}"#, "incomplete"),
+        notice(br#"{"kind":"notices_v1"}"#, "incomplete"),
         Publication::task(good, Lane::Personal, None),
     ];
     assert!(within(publisher.publish_all(page)).await.iter().all(Result::is_ok));

@@ -51,7 +51,7 @@ async fn the_definitions_rebuild_a_wiped_broker_and_the_service_finds_nothing_to
     let declared = (by_name(vhost.list("queues").await), by_name(vhost.list("exchanges").await));
     assert_eq!(imported, declared);
     let publisher = Publisher::new(&broker);
-    let notice = loa::queue::Task::NoticeV1 { notice: loa::domain::id::NoticeId::new() };
+    let notice = loa::queue::Task::NoticesV1 { batch: loa::domain::id::NoticeBatchId::new() };
     let lane = loa::domain::broadcast::Lane::Personal;
     assert_eq!(
         within(publisher.publish(loa::queue::Publication::task(notice, lane, None))).await,

@@ -104,7 +104,7 @@ async fn no_trace_names_a_phone_or_the_person_it_belongs_to(pool: PgPool) {
     let on_air = approve(&fleet).await;
     fleet.completed(&on_air).await;
     within(async {
-        while fleet.app.count("select count(*) from notice where state = 2").await == 0 {
+        while fleet.app.count("select count(*) from notice_batch where state = 2").await == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     })

@@ -6,7 +6,6 @@ use anyhow::ensure;
 use futures_util::future::try_join_all;
 use loa::clock::{Clock as _, SystemClock};
 use loa::stage::OnAir;
-use serde_json::json;
 
 use super::run::{BULK, EMERGENCY, Theatre};
 
@@ -74,12 +73,8 @@ pub async fn notices(theatre: &Theatre, samples: usize) -> anyhow::Result<Vec<f6
     let bulk = saturate(theatre, 3).await?;
     let mut told = Vec::new();
     for person in people {
-        let event = json!({
-            "id": format!("{person}:result"), "kind": "result", "subject": person, "case": person,
-            "attachment": {"name": "ket-qua.pdf"}, "agency": "UBND-XA-A",
-        });
         let at = SystemClock.now();
-        told.push((at, theatre.desk().tell(&event).await?));
+        told.push((at, theatre.desk().tell_result(&person, &person).await?));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut all = Vec::new();

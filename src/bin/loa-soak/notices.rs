@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use loa::clock::{Clock as _, SystemClock};
 use loa::stage::Dice;
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::run::{Run, add};
@@ -37,11 +36,9 @@ pub async fn keep_telling(world: &World, run: &Run, mut dice: Dice, people: Vec<
         if goes_on {
             number += 1;
             let person = &people[dice.below(u32::try_from(people.len()).unwrap_or(1)) as usize];
-            let event = json!({
-                "id": format!("soak:{number}"), "kind": "result", "subject": person,
-                "case": format!("pa-{number}"), "attachment": {"name": "ket-qua.pdf"}, "agency": "UBND-XA-A",
-            });
-            if let Some(collapse) = run.right(world.desk().tell(&event).await) {
+            let case = format!("soak-{number}");
+            let told = world.desk().tell_result(&person, &case).await;
+            if let Some(collapse) = run.right(told) {
                 expected.push_back(Expected { collapse, told: now() });
             }
         } else if expected.is_empty() {

@@ -210,7 +210,7 @@ impl LetterLine {
             Some(task @ (Task::PlanV1 { broadcast } | Task::PushV1 { broadcast, .. })) => {
                 (task.message_id(), Some(broadcast.to_string()))
             }
-            Some(task @ Task::NoticeV1 { .. }) => (task.message_id(), None),
+            Some(task @ Task::NoticesV1 { .. }) => (task.message_id(), None),
             // Somebody else's words: they may be about a person.
             None => (
                 t.pick(

@@ -60,15 +60,20 @@ pub struct Case {
     #[serde(with = "time::serde::rfc3339::option")]
     received_at: Option<OffsetDateTime>,
     rating: Option<Latest<(Rating, u32)>>,
+    /// Of the events that were told so far, in order.
+    places: Vec<u32>,
 }
+
+/// Another event has this place in the case: which of them came first could not be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another event has place {0} in the case")]
+pub struct PlaceTaken(pub u32);
 
 /// Until when who owes what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owed {
     /// What.
     pub duty: Duty,
-    /// The unit that handles the case; the focal office until there is one.
-    pub unit: Option<String>,
     /// Since when.
     pub since: OffsetDateTime,
     /// Until when.
@@ -78,12 +83,24 @@ pub struct Owed {
 impl Case {
     /// Nothing has happened yet.
     pub fn new(kind: CaseKind) -> Self {
-        Self { kind, urgent: None, turn: None, unit: None, received_at: None, rating: None }
+        Self { kind, urgent: None, turn: None, unit: None, received_at: None, rating: None, places: Vec::new() }
     }
 
     /// Takes an event in. `false`: it came late, a later one had decided all that it would have.
-    pub fn apply(&mut self, place: &CaseRef, at: OffsetDateTime, step: &Step) -> bool {
+    ///
+    /// # Errors
+    /// When another event was told at this place.
+    pub fn apply(
+        &mut self,
+        place: &CaseRef,
+        at: OffsetDateTime,
+        step: &Step,
+    ) -> Result<bool, PlaceTaken> {
         let sequence = place.sequence;
+        match self.places.binary_search(&sequence) {
+            Ok(_) => return Err(PlaceTaken(sequence)),
+            Err(free) => self.places.insert(free, sequence),
+        }
         Latest::decide(&mut self.urgent, sequence, place.is_urgent);
         let owed = |duty| Some(Turn::Owed { duty, since: at });
         let turn = match step {
@@ -120,7 +137,7 @@ impl Case {
         if let Step::Rated { rating, repeats } = step {
             is_news |= Latest::decide(&mut self.rating, sequence, (*rating, *repeats));
         }
-        is_news
+        Ok(is_news)
     }
 
     /// What is owed, and until when; nothing when it is the person's turn, when all is done, or where nothing limits it.
@@ -129,8 +146,12 @@ impl Case {
         let (duty, since) = self.by_kind(*duty, *since);
         let is_urgent = self.urgent.as_ref().is_some_and(|latest| latest.value);
         let limit = Limit::of(duty, self.kind, is_urgent)?;
-        let unit = self.unit.as_ref().and_then(|latest| latest.value.clone());
-        Some(Owed { duty, unit, since, until: limit.ends(since, calendar) })
+        Some(Owed { duty, since, until: limit.ends(since, calendar) })
+    }
+
+    /// The unit that handles the case; nothing while it is the focal office's.
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.as_ref()?.value.as_deref()
     }
 
     /// Feedback outside of QC-CB has one limit, for the answer, since it was taken in.

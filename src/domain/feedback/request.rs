@@ -1,7 +1,7 @@
 //! What a sender writes, and how it is judged: every broken rule at once, each with its field.
 
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 
 use super::links::AllowedHosts;
@@ -131,6 +131,8 @@ impl FeedbackEvent {
         read.version();
         let id = read.word("id", |r| r.id.take());
         let at = read.moment("at", |r| r.at.take()).filter(|at| read.is_news(*at));
+        // As the database keeps it: told again, it must be found the same.
+        let at = at.map(|at| at.to_offset(UtcOffset::UTC).truncate_to_microsecond());
         let kind = read.kind();
         let what = kind.and_then(|kind| {
             if kind.is_of_a_case() { read.of_case(kind) } else { read.of_service(kind, at) }

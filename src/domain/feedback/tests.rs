@@ -3,7 +3,7 @@ use proptest::sample::Index;
 use time::Duration;
 use time::macros::datetime;
 
-use super::case::Case;
+use super::case::{Case, PlaceTaken};
 use super::limit::Duty;
 use super::links::AllowedHosts;
 use super::request::{AttachmentRequest, CaseRequest, EventRequest, PersonRequest, Rules};
@@ -53,7 +53,7 @@ fn what_is_whole_is_read() {
     let What::OfCase { case, person, .. } = event.what else { panic!("of a case") };
     assert_eq!((case.id.as_str(), case.kind, case.sequence), ("pa-1", CaseKind::Feedback, 1));
     assert!(!case.is_public, "what the person has not allowed is not public (QC-CB 8.3)");
-    assert_eq!(person.language.as_str(), "vi");
+    assert_eq!(person.language, None, "what is not said does not take the place of what is known");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn owed_after(kind: CaseKind, is_urgent: bool, steps: &[Step]) -> Option<(Duty, 
     let mut case = Case::new(kind);
     for (n, step) in (0..).zip(steps) {
         let at = datetime!(2026-11-25 08:00 +7) + Duration::hours(n.into());
-        case.apply(&place(n + 1, kind, is_urgent), at, step);
+        case.apply(&place(n + 1, kind, is_urgent), at, step).unwrap();
     }
     case.owed(&calendar()).map(|owed| (owed.duty, owed.until))
 }
@@ -274,7 +274,8 @@ fn feedback_outside_of_the_regulation_never_gets_its_limits() {
 fn the_fifth_report_that_ends_in_dissatisfaction_is_the_offices() {
     let rated = |rating, repeats| {
         let mut case = Case::new(CaseKind::Feedback);
-        case.apply(&place(1, CaseKind::Feedback, false), NOW, &Step::Rated { rating, repeats });
+        let rated = Step::Rated { rating, repeats };
+        case.apply(&place(1, CaseKind::Feedback, false), NOW, &rated).unwrap();
         case.is_for_the_office()
     };
     assert!(rated(Rating::Dissatisfied, 5) && rated(Rating::Dissatisfied, 6));
@@ -284,13 +285,20 @@ fn the_fifth_report_that_ends_in_dissatisfaction_is_the_offices() {
 #[test]
 fn what_comes_late_changes_nothing_that_was_decided_after_it() {
     let mut case = Case::new(CaseKind::Feedback);
-    assert!(case.apply(&place(3, CaseKind::Feedback, false), NOW, &proven()));
+    let place = |sequence| place(sequence, CaseKind::Feedback, false);
+    assert_eq!(case.apply(&place(3), NOW, &proven()), Ok(true));
+    let late = Step::InformationNeeded { needed: "Ảnh".into() };
+    assert_eq!(case.apply(&place(2), NOW, &late), Ok(false));
+    assert_eq!(case.owed(&calendar()), None, "it is answered, and stays so");
+}
+
+#[test]
+fn no_two_events_have_the_same_place_in_a_case() {
+    let mut case = Case::new(CaseKind::Feedback);
+    let place = place(2, CaseKind::Feedback, false);
+    assert_eq!(case.apply(&place, NOW, &Step::Received), Ok(true));
     let before = case.clone();
-    assert!(!case.apply(
-        &place(2, CaseKind::Feedback, false),
-        NOW,
-        &Step::InformationNeeded { needed: "Ảnh".into() }
-    ));
+    assert_eq!(case.apply(&place, NOW, &proven()), Err(PlaceTaken(2)));
     assert_eq!(case, before);
 }
 
@@ -315,7 +323,8 @@ proptest! {
         let of = |events: &[(CaseRef, OffsetDateTime, Step)]| {
             let mut case = Case::new(CaseKind::Feedback);
             for (place, at, step) in events {
-                case.apply(place, *at, step);
+                // A place that is taken is the same event, told again.
+                case.apply(place, *at, step).ok();
             }
             case
         };

@@ -8,12 +8,14 @@ use loa::delivery::gate::Gate;
 use loa::delivery::send::Report;
 use loa::domain::account::Role;
 use loa::domain::broadcast::Outcome;
-use loa::domain::id::NoticeId;
+use loa::domain::id::{NoticeBatchId, NoticeId};
 use loa::domain::message::PushMessage;
+use loa::domain::notice::ledger::Ledger;
 use loa::domain::retry::Waits;
 use loa::notice::{Courier, Notices, Parcel, templates};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use time::format_description::well_known::Rfc3339;
 
 use super::app::{Person, TestApp};
 
@@ -22,8 +24,18 @@ pub const LOCK: i64 = 4711;
 
 /// The result of citizen 1's case.
 pub fn result() -> Value {
-    json!({"id": "pa-2026-004217:result:1", "kind": "result", "subject": "citizen-1", "case": "pa-2026-004217",
-        "attachment": {"name": "bien-ban-nghiem-thu.pdf"}, "agency": "UBND-XA-A"})
+    let attachment = json!({"name": "bien-ban-nghiem-thu.pdf"});
+    event("result", ("pa-2026-004217", 1), "citizen-1", json!({"attachment": attachment}))
+}
+
+/// An event of a citizen's case, with what its kind requires.
+pub fn event(kind: &str, (case, sequence): (&str, u32), subject: &str, beside: Value) -> Value {
+    let now = SystemClock.now().format(&Rfc3339).unwrap();
+    let mut event = json!({"version": 2, "id": format!("{case}:{kind}:{sequence}"), "kind": kind, "at": now,
+        "case": {"id": case, "kind": "feedback", "sequence": sequence}, "person": {"subject": subject}});
+    let fields = event.as_object_mut().unwrap();
+    fields.extend(beside.as_object().cloned().unwrap_or_default());
+    event
 }
 
 /// A provider that answers as it is told, `Accepted` unless told otherwise, and remembers.
@@ -112,15 +124,29 @@ pub fn notices(app: &TestApp, lock: i64) -> Notices {
     Notices::new(app.pool.clone(), gate, app.trusted(), Waits::default())
 }
 
-/// The result, told over REST.
-pub async fn told(app: &TestApp) -> NoticeId {
+/// The result, told over REST: the batch of its notice.
+pub async fn told(app: &TestApp) -> NoticeBatchId {
+    told_as(app).await;
+    let batch = sqlx::query_scalar("select id from notice_batch").fetch_one(&app.pool).await;
+    NoticeBatchId(batch.unwrap())
+}
+
+/// The result, told over REST: its notice.
+pub async fn told_as(app: &TestApp) -> NoticeId {
     let system = feedback_system(app).await;
     templates::seal_built_in(&app.pool, &app.key, "https://loa.example.vn").await.unwrap();
     let answer = app.post(&system, "/v1/feedback-events", &result()).await.expect(202);
     answer["notice"].as_str().unwrap().parse().unwrap()
 }
 
-/// The notice's state: 0 open, 1 waiting, 2 final.
+/// What became of the notices on every device.
+pub async fn ledger(app: &TestApp) -> Ledger {
+    let bytes: Vec<u8> =
+        sqlx::query_scalar("select ledger from notice_batch").fetch_one(&app.pool).await.unwrap();
+    Ledger::read(&bytes, 1).expect("a ledger")
+}
+
+/// The batch's state: 0 open, 1 waiting, 2 final.
 pub async fn state(app: &TestApp) -> i16 {
-    sqlx::query_scalar("select state from notice").fetch_one(&app.pool).await.unwrap()
+    sqlx::query_scalar("select state from notice_batch").fetch_one(&app.pool).await.unwrap()
 }

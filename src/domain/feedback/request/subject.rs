@@ -11,8 +11,8 @@ use crate::domain::violation::Violation;
 const SERVICE_MAX: usize = 200;
 /// Longest e-mail address (RFC 5321 §4.5.3.1), bytes.
 const EMAIL_MAX: usize = 254;
-/// The most events a case can have.
-const SEQUENCE_MAX: u32 = 1_000_000;
+/// The most events a case can have: each one's place is kept with the case.
+const SEQUENCE_MAX: u32 = 10_000;
 
 impl Reader<'_> {
     pub(super) fn of_case(&mut self, kind: EventKind) -> Option<What> {
@@ -68,7 +68,7 @@ impl Reader<'_> {
         };
         let subject = self.word("person.subject", |_| person.subject);
         let language = match filled(person.language) {
-            None => Some(Language::vietnamese()),
+            None => None,
             Some(tag) => Language::of_locale(&tag).or_else(|| {
                 self.breaks(Violation::new(
                     "person.language",
@@ -99,7 +99,7 @@ impl Reader<'_> {
                 ))
             })
         });
-        Some(Person { subject: subject?, language: language?, email, phone })
+        Some(Person { subject: subject?, language, email, phone })
     }
 
     pub(super) fn of_service(
