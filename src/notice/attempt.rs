@@ -85,7 +85,8 @@ impl Attempt {
         for ring in rings {
             let had = self.ledger.outcome(*ring);
             let outcome = told.get(&ring.number).copied();
-            let now = closing.map_or(outcome.unwrap_or(had), |why| outcome.unwrap_or(had).closed(why));
+            let now =
+                closing.map_or(outcome.unwrap_or(had), |why| outcome.unwrap_or(had).closed(why));
             if outcome.is_some() || closing.is_some() {
                 self.tried.push(now);
             }
@@ -117,8 +118,7 @@ impl Attempt {
         let next = if !self.cut_short && !self.ledger.is_open() {
             Next::Final
         } else if let Some(wait) = self.broken_off {
-            let least =
-                if counts { waits.back_off(tried, None, jitter()) } else { Duration::ZERO };
+            let least = if counts { waits.back_off(tried, None, jitter()) } else { Duration::ZERO };
             Next::DueIn(wait.max(least))
         } else if tried >= MAX_ATTEMPTS {
             self.ledger.close(Closing::GaveUp);

@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::attempt::Attempt;
@@ -36,6 +38,9 @@ use crate::telemetry::Metric;
 
 /// People of one batch who are sent to at once.
 const AT_ONCE: usize = 256;
+
+/// While some of a batch are slow to answer, what became of the others is noted down this often.
+const NOTE_DOWN: Duration = Duration::from_secs(1);
 
 /// One person's devices at one provider, and what they are told.
 #[derive(Clone, Debug)]
@@ -185,7 +190,8 @@ impl Notices {
         for own in devices.chunk_by(|a, b| (a.place, a.provider()) == (b.place, b.provider())) {
             let place = own[0].place;
             let said = said.get(usize::from(place)).and_then(Option::as_ref);
-            let template = said.and_then(|said| templates.get(&(said.kind, said.version))?.as_ref());
+            let template =
+                said.and_then(|said| templates.get(&(said.kind, said.version))?.as_ref());
             let (Some(said), Some(template)) = (said, template) else {
                 // They are not lost sight of, and the others do not wait for them.
                 attempt.cut_short(self.waits.doubtful);
@@ -193,8 +199,10 @@ impl Notices {
             };
             let rings: Vec<(Ring, Target)> =
                 own.iter().map(|device| (ring(device), target(device, said))).collect();
-            let (rings, targets): (Vec<Ring>, Vec<Target>) =
-                rings.into_iter().filter(|(ring, _)| attempt.ledger.outcome(*ring).is_open()).unzip();
+            let (rings, targets): (Vec<Ring>, Vec<Target>) = rings
+                .into_iter()
+                .filter(|(ring, _)| attempt.ledger.outcome(*ring).is_open())
+                .unzip();
             if rings.is_empty() {
                 continue;
             }
@@ -215,15 +223,32 @@ impl Notices {
                 (rings, report)
             })
             .buffer_unordered(AT_ONCE);
-        while let Some((rings, report)) = sending.next().await {
-            match report {
-                Ok(report) => attempt.add(&rings, &report, &self.waits),
+        let mut often = tokio::time::interval_at(Instant::now() + NOTE_DOWN, NOTE_DOWN);
+        loop {
+            let sent = tokio::select! {
+                sent = sending.next() => sent,
+                _ = often.tick() => {
+                    self.note_down(claimed, &attempt).await;
+                    continue;
+                }
+            };
+            match sent {
+                Some((rings, Ok(report))) => attempt.add(&rings, &report, &self.waits),
                 // Reported by the panic hook; the others' outcomes are kept.
-                Err(_) => attempt.panicked(&rings),
+                Some((rings, Err(_))) => attempt.panicked(&rings),
+                None => break,
             }
         }
         drop(sending);
         Ok(attempt)
+    }
+
+    /// One phone that is slow to answer must not have all others of the batch rung again, should this process die meanwhile.
+    async fn note_down(&self, claimed: &Claimed, attempt: &Attempt) {
+        let noting = notice::note_down(&self.pool, claimed.id, claimed.claim, &attempt.ledger);
+        if let Err(error) = soon(noting).await {
+            tracing::warn!(batch = %claimed.id, %error, "what was sent so far is noted down later: {error}");
+        }
     }
 
     /// The templates that a batch needs. One that cannot be believed keeps back its own notices only.

@@ -152,7 +152,11 @@ impl<'a> Verdicts<'a> {
         };
         if let Some(before) = self.before.get(&notice) {
             let is_same = *before == row;
-            return Ok(if is_same { Ok(Told { notice, repeated: true }) } else { Err(EventError::IdTaken) });
+            return Ok(if is_same {
+                Ok(Told { notice, repeated: true })
+            } else {
+                Err(EventError::IdTaken)
+            });
         }
         if let Some(violation) = another(known, person.id, place.kind) {
             return Ok(Err(EventError::Invalid(vec![violation])));
@@ -196,8 +200,10 @@ impl<'a> Verdicts<'a> {
         }
         feedback::change_cases(conn, &grown).await?;
         // What was provisional has a row now.
-        let ids: HashMap<i64, i64> =
-            ids.into_iter().filter_map(|(name, id)| Some((self.cases.get(&name)?.id, id))).collect();
+        let ids: HashMap<i64, i64> = ids
+            .into_iter()
+            .filter_map(|(name, id)| Some((self.cases.get(&name)?.id, id)))
+            .collect();
         for new in &mut self.new {
             let id = &mut new.row.case_id;
             *id = ids.get(id).copied().unwrap_or(*id);
@@ -251,8 +257,7 @@ impl<'a> Verdicts<'a> {
 
 /// What happened, as it is kept: the step, and what of the case belongs to this event alone.
 fn body(place: &CaseRef, step: &Step) -> Result<Value, StoreError> {
-    let mut body =
-        serde_json::to_value(step).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let mut body = serde_json::to_value(step).map_err(|error| sqlx::Error::Encode(error.into()))?;
     if let Some(fields) = body.as_object_mut() {
         // It has a column of its own.
         fields.remove("kind");

@@ -39,25 +39,24 @@ pub async fn keep_people(
     let of = |take: fn(&Person) -> Option<String>| -> Vec<Option<String>> {
         people.values().map(|person| take(person)).collect()
     };
-    let rows = sqlx::query!(
-        r#"with told as (
-               select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as t (subject, language, email, phone)
-           ), kept as (
-               insert into person as p (subject, language, email, phone) select * from told order by subject
-               on conflict (subject) do update set language = coalesce(excluded.language, p.language),
-                   email = coalesce(excluded.email, p.email), phone = coalesce(excluded.phone, p.phone)
-               where excluded.language <> coalesce(p.language, '') or excluded.email <> coalesce(p.email, '')
-                  or excluded.phone <> coalesce(p.phone, '')
-               returning id, subject, muted, quiet
-           )
-           select id as "id!", subject as "subject!", muted as "muted!", quiet from kept
-           union all
-           select p.id, p.subject, p.muted, p.quiet from person p
-           where p.subject = any($1) and not exists (select from kept k where k.subject = p.subject)"#,
+    sqlx::query!(
+        "insert into person as p (subject, language, email, phone)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) order by 1
+         on conflict (subject) do update set language = coalesce(excluded.language, p.language),
+             email = coalesce(excluded.email, p.email), phone = coalesce(excluded.phone, p.phone)
+         where excluded.language <> coalesce(p.language, '') or excluded.email <> coalesce(p.email, '')
+            or excluded.phone <> coalesce(p.phone, '')",
         &subjects,
         &of(|person| person.language.as_ref().map(|it| it.as_str().to_owned())) as &[Option<String>],
         &of(|person| person.email.clone()) as &[Option<String>],
         &of(|person| person.phone.clone()) as &[Option<String>],
+    )
+    .execute(&mut *conn)
+    .await?;
+    // A statement of its own: it sees those who were written down by others while we waited.
+    let rows = sqlx::query!(
+        "select id, subject, muted, quiet from person where subject = any($1)",
+        &subjects
     )
     .fetch_all(conn)
     .await?;
@@ -72,9 +71,7 @@ pub async fn keep_people(
             quiet: quiet.map_err(|_| wrong("quiet"))?,
         })
     };
-    rows.into_iter()
-        .map(|row| Ok((row.subject, person((row.id, row.muted, row.quiet))?)))
-        .collect()
+    rows.into_iter().map(|row| Ok((row.subject, person((row.id, row.muted, row.quiet))?))).collect()
 }
 
 /// Whose word a case goes by, and what they call it.

@@ -42,6 +42,8 @@ pub async fn add_batch(
 /// A batch in the hands of this process.
 #[derive(Clone, Debug)]
 pub struct Claimed {
+    /// Which.
+    pub id: NoticeBatchId,
     /// Settling names this number.
     pub claim: i32,
     /// Attempts made so far.
@@ -79,6 +81,7 @@ pub async fn claim(
     let ledger = Ledger::read(&row.ledger, row.notices.len())
         .ok_or_else(|| StoreError::inconsistent("notice_batch", "ledger", id))?;
     Ok(Some(Claimed {
+        id,
         claim: row.claim,
         attempts: row.attempts,
         notices: row.notices.into_iter().map(NoticeId).collect(),
@@ -120,10 +123,7 @@ impl NoticeDevice {
 }
 
 /// What the notices of a batch say, place by place; nothing for one that cannot be read.
-pub async fn said(
-    pool: &PgPool,
-    notices: &[NoticeId],
-) -> Result<Vec<Option<Said>>, StoreError> {
+pub async fn said(pool: &PgPool, notices: &[NoticeId]) -> Result<Vec<Option<Said>>, StoreError> {
     let ids: Vec<Uuid> = notices.iter().map(|notice| notice.0).collect();
     let rows = sqlx::query!(
         r#"select b.place as "place!", e.notice, e.kind, e.template_version, p.chosen_language
@@ -135,7 +135,8 @@ pub async fn said(
     .await?;
     let mut said = vec![None; notices.len()];
     for row in rows {
-        let Some(place) = usize::try_from(row.place - 1).ok().and_then(|at| said.get_mut(at)) else {
+        let Some(place) = usize::try_from(row.place - 1).ok().and_then(|at| said.get_mut(at))
+        else {
             continue;
         };
         let language = row.chosen_language.map(Language::try_from).transpose();
@@ -196,6 +197,24 @@ pub async fn devices(
         }
     }
     Ok((devices, unreadable))
+}
+
+/// Records what is known in the midst of an attempt, if this process still holds the claim.
+pub async fn note_down(
+    pool: &PgPool,
+    id: NoticeBatchId,
+    claim: i32,
+    ledger: &Ledger,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notice_batch set ledger = $3 where id = $1 and claim = $2 and state = 0",
+        id.0,
+        claim,
+        ledger.bytes()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Records an attempt, if this process still holds the claim. `false`: somebody else does now. Nothing waits for longer than it has: at its

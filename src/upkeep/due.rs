@@ -20,7 +20,8 @@ use crate::queue::topology::Queue;
 use crate::store::batch::{self, BatchKey};
 use crate::store::patience::soon;
 use crate::store::{
-    StoreError, broadcast, feedback, idempotency, liveness, lock, notice, outbox, permit, schedule, template,
+    StoreError, broadcast, feedback, idempotency, liveness, lock, notice, outbox, permit, schedule,
+    template,
 };
 use crate::telemetry::Metric;
 

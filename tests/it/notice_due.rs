@@ -68,9 +68,10 @@ impl Scanner {
 async fn told_and_lost(app: &TestApp) -> NoticeBatchId {
     phones(&app.pool).await;
     let id = told(app).await;
-    for statement in
-        ["delete from outbox", "update notice_batch set created_at = created_at - interval '3 seconds'"]
-    {
+    for statement in [
+        "delete from outbox",
+        "update notice_batch set created_at = created_at - interval '3 seconds'",
+    ] {
         sqlx::query(statement).execute(&app.pool).await.unwrap();
     }
     id
@@ -174,7 +175,10 @@ async fn a_notice_whose_next_attempt_is_due_goes_out_once(pool: PgPool) {
     dispatcher.deliver(id, &provider).await;
     assert_eq!(scanner.scan().await, [], "before its time");
 
-    sqlx::query("update notice_batch set due_at = clock_timestamp()").execute(&app.pool).await.unwrap();
+    sqlx::query("update notice_batch set due_at = clock_timestamp()")
+        .execute(&app.pool)
+        .await
+        .unwrap();
     assert_eq!(scanner.scan().await, [id]);
     dispatcher.deliver(id, &provider).await;
     assert_eq!(provider.addresses(), ["android-1", "apple-1", "apple-1"]);

@@ -204,6 +204,22 @@ async fn a_dispatcher_killed_between_claim_and_settlement_leaves_the_notice_to_a
         }
     })
     .await;
+    for phone in &stage.own[1..] {
+        within(async {
+            while stage.shown(phone).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+    // One phone is slow; that the others have it is known before anything can happen to the dispatcher.
+    let noted = "select count(*) from notice_batch where length(ledger) = 2 * 12";
+    within(async {
+        while stage.fleet.app.count(noted).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     let held = "select count(*) from notice_batch where state = 0 and holder is not null";
     assert_eq!(stage.fleet.app.count(held).await, 1, "claimed, not settled");
 
@@ -211,7 +227,8 @@ async fn a_dispatcher_killed_between_claim_and_settlement_leaves_the_notice_to_a
     stage.fleet.dispatch().await;
     stage.rung(&notice).await;
     within(async {
-        while stage.fleet.app.count("select count(*) from notice_batch where state = 2").await == 0 {
+        while stage.fleet.app.count("select count(*) from notice_batch where state = 2").await == 0
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::support::app::TestApp;
 use crate::support::notice::{
-    LOCK, Recorder, feedback_system, ledger, notices, phones, result, state, told, told_as,
+    LOCK, Recorder, batch_of, feedback_system, ledger, notices, phones, result, state, told,
+    told_as,
 };
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
@@ -85,9 +86,11 @@ async fn each_of_the_persons_phones_hears_once_however_often_the_task_comes(pool
     }
     assert_eq!(provider.addresses(), ["android-1", "apple-1"]);
     assert_eq!(state(&app).await, 2);
-    let outcomes: Vec<Outcome> = ledger(&app).await.outcomes().map(|(_, outcome)| outcome).collect();
+    let outcomes: Vec<Outcome> =
+        ledger(&app).await.outcomes().map(|(_, outcome)| outcome).collect();
     assert_eq!(outcomes, [Outcome::Accepted; 2]);
-    let counted = "select count(*) from notice_day where reached = 1 and devices = 2 and no_device = 0";
+    let counted =
+        "select count(*) from notice_day where reached = 1 and devices = 2 and no_device = 0";
     assert_eq!(app.count(counted).await, 1, "for the report");
 }
 
@@ -166,8 +169,8 @@ async fn invariant_1_without_a_template_that_is_believed_nothing_is_sent(pool: P
 async fn invariant_9_a_personal_notice_shows_nothing_personal_on_a_locked_screen(pool: PgPool) {
     let app = TestApp::start(pool).await;
     phones(&app.pool).await;
-    let batch = told(&app).await;
     let id = told_as(&app).await;
+    let batch = batch_of(&app).await;
     let provider = Recorder::default();
     notices(&app, LOCK).deliver(batch, &provider).await;
     let sent = provider.sent.lock().unwrap();
@@ -212,7 +215,8 @@ async fn the_broker_must_vouch_for_whoever_tells(pool: PgPool) {
     let (system, writer) = (feedback_system(&app).await, app.writer().await);
     accounts::set_broker_user(&app.pool, "test", "feedback", system.id).await.unwrap();
     accounts::set_broker_user(&app.pool, "test", "agency", writer.id).await.unwrap();
-    let desk = Desk::open(Reception::new(app.pool.clone(), Arc::new(SystemClock), &Config::for_testing()));
+    let desk =
+        Desk::open(Reception::new(app.pool.clone(), Arc::new(SystemClock), &Config::for_testing()));
     // Nothing is published: no message here asks for an answer.
     let publisher = Publisher::new(&Broker::start(&Config::for_testing().broker, "test"));
     let body = result().to_string();

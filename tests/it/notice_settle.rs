@@ -146,11 +146,10 @@ async fn no_notice_waits_longer_than_it_has(pool: PgPool) {
     let app = TestApp::start(pool).await;
     phones(&app.pool).await;
     let id = told(&app).await;
-    run(&app, "update notice_batch set expires_at = clock_timestamp() + interval '5 seconds'").await;
+    run(&app, "update notice_batch set expires_at = clock_timestamp() + interval '5 seconds'")
+        .await;
     let provider = Recorder::answering("apple-1", &[Outcome::Due]);
 
     notices(&app, LOCK).deliver(id, &provider).await;
     waits(&app, 1, 0.0..5.0).await;
 }
-
-

@@ -83,7 +83,15 @@ pub struct Owed {
 impl Case {
     /// Nothing has happened yet.
     pub fn new(kind: CaseKind) -> Self {
-        Self { kind, urgent: None, turn: None, unit: None, received_at: None, rating: None, places: Vec::new() }
+        Self {
+            kind,
+            urgent: None,
+            turn: None,
+            unit: None,
+            received_at: None,
+            rating: None,
+            places: Vec::new(),
+        }
     }
 
     /// Takes an event in. `false`: it came late, a later one had decided all that it would have.

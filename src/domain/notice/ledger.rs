@@ -106,7 +106,8 @@ impl Ledger {
 
     /// Of each notice: its place, how many devices took it, how many there were.
     pub fn reached(&self) -> Vec<(i32, i32, i32)> {
-        let mut reached: Vec<(i32, i32, i32)> = (0..).take(self.notices).map(|n| (n, 0, 0)).collect();
+        let mut reached: Vec<(i32, i32, i32)> =
+            (0..).take(self.notices).map(|n| (n, 0, 0)).collect();
         for (ring, outcome) in &self.outcomes {
             if let Some((_, taken, devices)) = reached.get_mut(usize::from(ring.place)) {
                 *taken += i32::from(*outcome == Outcome::Accepted);

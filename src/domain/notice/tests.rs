@@ -16,7 +16,9 @@ fn whoever_is_told_is_told_in_words_of_their_own_kind() {
         let words = Words::of(kind);
         assert_eq!(words.is_some(), kind.tells_the_person(), "{kind:?}");
         let Some(words) = words else { continue };
-        let own = built_in.iter().filter(|it| (it.name.as_str(), it.version) == (words.name, words.version));
+        let own = built_in
+            .iter()
+            .filter(|it| (it.name.as_str(), it.version) == (words.name, words.version));
         assert_eq!(own.count(), 1, "{kind:?}");
     }
 }

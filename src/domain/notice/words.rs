@@ -96,17 +96,26 @@ impl Words {
         })
     }
 
-    fn say(name: &'static str, vi: (&'static str, &'static str), en: (&'static str, &'static str)) -> Self {
+    fn say(
+        name: &'static str,
+        vi: (&'static str, &'static str),
+        en: (&'static str, &'static str),
+    ) -> Self {
         Self { name, version: 1, action_needed: false, vi, en }
     }
 
-    fn ask(name: &'static str, vi: (&'static str, &'static str), en: (&'static str, &'static str)) -> Self {
+    fn ask(
+        name: &'static str,
+        vi: (&'static str, &'static str),
+        en: (&'static str, &'static str),
+    ) -> Self {
         Self { action_needed: true, ..Self::say(name, vi, en) }
     }
 
     /// As it is sealed.
     pub(super) fn template(self, url_prefix: String) -> Template {
-        let text = |(title, body): (&str, &str)| TemplateText { title: title.into(), body: body.into() };
+        let text =
+            |(title, body): (&str, &str)| TemplateText { title: title.into(), body: body.into() };
         let english = Language::of_locale("en").unwrap_or_else(Language::vietnamese);
         // Vietnamese last: should English be unknown, its place is taken.
         let texts = [(english, text(self.en)), (Language::vietnamese(), text(self.vi))];

@@ -127,6 +127,11 @@ pub fn notices(app: &TestApp, lock: i64) -> Notices {
 /// The result, told over REST: the batch of its notice.
 pub async fn told(app: &TestApp) -> NoticeBatchId {
     told_as(app).await;
+    batch_of(app).await
+}
+
+/// The only batch there is.
+pub async fn batch_of(app: &TestApp) -> NoticeBatchId {
     let batch = sqlx::query_scalar("select id from notice_batch").fetch_one(&app.pool).await;
     NoticeBatchId(batch.unwrap())
 }
