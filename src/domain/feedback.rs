@@ -373,7 +373,7 @@ impl FeedbackEvent {
 }
 
 /// A photo or file that proves a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attachment {
     /// Where it is: https, at an allowed host.

@@ -187,7 +187,7 @@ impl DeviceRequest {
     }
 }
 
-fn secret_of(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn secret_of(headers: &HeaderMap) -> Option<&str> {
     if let Some(secret) = headers.get("loa-device-secret") {
         return secret.to_str().ok();
     }

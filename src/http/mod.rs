@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::access_tokens::AccessTokens;
 use crate::intake::Intake;
-use crate::notice::{Desk, Reception};
+use crate::notice::{Desk, Inbox, Reception};
 use crate::registry::Registrar;
 use crate::registry::shown::ShownCounter;
 use crate::shutdown::Shutdown;
@@ -37,6 +37,9 @@ pub mod extract;
 
 /// Events of the feedback system.
 mod feedback;
+
+/// What a person was told.
+mod inbox;
 
 /// What surrounds every handler: time limit, panics, the language of problems.
 mod guard;
@@ -80,6 +83,8 @@ pub struct App {
     pub approval: Approval,
     /// Takes events of the feedback system.
     pub desk: Desk,
+    /// Shows people what they were told.
+    pub inbox: Inbox,
     /// Takes registrations of phones.
     pub registrar: Registrar,
     /// Counts phones that showed an alert.
@@ -115,6 +120,7 @@ impl App {
         let registrar = Registrar::new(pool.clone(), Arc::clone(&clock), &config, trusted);
         let approval = Approval::new(urgent.clone(), keys, config.announcements.rules());
         let desk = Desk::open(Reception::new(urgent.clone(), Arc::clone(&clock), &config));
+        let inbox = Inbox::new(pool.clone(), config.notices.links());
         let shown = ShownCounter::new(pool.clone(), &config.devices);
         Self {
             pool,
@@ -125,6 +131,7 @@ impl App {
             intake,
             approval,
             desk,
+            inbox,
             registrar,
             shown,
             broker,

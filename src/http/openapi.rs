@@ -14,7 +14,9 @@ use utoipa::{IntoResponses, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{AppState, alerts, broadcasts, devices, feedback, health, review, shown, templates};
+use super::{
+    AppState, alerts, broadcasts, devices, feedback, health, inbox, review, shown, templates,
+};
 use crate::web::problem::{self, ProblemBody, ViolationBody};
 
 /// Every route, described.
@@ -28,6 +30,7 @@ fn described() -> OpenApiRouter<AppState> {
         .merge(devices::routes())
         .merge(shown::routes())
         .merge(feedback::routes())
+        .merge(inbox::routes())
         .merge(health::routes())
         .routes(routes!(openapi));
     let document = router.get_openapi_mut();

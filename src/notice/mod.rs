@@ -14,6 +14,9 @@ pub mod deliver;
 /// Many events, one transaction.
 pub mod desk;
 
+/// What a person was told, and how they want to hear of it.
+pub mod inbox;
+
 /// Validate, store, outbox row.
 pub mod receive;
 
@@ -24,4 +27,5 @@ mod verdict;
 
 pub use deliver::{Courier, Notices, Parcel};
 pub use desk::Desk;
+pub use inbox::Inbox;
 pub use receive::{Arrival, EventError, Reception, Teller, Told};

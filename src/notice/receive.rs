@@ -23,7 +23,7 @@ use crate::domain::id::{NoticeBatchId, NoticeId};
 use crate::domain::notice::Words;
 use crate::domain::violation::Violation;
 use crate::queue::{Exchange, Queue, Task};
-use crate::store::feedback;
+use crate::store::feedback::{self, Reject};
 use crate::store::patience::soon;
 use crate::store::{StoreError, account, notice, outbox, working_year};
 use crate::telemetry::TraceParent;
@@ -215,6 +215,17 @@ impl Reception {
         tx.commit().await?;
         Ok(verdicts.answers())
     }
+}
+
+/// What of an officer's events was refused since `after`, the oldest first.
+pub async fn rejects(
+    pool: &PgPool,
+    officer: &Officer,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<Reject>, StoreError> {
+    let mut conn = pool.acquire().await?;
+    feedback::rejects(&mut conn, officer.id, after, i64::try_from(limit).unwrap_or(i64::MAX)).await
 }
 
 /// The sender, the rules; not yet what is stored.

@@ -80,6 +80,9 @@ pub mod prepared;
 /// The same request twice has the effect of once.
 pub mod idempotency;
 
+/// What a person has been told.
+pub mod inbox;
+
 /// Broadcasts: one per approved alert.
 pub mod broadcast;
 

@@ -283,7 +283,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Does `If-None-Match` name this tag (RFC 9110 §13.1.2, weak comparison)?
-pub(super) fn names(headers: &HeaderMap, etag: &str) -> bool {
+pub fn names(headers: &HeaderMap, etag: &str) -> bool {
     headers
         .get_all(IF_NONE_MATCH)
         .iter()

@@ -402,11 +402,8 @@ impl Province {
             "POST /v1/review/alerts/{id}/after-review" => json!({"finding": "Dùng mẫu đúng"}),
             "PUT /v1/devices/{installation}" => handset(thing),
             "POST /v1/shown" => json!({"alert": thing, "version": 1, "platform": "android"}),
-            "POST /v1/feedback-events" => {
-                let mut event = crate::support::notice::result();
-                event["id"] = json!(Uuid::new_v4().to_string());
-                event
-            }
+            "POST /v1/feedback-events" => told_anew(),
+            "POST /v1/feedback-events/batch" => json!({"events": [told_anew()]}),
             _ => return None,
         })
     }
@@ -451,6 +448,13 @@ pub const NOTHING: &str = "0192f0c1-2345-7abc-8def-0123456789ab";
 /// Somebody from the street.
 pub fn nobody() -> Caller {
     Caller { name: "nobody".into(), holds: Holds::Nothing, key: None, session: None }
+}
+
+/// A result of a case of its own.
+fn told_anew() -> Value {
+    let case = Uuid::new_v4().to_string();
+    let proof = json!({"attachment": {"name": "bien-ban.pdf"}});
+    crate::support::notice::event("result", (&case, 1), "citizen-1", proof)
 }
 
 fn handset(phone: &str) -> Value {

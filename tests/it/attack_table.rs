@@ -51,6 +51,8 @@ pub enum Door {
     Desk(&'static [Power]),
     /// With the secret of the phone.
     Secret,
+    /// With the secret of a phone on which the citizen has signed in, which nobody of the matrix has: who has, is in `inbox`.
+    Inbox,
 }
 
 /// Whose things are touched from inside.
@@ -186,6 +188,13 @@ pub const TABLE: &[Row] = &[
     row("PUT /v1/devices/{installation}", About::Phone, Door::Secret, Reach::Own, 201),
     row("DELETE /v1/devices/{installation}", About::Phone, Door::Secret, Reach::Own, 204),
     row("POST /v1/shown", About::Live, Door::Open, Reach::Every, 204),
+    row("GET /v1/inbox", About::Nothing, Door::Inbox, Reach::Own, 200),
+    row("GET /v1/inbox/preferences", About::Nothing, Door::Inbox, Reach::Own, 200),
+    row("PUT /v1/inbox/preferences", About::Nothing, Door::Inbox, Reach::Own, 204),
+    row("GET /v1/inbox/{notice}", About::Phone, Door::Inbox, Reach::Own, 200),
+    row("PUT /v1/inbox/{notice}/read", About::Phone, Door::Inbox, Reach::Own, 204),
+    row("POST /v1/feedback-events/batch", About::Nothing, Door::Key(&[P::ReportEvents]), Reach::Every, 200),
+    row("GET /v1/feedback-events/rejects", About::Nothing, Door::Key(&[P::ReportEvents]), Reach::Every, 200),
     row("POST /v1/feedback-events", About::Nothing, Door::Key(&[P::ReportEvents]), Reach::Every, 202),
 
     // The console: coming and going. The sign-in form is refused here because it comes from no browser that asked for it.
@@ -342,6 +351,7 @@ impl Row {
                     (Whose::Own | Whose::Foreign, _) => refused(401),
                 };
             }
+            (Door::Inbox, _) => return refused(401),
             (Door::Key(powers), Holds::Key(role)) | (Door::Desk(powers), Holds::Session(role)) => {
                 (role, powers)
             }

@@ -1,10 +1,11 @@
 //! How long each step of a case may take, and until when this one may (QC-CB 9.2 and 10.1, QC-TTHC 16.2, QC-TN 18.2).
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::CaseKind;
 use crate::domain::calendar::Calendar;
+use crate::domain::wording::PROVINCE;
 
 /// What somebody owes the person now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +48,12 @@ impl Duty {
             (Self::Reception | Self::Forwarding | Self::Handling, _) => "QC-CB 9.2",
         }
     }
+}
+
+/// Until when a person may ask to have a result made clear: 24:00 of the second calendar day after they were told (QC-CB 10.1).
+pub fn may_ask_until(told: OffsetDateTime) -> OffsetDateTime {
+    let day = told.to_offset(PROVINCE).date();
+    day.midnight().assume_offset(PROVINCE) + Duration::days(3)
 }
 
 /// How long, and how it is counted.

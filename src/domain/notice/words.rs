@@ -112,6 +112,11 @@ impl Words {
         Self { action_needed: true, ..Self::say(name, vi, en) }
     }
 
+    /// Title and body in this language, or in Vietnamese.
+    pub fn said(self, language: &Language) -> (&'static str, &'static str) {
+        if language.as_str() == "en" { self.en } else { self.vi }
+    }
+
     /// As it is sealed.
     pub(super) fn template(self, url_prefix: String) -> Template {
         let text =
