@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::devices::secret_of;
 use super::extract::{JsonBody, PathId, QueryOf};
-use super::openapi::DeviceProblems;
+use super::openapi::WriteProblems;
 use crate::domain::id::NoticeId;
 use crate::notice::inbox::{InboxError, InboxLine, InboxPage, Owner, PAGE, Preferences};
 use crate::web::problem::{Kind, Problem};
@@ -71,7 +71,7 @@ struct Which {
     get, path = "/v1/inbox", tag = "inbox", security(("device_secret" = [])),
     params(Which, ("Loa-Installation" = uuid::Uuid, Header, description = "The installation"),
         ("Loa-Device-Secret" = Option<String>, Header, description = "Its secret, unless sent as bearer")),
-    responses((status = 200, description = "A page", body = InboxPage), (status = 304, description = "Nothing is new"), DeviceProblems)
+    responses((status = 200, description = "A page", body = InboxPage), (status = 304, description = "Nothing is new"), WriteProblems)
 )]
 async fn list(
     State(app): State<AppState>,
@@ -90,7 +90,7 @@ async fn list(
     get, path = "/v1/inbox/{notice}", tag = "inbox", security(("device_secret" = [])),
     params(("notice" = NoticeId, Path, description = "The notice"), ("Loa-Installation" = uuid::Uuid, Header, description = "The installation"),
         ("Loa-Device-Secret" = Option<String>, Header, description = "Its secret, unless sent as bearer")),
-    responses((status = 200, description = "The notice", body = InboxLine), DeviceProblems)
+    responses((status = 200, description = "The notice", body = InboxLine), WriteProblems)
 )]
 async fn show(
     State(app): State<AppState>,
@@ -108,7 +108,7 @@ async fn show(
     put, path = "/v1/inbox/{notice}/read", tag = "inbox", security(("device_secret" = [])),
     params(("notice" = NoticeId, Path, description = "The notice"), ("Loa-Installation" = uuid::Uuid, Header, description = "The installation"),
         ("Loa-Device-Secret" = Option<String>, Header, description = "Its secret, unless sent as bearer")),
-    responses((status = 204, description = "Read"), DeviceProblems)
+    responses((status = 204, description = "Read"), WriteProblems)
 )]
 async fn read(
     State(app): State<AppState>,
@@ -124,7 +124,7 @@ async fn read(
     get, path = "/v1/inbox/preferences", tag = "inbox", security(("device_secret" = [])),
     params(("Loa-Installation" = uuid::Uuid, Header, description = "The installation"),
         ("Loa-Device-Secret" = Option<String>, Header, description = "Its secret, unless sent as bearer")),
-    responses((status = 200, description = "The preferences", body = Preferences), DeviceProblems)
+    responses((status = 200, description = "The preferences", body = Preferences), WriteProblems)
 )]
 async fn preferences(
     State(app): State<AppState>,
@@ -141,7 +141,7 @@ async fn preferences(
     put, path = "/v1/inbox/preferences", tag = "inbox", security(("device_secret" = [])), request_body = Preferences,
     params(("Loa-Installation" = uuid::Uuid, Header, description = "The installation"),
         ("Loa-Device-Secret" = Option<String>, Header, description = "Its secret, unless sent as bearer")),
-    responses((status = 204, description = "Changed"), DeviceProblems)
+    responses((status = 204, description = "Changed"), WriteProblems)
 )]
 async fn prefer(
     State(app): State<AppState>,

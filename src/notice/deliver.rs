@@ -176,7 +176,9 @@ impl Notices {
         }
         // Before the templates: what is in doubt must end, too.
         if self.has_expired(claimed) {
-            devices.iter().for_each(|device| attempt.know(ring(device)));
+            for device in &devices {
+                attempt.know(ring(device));
+            }
             return Ok(attempt.expired());
         }
         let said = soon(notice::said(&self.pool, &claimed.notices)).await?;
@@ -188,8 +190,7 @@ impl Notices {
         let live = live.await?;
         let mut parcels = Vec::new();
         for own in devices.chunk_by(|a, b| (a.place, a.provider()) == (b.place, b.provider())) {
-            let place = own[0].place;
-            let said = said.get(usize::from(place)).and_then(Option::as_ref);
+            let said = said.get(usize::from(own[0].place)).and_then(Option::as_ref);
             let template =
                 said.and_then(|said| templates.get(&(said.kind, said.version))?.as_ref());
             let (Some(said), Some(template)) = (said, template) else {
@@ -197,38 +198,37 @@ impl Notices {
                 attempt.cut_short(self.waits.doubtful);
                 continue;
             };
-            let rings: Vec<(Ring, Target)> =
-                own.iter().map(|device| (ring(device), target(device, said))).collect();
-            let (rings, targets): (Vec<Ring>, Vec<Target>) = rings
-                .into_iter()
-                .filter(|(ring, _)| attempt.ledger.outcome(*ring).is_open())
-                .unzip();
-            if rings.is_empty() {
-                continue;
+            let open = own.iter().filter(|device| attempt.ledger.outcome(ring(device)).is_open());
+            let open: Vec<&NoticeDevice> = open.collect();
+            if !open.is_empty() {
+                parcels.push(parcel(claimed, &open, (said, template), &live));
             }
-            let parcel = Parcel {
-                notice: claimed.notices[usize::from(place)],
-                provider: rings[0].provider,
-                template: Arc::clone(template),
-                // What was sealed bounds the row, never the other way round.
-                expires: claimed.expires_at.min(claimed.begun_at + template.ttl()),
-                live: live.clone(),
-                targets,
-            };
-            parcels.push((rings, parcel));
         }
+        self.send_all(claimed, parcels, courier, &mut attempt).await;
+        Ok(attempt)
+    }
+
+    /// Sends side by side; each report is taken over as it comes.
+    async fn send_all(
+        &self,
+        claimed: &Claimed,
+        parcels: Vec<(Vec<Ring>, Parcel)>,
+        courier: &impl Courier,
+        attempt: &mut Attempt,
+    ) {
         let mut sending = stream::iter(parcels)
             .map(|(rings, parcel)| async {
                 let report = AssertUnwindSafe(courier.send(parcel)).catch_unwind().await;
                 (rings, report)
             })
             .buffer_unordered(AT_ONCE);
-        let mut often = tokio::time::interval_at(Instant::now() + NOTE_DOWN, NOTE_DOWN);
+        let begun = Instant::from_std(self.gate.clock().instant());
+        let mut often = tokio::time::interval_at(begun + NOTE_DOWN, NOTE_DOWN);
         loop {
             let sent = tokio::select! {
                 sent = sending.next() => sent,
                 _ = often.tick() => {
-                    self.note_down(claimed, &attempt).await;
+                    self.note_down(claimed, attempt).await;
                     continue;
                 }
             };
@@ -236,11 +236,9 @@ impl Notices {
                 Some((rings, Ok(report))) => attempt.add(&rings, &report, &self.waits),
                 // Reported by the panic hook; the others' outcomes are kept.
                 Some((rings, Err(_))) => attempt.panicked(&rings),
-                None => break,
+                None => return,
             }
         }
-        drop(sending);
-        Ok(attempt)
     }
 
     /// One phone that is slow to answer must not have all others of the batch rung again, should this process die meanwhile.
@@ -333,6 +331,26 @@ impl Notices {
 
 fn ring(device: &NoticeDevice) -> Ring {
     Ring { place: device.place, provider: device.provider(), number: device.number }
+}
+
+/// One person's devices of one provider, never none, and what they are told.
+fn parcel(
+    claimed: &Claimed,
+    devices: &[&NoticeDevice],
+    (said, template): (&Said, &Arc<Template>),
+    live: &[(Uuid, u32)],
+) -> (Vec<Ring>, Parcel) {
+    let first = devices[0];
+    let parcel = Parcel {
+        notice: claimed.notices[usize::from(first.place)],
+        provider: first.provider(),
+        template: Arc::clone(template),
+        // What was sealed bounds the row, never the other way round.
+        expires: claimed.expires_at.min(claimed.begun_at + template.ttl()),
+        live: live.to_vec(),
+        targets: devices.iter().map(|device| target(device, said)).collect(),
+    };
+    (devices.iter().map(|device| ring(device)).collect(), parcel)
 }
 
 fn target(device: &NoticeDevice, said: &Said) -> Target {

@@ -244,7 +244,7 @@ impl Inbox {
         let detail = serde_json::from_value(line.body).map_err(|_| wrong("body"))?;
         let case: Case = serde_json::from_value(line.case_state).map_err(|_| wrong("case_id"))?;
         let is_result = kind == EventKind::Result;
-        let link = |pattern: &str| {
+        let leads = |pattern: &str| {
             let is_set = is_result && !pattern.is_empty();
             is_set.then(|| Links::to(pattern, &line.case_name))
         };
@@ -257,8 +257,8 @@ impl Inbox {
             at: line.at,
             received_at: line.received_at,
             read_at: line.read_at,
-            rate_url: link(&self.links.rate_url),
-            clarify_url: link(&self.links.clarify_url),
+            rate_url: leads(&self.links.rate_url),
+            clarify_url: leads(&self.links.clarify_url),
             clarify_until: may_ask.then(|| may_ask_until(line.received_at)),
             case: InboxCase { id: line.case_name, kind: case.kind },
             detail,

@@ -176,14 +176,13 @@ impl Reception {
         for Arrival { teller, request, .. } in arrivals {
             let (officer, by_broker) = match teller {
                 Teller::Officer(officer) => (Some(officer), false),
-                Teller::BrokerUser(user) => match users.get(&user) {
-                    Some(known) => (known.clone(), true),
-                    None => {
+                Teller::BrokerUser(user) => {
+                    if !users.contains_key(&user) {
                         let officer = account::officer_by_broker_user(&mut conn, &user).await?;
-                        users.insert(user, officer.clone());
-                        (officer, true)
+                        users.insert(user.clone(), officer);
                     }
-                },
+                    (users.get(&user).cloned().flatten(), true)
+                }
             };
             judged.push(judge(officer, by_broker, request, &rules));
         }

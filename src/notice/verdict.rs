@@ -240,9 +240,8 @@ impl<'a> Verdicts<'a> {
         let refused = self.judged.iter().zip(&self.answers).filter(|(judged, _)| judged.by_broker);
         refused
             .filter_map(|(judged, answer)| {
-                let error = match (&judged.event, answer) {
-                    (Err(error), _) | (Ok(_), Some(Err(error))) => error,
-                    (Ok(_), None | Some(Ok(_))) => return None,
+                let ((Err(error), _) | (Ok(_), Some(Err(error)))) = (&judged.event, answer) else {
+                    return None;
                 };
                 Some((judged.officer.as_ref()?.id, judged.name.clone(), error.as_reason()))
             })

@@ -140,12 +140,11 @@ pub async fn said(pool: &PgPool, notices: &[NoticeId]) -> Result<Vec<Option<Said
             continue;
         };
         let language = row.chosen_language.map(Language::try_from).transpose();
-        match (EventKind::from_word(&row.kind), language) {
-            (Some(kind), Ok(language)) => {
-                *place = Some(Said { kind, version: row.template_version.into(), language });
-            }
-            _ => tracing::error!(notice = %row.notice, "a notice's kind or language means nothing"),
-        }
+        let (Some(kind), Ok(language)) = (EventKind::from_word(&row.kind), language) else {
+            tracing::error!(notice = %row.notice, "a notice's kind or language means nothing");
+            continue;
+        };
+        *place = Some(Said { kind, version: row.template_version.into(), language });
     }
     Ok(said)
 }

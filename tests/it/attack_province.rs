@@ -454,7 +454,7 @@ pub fn nobody() -> Caller {
 fn told_anew() -> Value {
     let case = Uuid::new_v4().to_string();
     let proof = json!({"attachment": {"name": "bien-ban.pdf"}});
-    crate::support::notice::event("result", (&case, 1), "citizen-1", proof)
+    crate::support::notice::event("result", (&case, 1), "citizen-1", &proof)
 }
 
 fn handset(phone: &str) -> Value {

@@ -351,11 +351,12 @@ impl Row {
                     (Whose::Own | Whose::Foreign, _) => refused(401),
                 };
             }
-            (Door::Inbox, _) => return refused(401),
             (Door::Key(powers), Holds::Key(role)) | (Door::Desk(powers), Holds::Session(role)) => {
                 (role, powers)
             }
-            (Door::Key(_), Holds::Nothing | Holds::Session(_)) => return refused(401),
+            (Door::Inbox, _) | (Door::Key(_), Holds::Nothing | Holds::Session(_)) => {
+                return refused(401);
+            }
             // To the sign-in page.
             (Door::Desk(_), Holds::Nothing | Holds::Key(_)) => return refused(303),
         };

@@ -1,6 +1,7 @@
 //! What a person was told is in their inbox, whether a push arrived or not; nobody else opens it.
 
 use loa::config::Config;
+use loa::domain::seal::Quorum;
 use reqwest::Method;
 use reqwest::header::{ETAG, IF_NONE_MATCH};
 use serde_json::{Value, json};
@@ -41,11 +42,11 @@ impl Phone {
 
 async fn start(pool: PgPool) -> (TestApp, Person) {
     let links = |config: &mut Config| {
-        config.notices.rate_url = "https://congdan.example.vn/{case}/danh-gia".to_owned();
-        config.notices.clarify_url = "https://congdan.example.vn/{case}/lam-ro".to_owned();
+        config.notices.rate_url = "https://congdan.example.vn/{case}/danh-gia".into();
+        config.notices.clarify_url = "https://congdan.example.vn/{case}/lam-ro".into();
     };
     let now = loa::clock::Clock::now(&loa::clock::SystemClock);
-    let app = TestApp::start_configured(pool, now, None, Default::default(), links).await;
+    let app = TestApp::start_configured(pool, now, None, Quorum::default(), links).await;
     let system = feedback_system(&app).await;
     (app, system)
 }
@@ -61,13 +62,13 @@ async fn an_inbox_holds_everything_that_was_told_newest_first(pool: PgPool) {
     let phone = Phone::of(&app.pool, "citizen-1").await;
     assert_eq!(phone.get(&app, "/v1/inbox").await, json!({"unread": 0, "notices": []}));
     let due = json!({"unit": "SXD", "due_at": "2026-12-04T17:00:00+07:00"});
-    tell(&app, &system, &event("forwarded", ("pa 1/đ", 1), "citizen-1", due)).await;
+    tell(&app, &system, &event("forwarded", ("pa 1/đ", 1), "citizen-1", &due)).await;
     let proof = json!({"attachment": {"name": "bien-ban.pdf"}});
-    let notice = tell(&app, &system, &event("result", ("pa 1/đ", 2), "citizen-1", proof)).await;
+    let notice = tell(&app, &system, &event("result", ("pa 1/đ", 2), "citizen-1", &proof)).await;
     tell(
         &app,
         &system,
-        &event("rated", ("pa 1/đ", 3), "citizen-1", json!({"rating": "satisfied", "repeats": 0})),
+        &event("rated", ("pa 1/đ", 3), "citizen-1", &json!({"rating": "satisfied", "repeats": 0})),
     )
     .await;
 
@@ -95,7 +96,8 @@ async fn an_inbox_holds_everything_that_was_told_newest_first(pool: PgPool) {
 async fn what_was_read_is_read_once_and_an_inbox_says_when_nothing_is_new(pool: PgPool) {
     let (app, system) = start(pool).await;
     let phone = Phone::of(&app.pool, "citizen-1").await;
-    let notice = tell(&app, &system, &event("received", ("pa-1", 1), "citizen-1", json!({}))).await;
+    let notice =
+        tell(&app, &system, &event("received", ("pa-1", 1), "citizen-1", &json!({}))).await;
     let first = phone.request(&app, Method::GET, "/v1/inbox").send().await.unwrap();
     let tag = first.headers()[ETAG].clone();
     let ask = || phone.request(&app, Method::GET, "/v1/inbox").header(IF_NONE_MATCH, &tag).send();
@@ -117,7 +119,8 @@ async fn nobody_opens_anothers_inbox(pool: PgPool) {
     let (app, system) = start(pool).await;
     let (own, other) =
         (Phone::of(&app.pool, "citizen-1").await, Phone::of(&app.pool, "citizen-2").await);
-    let notice = tell(&app, &system, &event("received", ("pa-1", 1), "citizen-1", json!({}))).await;
+    let notice =
+        tell(&app, &system, &event("received", ("pa-1", 1), "citizen-1", &json!({}))).await;
     assert_eq!(other.get(&app, "/v1/inbox").await["notices"], json!([]));
     for (method, path) in [
         (Method::GET, format!("/v1/inbox/{notice}")),
@@ -154,7 +157,7 @@ async fn a_person_says_how_they_want_to_hear_of_things(pool: PgPool) {
     send(phone.request(&app, Method::PUT, path).json(&wanted)).await.expect(204);
     let kept = json!({"muted": ["received"], "quiet": "21:00-06:30", "language": "en"});
     assert_eq!(phone.get(&app, path).await, kept);
-    tell(&app, &system, &event("received", ("pa-1", 1), "citizen-1", json!({}))).await;
+    tell(&app, &system, &event("received", ("pa-1", 1), "citizen-1", &json!({}))).await;
     let inbox = phone.get(&app, "/v1/inbox").await;
     assert_eq!(inbox["notices"][0]["title"], "Feedback received");
 

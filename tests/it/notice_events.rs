@@ -45,36 +45,36 @@ async fn system(pool: PgPool) -> (TestApp, Person) {
 async fn what_comes_late_is_read_in_the_app_and_undoes_nothing(pool: PgPool) {
     let (app, system) = system(pool).await;
     let due = json!({"unit": "SXD", "due_at": "2026-12-04T17:00:00+07:00"});
-    let forwarded = event("forwarded", ("pa-1", 3), "citizen-1", due);
+    let forwarded = event("forwarded", ("pa-1", 3), "citizen-1", &due);
     let tell = async |event: &Value| app.post(&system, ROAD, event).await.expect(202);
-    tell(&event("received", ("pa-1", 2), "citizen-1", json!({}))).await;
+    tell(&event("received", ("pa-1", 2), "citizen-1", &json!({}))).await;
     assert_eq!(owed(&app).await.0.as_deref(), Some("forwarding"));
-    tell(&event("result", ("pa-1", 4), "citizen-1", proof())).await;
+    tell(&event("result", ("pa-1", 4), "citizen-1", &proof())).await;
     tell(&forwarded).await;
-    tell(&event("submitted", ("pa-1", 1), "citizen-1", json!({}))).await;
+    tell(&event("submitted", ("pa-1", 1), "citizen-1", &json!({}))).await;
 
     assert_eq!(ways(&app).await, [0, 2, 1, 2], "the person's own doing; news; late; news");
     let unit = Some("SXD".to_owned());
     assert_eq!(owed(&app).await, (None, unit, false), "it is answered, and stays so");
-    let clarify = event("clarification_requested", ("pa-1", 5), "citizen-1", json!({}));
+    let clarify = event("clarification_requested", ("pa-1", 5), "citizen-1", &json!({}));
     tell(&clarify).await;
     assert_eq!(owed(&app).await.0.as_deref(), Some("clarification"));
     let rating = json!({"rating": "dissatisfied", "repeats": 5});
-    tell(&event("rated", ("pa-1", 6), "citizen-1", rating)).await;
+    tell(&event("rated", ("pa-1", 6), "citizen-1", &rating)).await;
     assert!(owed(&app).await.2, "the fifth time it is the Office's business (QC-CB 14.3.a)");
 }
 
 #[sqlx::test(migrator = "loa::store::MIGRATOR")]
 async fn a_case_stays_one_persons_and_each_place_in_it_one_events(pool: PgPool) {
     let (app, system) = system(pool).await;
-    app.post(&system, ROAD, &event("received", ("pa-1", 1), "citizen-1", json!({})))
+    app.post(&system, ROAD, &event("received", ("pa-1", 1), "citizen-1", &json!({})))
         .await
         .expect(202);
-    let mut of_another_kind = event("received", ("pa-1", 2), "citizen-1", json!({}));
+    let mut of_another_kind = event("received", ("pa-1", 2), "citizen-1", &json!({}));
     of_another_kind["case"]["kind"] = json!("procedure");
     for (refused, field) in [
-        (event("result", ("pa-1", 1), "citizen-1", proof()), "case.sequence"),
-        (event("result", ("pa-1", 2), "citizen-2", proof()), "person.subject"),
+        (event("result", ("pa-1", 1), "citizen-1", &proof()), "case.sequence"),
+        (event("result", ("pa-1", 2), "citizen-2", &proof()), "person.subject"),
         (of_another_kind, "case.kind"),
     ] {
         let answer = app.post(&system, ROAD, &refused).await;
@@ -85,7 +85,7 @@ async fn a_case_stays_one_persons_and_each_place_in_it_one_events(pool: PgPool) 
     // Another neighbour may call a case of its own the same.
     let portal =
         app.person("TTPVHCC", "cong-dich-vu-cong", loa::domain::account::Role::System).await;
-    app.post(&portal, ROAD, &event("received", ("pa-1", 1), "citizen-2", json!({})))
+    app.post(&portal, ROAD, &event("received", ("pa-1", 1), "citizen-2", &json!({})))
         .await
         .expect(202);
     assert_eq!(app.count("select count(*) from feedback_case").await, 2);
@@ -102,9 +102,9 @@ async fn events_told_at_once_are_judged_each_by_itself_and_delivered_together(po
     unproven.as_object_mut().unwrap().remove("attachment");
     unproven["id"] = json!("unproven");
     let events = json!({"events": [
-        event("result", ("pa-1", 2), "citizen-1", proof()), unproven,
-        event("received", ("pa-1", 1), "citizen-1", json!({})),
-        event("refused", ("pa-2", 1), "citizen-2", json!({"reason": "Trùng với phản ánh đã gửi."})),
+        event("result", ("pa-1", 2), "citizen-1", &proof()), unproven,
+        event("received", ("pa-1", 1), "citizen-1", &json!({})),
+        event("refused", ("pa-2", 1), "citizen-2", &json!({"reason": "Trùng với phản ánh đã gửi."})),
     ]});
     let path = format!("{ROAD}/batch");
     let told = app.post(&system, &path, &events).await.expect(200);
@@ -142,7 +142,7 @@ async fn whoever_has_no_device_is_counted_and_loses_nothing(pool: PgPool) {
     loa::notice::templates::seal_built_in(&app.pool, &app.key, "https://loa.example.vn")
         .await
         .unwrap();
-    app.post(&system, ROAD, &event("result", ("pa-9", 1), "citizen-9", proof())).await.expect(202);
+    app.post(&system, ROAD, &event("result", ("pa-9", 1), "citizen-9", &proof())).await.expect(202);
     let provider = Recorder::default();
     notices(&app, LOCK).deliver(batch_of(&app).await, &provider).await;
     assert_eq!(provider.addresses(), Vec::<String>::new());
@@ -160,13 +160,13 @@ async fn what_a_person_wants_no_push_for_waits_or_stays_in_the_app(pool: PgPool)
         .await
         .unwrap();
     let tell = async |event: &Value| app.post(&system, ROAD, event).await.expect(202);
-    tell(&event("received", ("a", 1), "muting", json!({}))).await;
-    tell(&event("result", ("a", 2), "muting", proof())).await;
+    tell(&event("received", ("a", 1), "muting", &json!({}))).await;
+    tell(&event("result", ("a", 2), "muting", &proof())).await;
     assert_eq!(ways(&app).await, [1, 2]);
     // One of the two nights is now, whenever the test runs; from 12:00 on only one.
     for subject in ["sleeping", "dozing"] {
-        tell(&event("result", (subject, 1), subject, proof())).await;
-        let mut urgent = event("received", (&format!("{subject}-urgent"), 1), subject, json!({}));
+        tell(&event("result", (subject, 1), subject, &proof())).await;
+        let mut urgent = event("received", (&format!("{subject}-urgent"), 1), subject, &json!({}));
         urgent["case"]["urgent"] = json!(true);
         tell(&urgent).await;
     }
@@ -199,14 +199,14 @@ async fn hundreds_at_once_are_a_few_transactions_and_one_that_cannot_be_stored_k
     let mut arrivals: Vec<Arrival> = (0..900)
         .map(|n| {
             let case = format!("pa-{}", n / 3);
-            arrival(event("result", (&case, n % 3 + 1), &format!("citizen-{}", n / 9), proof()))
+            arrival(event("result", (&case, n % 3 + 1), &format!("citizen-{}", n / 9), &proof()))
         })
         .collect();
-    let mut bad = event("result", ("bad", 1), "citizen-1", proof());
+    let mut bad = event("result", ("bad", 1), "citizen-1", &proof());
     bad["id"] = json!("bad-1");
     arrivals.push(arrival(bad));
     // A case of `citizen-0` told as somebody else's: refused, for its sender to read.
-    arrivals.push(arrival(event("result", ("pa-0", 9), "citizen-77", proof())));
+    arrivals.push(arrival(event("result", ("pa-0", 9), "citizen-77", &proof())));
     let told = desk.tell_all(arrivals).await;
     assert!(told[..900].iter().all(Result::is_ok), "{:?}", told.iter().find(|it| it.is_err()));
     assert!(matches!(told[900], Err(EventError::Store(_))), "{:?}", told[900]);

@@ -156,13 +156,13 @@ async fn a_result_rings_each_of_the_persons_phones_once_however_it_is_told(pool:
     assert_eq!(stage.tell(&by_broker).await, first, "by REST it is the same event");
 
     let attachment = json!({"attachment": {"name": "bien-ban-nghiem-thu.pdf"}});
-    let by_rest = event("result", ("pa-2026-004218", 1), "citizen-1", attachment.clone());
+    let by_rest = event("result", ("pa-2026-004218", 1), "citizen-1", &attachment);
     let second = stage.tell(&by_rest).await;
     stage.rung(&second).await;
     assert_eq!(line.tell("m2", &by_rest).await["repeated"], json!(true));
 
     // Tasks keep their order: when the last notice has rung, whatever a repeat had caused would have, too.
-    let last = event("result", ("pa-2026-004217", 2), "citizen-1", attachment);
+    let last = event("result", ("pa-2026-004217", 2), "citizen-1", &attachment);
     let third = stage.tell(&last).await;
     stage.rung(&third).await;
     for phone in &stage.own {

@@ -37,7 +37,7 @@ pub async fn keep_telling(world: &World, run: &Run, mut dice: Dice, people: Vec<
             number += 1;
             let person = &people[dice.below(u32::try_from(people.len()).unwrap_or(1)) as usize];
             let case = format!("soak-{number}");
-            let told = world.desk().tell_result(&person, &case).await;
+            let told = world.desk().tell_result(person, &case).await;
             if let Some(collapse) = run.right(told) {
                 expected.push_back(Expected { collapse, told: now() });
             }

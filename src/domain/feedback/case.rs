@@ -94,7 +94,7 @@ impl Case {
         }
     }
 
-    /// Takes an event in. `false`: it came late, a later one had decided all that it would have.
+    /// Takes an event in. `false`: it came late, whose turn it is was decided by a later one.
     ///
     /// # Errors
     /// When another event was told at this place.
@@ -140,7 +140,8 @@ impl Case {
             is_news |= Latest::decide(&mut self.turn, sequence, turn);
         }
         if let Some(unit) = unit {
-            is_news |= Latest::decide(&mut self.unit, sequence, unit);
+            // Who has the case is kept either way; it is no news when it is somebody else's turn already.
+            Latest::decide(&mut self.unit, sequence, unit);
         }
         if let Step::Rated { rating, repeats } = step {
             is_news |= Latest::decide(&mut self.rating, sequence, (*rating, *repeats));

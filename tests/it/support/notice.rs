@@ -25,11 +25,11 @@ pub const LOCK: i64 = 4711;
 /// The result of citizen 1's case.
 pub fn result() -> Value {
     let attachment = json!({"name": "bien-ban-nghiem-thu.pdf"});
-    event("result", ("pa-2026-004217", 1), "citizen-1", json!({"attachment": attachment}))
+    event("result", ("pa-2026-004217", 1), "citizen-1", &json!({"attachment": attachment}))
 }
 
 /// An event of a citizen's case, with what its kind requires.
-pub fn event(kind: &str, (case, sequence): (&str, u32), subject: &str, beside: Value) -> Value {
+pub fn event(kind: &str, (case, sequence): (&str, u32), subject: &str, beside: &Value) -> Value {
     let now = SystemClock.now().format(&Rfc3339).unwrap();
     let mut event = json!({"version": 2, "id": format!("{case}:{kind}:{sequence}"), "kind": kind, "at": now,
         "case": {"id": case, "kind": "feedback", "sequence": sequence}, "person": {"subject": subject}});
