@@ -177,6 +177,7 @@ impl Config {
         self.seal.check(self.mode, &mut problems);
         self.audit.check(&self.seal, &mut problems);
         self.announcements.check(&mut problems);
+        self.notices.check(&self.http.base_url(), &mut problems);
         self.dispatch.check(&mut problems);
         self.pacing.check(&mut problems);
         waits::check(&self.waits, self.mode, &mut problems);

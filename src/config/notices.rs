@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Problems;
 use crate::domain::feedback::links::AllowedHosts;
 
 /// `[notices]`
@@ -35,6 +36,22 @@ impl Links {
 }
 
 impl Notices {
+    /// What is wrong with it; `base_url` is where our own pages are.
+    pub fn check(&self, base_url: &str, problems: &mut Problems) {
+        let hosts = self.hosts(base_url);
+        for (key, url) in
+            [("notices.rate_url", &self.rate_url), ("notices.clarify_url", &self.clarify_url)]
+        {
+            if !url.is_empty() && !hosts.allow_url(&Links::to(url, "x")) {
+                problems.add(
+                    key,
+                    "is no https address at an allowed host",
+                    "write one, or name its host in notices.allowed_hosts",
+                );
+            }
+        }
+    }
+
     /// Where a result leads on to.
     pub fn links(&self) -> Links {
         Links { rate_url: self.rate_url.clone(), clarify_url: self.clarify_url.clone() }

@@ -10,6 +10,7 @@ import by_firebase_admin  # noqa: F401  (each registers its promises)
 import by_aioapns  # noqa: F401
 import by_pywebpush  # noqa: F401
 import by_holidays  # noqa: F401
+import by_jsonschema  # noqa: F401
 
 logging.disable(logging.CRITICAL)
 passed, failed = asyncio.run(keep_all(Simulator(sys.argv[1])))

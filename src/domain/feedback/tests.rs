@@ -56,6 +56,25 @@ fn what_is_whole_is_read() {
     assert_eq!(person.language, None, "what is not said does not take the place of what is known");
 }
 
+/// The same examples are judged by a validator that knows nothing of us (`tests/peers/by_jsonschema.py`).
+#[test]
+fn the_examples_of_the_schema_are_taken_and_refused_as_it_says() {
+    #[derive(serde::Deserialize)]
+    struct Example {
+        event: serde_json::Value,
+        wrong: Option<String>,
+    }
+    let examples = include_str!("../../../queues/schemas/feedback-event.v2.examples.ndjson");
+    for line in examples.lines() {
+        let Example { event, wrong } = serde_json::from_str(line).unwrap();
+        let judged = FeedbackEvent::parse(serde_json::from_value(event).unwrap(), &rules());
+        let fields: Vec<String> =
+            judged.err().into_iter().flatten().map(|violation| violation.field).collect();
+        let is_as_said = wrong.as_ref().map_or(fields.is_empty(), |wrong| fields.contains(wrong));
+        assert!(is_as_said, "{fields:?}: {line}");
+    }
+}
+
 #[test]
 fn every_broken_rule_is_named_at_once() {
     assert_eq!(
